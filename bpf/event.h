@@ -1,0 +1,191 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * The whole ABI between the kernel programs and user space: the records in the ring buffer,
+ * the names of the kernel's counters and the verdicts that user space sends back.
+ *
+ * Records are a wire format: fixed-width integers, explicit padding, a multiple of 8 bytes,
+ * the variable tail last.  The producer writes every byte before the tail; the consumer
+ * checks hdr.len before it looks at anything else.
+ */
+#ifndef SPANLOOM_EVENT_H
+#define SPANLOOM_EVENT_H
+
+#ifndef __bpf__
+#include <linux/types.h>
+#include <stddef.h>
+#endif
+
+#define EVENT_PAYLOAD_MAX 4096 /* bytes of payload in one record */
+#define EVENT_TAIL_BYTES  64   /* last bytes of a range whose middle was not copied */
+#define EVENT_COMM_LEN	  16
+#define EVENT_PATH_LEN	  128
+
+enum proto_id {
+	PROTO_UNKNOWN,
+#define PROTOCOL(ID, name, depth) PROTO_##ID,
+#include "bpf/protocols.def"
+#undef PROTOCOL
+	PROTO_COUNT,
+};
+
+enum event_type {
+	EVENT_CONN = 1,	   /* struct event_conn: a connection is announced, before its first data */
+	EVENT_CONN_FAILED, /* struct event_conn: a connect() that failed; no state follows */
+	EVENT_DATA,	   /* struct event_data: bytes sent or received */
+	EVENT_CLOSE,	   /* struct event_close: end of one direction or of the connection */
+	EVENT_PROCESS,	   /* struct event_process: exec or exit of a process */
+};
+
+struct event_hdr {
+	__u32 type;    /* enum event_type */
+	__u32 len;     /* bytes of the record that are valid, header included */
+	__u64 ts_ns;   /* CLOCK_MONOTONIC, when the moment that the record tells of was over */
+	__u64 conn_id; /* unique for the life of the agent; 0 in records without a connection */
+};
+
+enum conn_role {
+	ROLE_UNKNOWN,
+	ROLE_CLIENT, /* this socket called connect() */
+	ROLE_SERVER, /* this socket came from accept() */
+};
+
+enum conn_flag {
+	/* Seen from its handshake on: the first byte of the stream is position 0.  Without it
+	 * the connection was open before the agent, or is a unix socket: first message unknown. */
+	CONN_FRESH = 1 << 0,
+};
+
+struct event_conn {
+	struct event_hdr hdr;
+	__u64 start_ns;	 /* connect() began, or state was created */
+	__u64 cgroup_id; /* of the process, cgroup v2; 0 when unknown */
+	__u32 tgid;	 /* process in the initial pid namespace */
+	__u32 tid;
+	__u32 netns; /* inode number of the network namespace */
+	__s32 error; /* EVENT_CONN_FAILED: positive errno; else 0 */
+	__u16 family;	   /* AF_INET, AF_INET6, AF_UNIX */
+	__u16 local_port;  /* host byte order, 0 for unix sockets */
+	__u16 peer_port;
+	__u8 role;	   /* enum conn_role */
+	__u8 flags;	   /* enum conn_flag */
+	__u8 local_addr[16]; /* network byte order; IPv4 in the first 4 bytes, rest zero */
+	__u8 peer_addr[16];
+	char comm[EVENT_COMM_LEN];
+	char path[EVENT_PATH_LEN]; /* AF_UNIX: path of the listening side, "@..." when abstract */
+};
+
+enum event_dir {
+	DIR_SEND, /* this process -> peer */
+	DIR_RECV, /* peer -> this process */
+};
+
+enum data_flag {
+	DATA_TURN = 1 << 0,	   /* first bytes after the direction of the traffic turned */
+	DATA_TAIL = 1 << 1,	   /* the payload is the end of the range, not its beginning */
+	DATA_NO_BUFFER = 1 << 2,   /* sendfile, splice, io_uring, 32-bit caller: length only */
+	DATA_FAULT = 1 << 3,	   /* the buffer could not be read: length only */
+	DATA_EXACT_START = 1 << 4, /* start_ns was taken before the data could be received */
+	DATA_SAMPLED = 1 << 5,	   /* a trace that starts at @pos is sampled */
+	DATA_CONTINUED = 1 << 6,   /* same system call as the record before it */
+};
+
+/*
+ * Bytes [pos, pos + size) of one direction of a connection.  @captured of them stand in
+ * @payload: the first ones, or the last ones with DATA_TAIL.  One system call makes one or
+ * more such records, with rising positions.
+ */
+struct event_data {
+	struct event_hdr hdr; /* ts_ns: the send was done, or the bytes were with the reader */
+	__u64 start_ns;	      /* send: when it began; receive: as ts_ns */
+	__u64 pos;	      /* of the first byte, counted from the first byte ever seen */
+	__u32 size;	      /* bytes that the record stands for */
+	__u32 captured;	      /* bytes of payload; hdr.len - offsetof(payload) */
+	__u32 tgid;
+	__u32 tid;
+	__u16 flags; /* enum data_flag */
+	__u8 dir;    /* enum event_dir */
+	__u8 proto;  /* enum proto_id, the classifier's candidate */
+	__u8 match;  /* enum match of the classifier on this record, or 0 */
+	__u8 pad[3];
+	__u8 payload[];
+};
+
+enum close_kind {
+	CLOSE_PEER_EOF = 1, /* the peer has shut its sending side */
+	CLOSE_RESET,	    /* RST, or an error that ends the connection */
+	CLOSE_DONE,	    /* the socket is gone */
+};
+
+struct event_close {
+	struct event_hdr hdr;
+	__u32 kind;  /* enum close_kind */
+	__s32 error; /* positive errno of the socket, or 0 */
+};
+
+enum process_kind {
+	PROCESS_EXEC = 1,
+	PROCESS_EXIT,
+};
+
+struct event_process {
+	struct event_hdr hdr;
+	__u64 cgroup_id;
+	__u32 tgid;
+	__u32 kind; /* enum process_kind */
+	char comm[EVENT_COMM_LEN];
+	char path[EVENT_PATH_LEN]; /* exec: the file as given to execve(), cut if longer */
+};
+
+/* What a classifier says of the first bytes of a message. */
+enum match {
+	MATCH_NONE,
+	MATCH_REQUEST,	/* only a client sends this */
+	MATCH_RESPONSE, /* only a server sends this */
+	MATCH_EITHER,	/* this protocol, but either side may send it */
+};
+
+/* User space's word on a connection, in the map "verdicts" (conn_id -> __u32). */
+enum verdict {
+	VERDICT_NONE,
+	VERDICT_IGNORE, /* no record of this connection any more */
+};
+
+/* User space's word on a process, in the map "scope" (tgid -> __u32). */
+enum scope_verdict {
+	SCOPE_UNDECIDED, /* no entry: the knob scope_default decides */
+	SCOPE_TRACE,
+	SCOPE_SKIP,
+};
+
+/* Kernel counters: index into the per-CPU array "counters". */
+enum counter {
+	COUNT_RECORDS,		 /* records handed to the ring buffer */
+	COUNT_RING_FULL,	 /* records lost: no room in the ring buffer */
+	COUNT_RING_FULL_BYTES,	 /* bytes of traffic those records stood for */
+	COUNT_SENDS,		 /* sends on traced connections */
+	COUNT_RECEIVES,		 /* receives on traced connections */
+	COUNT_NO_STATE,		 /* messages not seen: no memory for connection state */
+	COUNT_NO_BUFFER_SENDFILE, /* messages of which only the length is known, by cause */
+	COUNT_NO_BUFFER_SPLICE,
+	COUNT_NO_BUFFER_IO_URING,
+	COUNT_NO_BUFFER_COMPAT,	 /* 32-bit caller */
+	COUNT_NO_BUFFER_OTHER,
+	COUNT_COPY_FAULT,	 /* the buffer could not be read */
+	COUNT_CUT_BYTES,	 /* bytes past --capture-bytes, length only */
+	COUNT_IOVEC_LIMIT,	 /* messages with more pieces than we follow */
+	COUNT_CONNECTIONS,	 /* connections that got state */
+	COUNT_BOUND,		 /* of these, taken for a known protocol */
+	COUNT_UNINTERESTING,	 /* of these, given up as no known protocol */
+	COUNT_IGNORED,		 /* of these, given up on user space's verdict */
+	COUNT_CONNECT_FAILED,	 /* connect() calls that failed */
+	COUNTERS,
+};
+
+_Static_assert(sizeof(struct event_hdr) == 24, "event_hdr is ABI");
+_Static_assert(sizeof(struct event_conn) == 240, "event_conn is ABI");
+_Static_assert(sizeof(struct event_data) == 64, "event_data is ABI");
+_Static_assert(offsetof(struct event_data, payload) == 64, "event_data is ABI");
+_Static_assert(sizeof(struct event_close) == 32, "event_close is ABI");
+_Static_assert(sizeof(struct event_process) == 184, "event_process is ABI");
+
+#endif

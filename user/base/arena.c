@@ -1,0 +1,88 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "user/base/arena.h"
+
+#include <stdarg.h>
+
+struct arena_chunk {
+	struct arena_chunk *older;
+	char bytes[];
+};
+
+#define CHUNK_BYTES 4096
+
+void arena__init(struct arena *a, size_t limit_bytes)
+{
+	a->chunks = NULL;
+	a->next = a->inline_bytes;
+	a->left = sizeof(a->inline_bytes);
+	a->used_bytes = 0;
+	a->limit_bytes = limit_bytes;
+}
+
+void arena__reset(struct arena *a)
+{
+	while (a->chunks) {
+		struct arena_chunk *older = a->chunks->older;
+
+		free(a->chunks);
+		a->chunks = older;
+	}
+	arena__init(a, a->limit_bytes);
+}
+
+static bool arena__grow(struct arena *a, size_t len)
+{
+	size_t bytes = len > CHUNK_BYTES ? len : CHUNK_BYTES;
+	struct arena_chunk *chunk = malloc(sizeof(*chunk) + bytes);
+
+	if (!chunk)
+		return false;
+	chunk->older = a->chunks;
+	a->chunks = chunk;
+	a->next = chunk->bytes;
+	a->left = bytes;
+	return true;
+}
+
+char *arena__alloc(struct arena *a, size_t len)
+{
+	char *out;
+
+	if (len > a->limit_bytes - a->used_bytes)
+		return NULL;
+	if (len > a->left && !arena__grow(a, len))
+		return NULL;
+	out = a->next;
+	a->next += len;
+	a->left -= len;
+	a->used_bytes += len;
+	return out;
+}
+
+struct slice arena__copy(struct arena *a, struct slice in)
+{
+	char *out = in.len ? arena__alloc(a, in.len) : NULL;
+
+	if (!out)
+		return slice__of("", 0);
+	memcpy(out, in.data, in.len);
+	return slice__of(out, in.len);
+}
+
+struct slice arena__printf(struct arena *a, const char *format, ...)
+{
+	va_list args;
+	char *out;
+	int len;
+
+	va_start(args, format);
+	len = vsnprintf(NULL, 0, format, args);
+	va_end(args);
+	out = len > 0 ? arena__alloc(a, (size_t)len + 1) : NULL;
+	if (!out)
+		return slice__of("", 0);
+	va_start(args, format);
+	vsnprintf(out, (size_t)len + 1, format, args);
+	va_end(args);
+	return slice__of(out, (size_t)len);
+}

@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Bytes that live and die together.  The first chunk is embedded, so that a small arena costs
+ * no allocation; an arena never grows past its limit.
+ */
+#ifndef SPANLOOM_ARENA_H
+#define SPANLOOM_ARENA_H
+
+#include "user/base/slice.h"
+
+#define ARENA_INLINE_BYTES 1024
+
+struct arena_chunk;
+
+struct arena {
+	struct arena_chunk *chunks; /* newest first; NULL while the inline bytes are enough */
+	char *next;
+	size_t left;	    /* bytes free at @next */
+	size_t used_bytes;  /* handed out so far */
+	size_t limit_bytes; /* arena__alloc() fails beyond */
+	char inline_bytes[ARENA_INLINE_BYTES] __attribute__((aligned(16)));
+};
+
+/* Must be called before any other use.  The arena must not be moved afterwards. */
+void arena__init(struct arena *a, size_t limit_bytes);
+
+/* Frees all that was allocated; the arena is then as after arena__init(). */
+void arena__reset(struct arena *a);
+
+/* @len bytes, not zeroed, aligned to 1 byte; NULL when the limit or the memory is reached. */
+char *arena__alloc(struct arena *a, size_t len);
+
+/* A copy of @in; an empty slice when there is no room. */
+struct slice arena__copy(struct arena *a, struct slice in);
+
+/*
+ * printf into the arena; an empty slice when there is no room.  Never for bytes that came from
+ * the network with "%s": use "%.*s" with a slice.
+ */
+struct slice arena__printf(struct arena *a, const char *format, ...)
+	__attribute__((format(printf, 2, 3)));
+
+#endif

@@ -1,0 +1,40 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Who produced a span: one resource per traced process, shared by its spans.
+ */
+#ifndef SPANLOOM_RESOURCE_H
+#define SPANLOOM_RESOURCE_H
+
+#include "user/base/arena.h"
+#include "user/flow/attribute.h"
+
+#define RESOURCE_ATTRIBUTES 32
+
+struct resource {
+	unsigned int refs;
+	uint32_t pid; /* in the initial pid namespace */
+	struct slice service_name; /* also among @attributes */
+	struct slice executable;   /* path of the program, for display and --exe; may be empty */
+	size_t count;
+	struct attribute attributes[RESOURCE_ATTRIBUTES];
+	struct arena text; /* what the slices point into */
+};
+
+/* A resource with one reference, no attribute and a text limit of 64 KiB; NULL: no memory. */
+struct resource *resource__new(uint32_t pid);
+
+static inline struct resource *resource__get(struct resource *r)
+{
+	r->refs++;
+	return r;
+}
+
+/* Drops a reference; the last one frees.  NULL is legal. */
+void resource__put(struct resource *r);
+
+/* Adds an attribute, copying @value; a value with len 0, a full table or a known @key is left
+ * out.  @key must be a literal or live as long as the resource. */
+void resource__add(struct resource *r, const char *key, struct slice value);
+void resource__add_int(struct resource *r, const char *key, int64_t value);
+
+#endif

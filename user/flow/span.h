@@ -1,0 +1,81 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A finished span: what the exporters see.
+ * in:  a transaction, its trace context and its resource
+ * out: a span by the OpenTelemetry semantic conventions 1.44.0
+ */
+#ifndef SPANLOOM_SPAN_H
+#define SPANLOOM_SPAN_H
+
+#include "user/base/arena.h"
+#include "user/flow/attribute.h"
+
+#define SPAN_ATTRIBUTES	 48		 /* room; the user's limit may be lower */
+#define SPAN_TEXT_BYTES	 (256 * 1024) /* of all strings of one span */
+
+struct resource;
+
+enum span_kind { /* numbers of opentelemetry.proto.trace.v1.Span.SpanKind */
+	SPAN_INTERNAL = 1,
+	SPAN_SERVER = 2,
+	SPAN_CLIENT = 3,
+	SPAN_PRODUCER = 4,
+	SPAN_CONSUMER = 5,
+};
+
+enum span_status { /* numbers of Status.StatusCode */
+	STATUS_UNSET = 0,
+	STATUS_OK = 1,
+	STATUS_ERROR = 2,
+};
+
+struct span {
+	uint8_t trace_id[16];
+	uint8_t span_id[8];
+	uint8_t parent_id[8]; /* all zero: a root */
+	uint8_t trace_flags;  /* W3C flags: 0x01 sampled, 0x02 random */
+	bool parent_remote;   /* the parent came from another process */
+	enum span_kind kind;
+	enum span_status status;
+	uint64_t start_unix_ns;
+	uint64_t end_unix_ns;
+	const char *scope; /* instrumentation scope, e.g. "spanloom/http1"; a literal */
+	struct slice name;
+	struct slice trace_state;
+	struct slice status_message;
+	struct resource *resource; /* one reference */
+	uint32_t dropped_attributes;
+	uint32_t attribute_limit;    /* OTEL_SPAN_ATTRIBUTE_COUNT_LIMIT, at most SPAN_ATTRIBUTES */
+	uint32_t value_limit_chars;  /* OTEL_SPAN_ATTRIBUTE_VALUE_LENGTH_LIMIT; 0: none */
+	size_t count;
+	struct attribute attributes[SPAN_ATTRIBUTES];
+	struct arena text; /* what the slices point into */
+	struct span *next; /* in a batch */
+};
+
+/* An empty span from the heap (text limit set, limits of attributes at their maximum);
+ * NULL: no memory. */
+struct span *span__new(void);
+
+/* Frees the span and drops its resource; NULL is legal. */
+void span__free(struct span *span);
+
+/*
+ * Add an attribute.  The value is copied, made valid UTF-8 (each bad byte becomes U+FFFD) and
+ * cut to the value limit.  An empty string is left out.  What does not fit is counted in
+ * dropped_attributes.  @key must be a literal, or live in span->text.
+ */
+void span__add(struct span *span, const char *key, struct slice value);
+void span__add_int(struct span *span, const char *key, int64_t value);
+void span__add_bool(struct span *span, const char *key, bool value);
+
+/* Copies the name, made valid UTF-8. */
+void span__set_name(struct span *span, struct slice name);
+
+/* Status ERROR and error.type = @type (copied).  Called once; a later call changes nothing. */
+void span__fail(struct span *span, struct slice type);
+
+/* The attribute, or NULL. */
+const struct attribute *span__find(const struct span *span, const char *key);
+
+#endif
