@@ -1,0 +1,67 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What became of everything that was seen (promise P3).  Counts only rise.
+ *
+ * The sums that must agree, at any moment between two calls of the pipeline:
+ *   RECORDS  = RECORDS_CONN + RECORDS_DATA + RECORDS_CLOSE + RECORDS_PROCESS + RECORDS_MALFORMED
+ *   REQUESTS = SPANS + QUIET + PATH_IGNORED + SAMPLED_OUT + SPANS_NO_MEMORY
+ *              + REQUESTS_ABANDONED + in flight
+ * and of each exporter:
+ *   SPANS    = exported + each reason of loss + still queued
+ */
+#ifndef SPANLOOM_LEDGER_H
+#define SPANLOOM_LEDGER_H
+
+#include <stdint.h>
+
+enum ledger_entry {
+	/* kernel records */
+	LEDGER_RECORDS,
+	LEDGER_RECORDS_CONN,
+	LEDGER_RECORDS_DATA,
+	LEDGER_RECORDS_CLOSE,
+	LEDGER_RECORDS_PROCESS,
+	LEDGER_RECORDS_MALFORMED, /* shorter than they say, or of no known type */
+	LEDGER_RECORDS_NO_CONN,	  /* data or close of a connection that we do not hold */
+	/* connections */
+	LEDGER_CONNECTIONS,
+	LEDGER_CONNECTIONS_EVICTED, /* to keep the bound; their open requests are incomplete */
+	LEDGER_CONNECTIONS_IDLE,    /* finished by the idle timeout */
+	LEDGER_CONNECTIONS_UNBOUND, /* the parser failed repeatedly, or another protocol follows */
+	LEDGER_CONNECTIONS_NO_MEMORY,
+	/* bytes, both directions */
+	LEDGER_BYTES,	      /* seen by the kernel on connections that we hold */
+	LEDGER_BYTES_PARSED,  /* given to a parser, or passed over as a message's body */
+	LEDGER_BYTES_GAP,     /* of these not captured, or lost, where a parser needed them */
+	LEDGER_BYTES_DROPPED, /* of no use: before the first message, not parsed, unbound */
+	/* messages */
+	LEDGER_PARSE_ERRORS,
+	LEDGER_RESYNCS,		    /* a parser found its way after a gap */
+	LEDGER_RESPONSES_UNMATCHED, /* their request was never seen */
+	LEDGER_REQUESTS,	    /* requests that were begun; each ends in one of the next */
+	LEDGER_SPANS,		    /* spans handed to the exporters */
+	LEDGER_QUIET,		    /* no span by design: a PREPARE that succeeded, ... */
+	LEDGER_PATH_IGNORED,	    /* --ignore-path */
+	LEDGER_SAMPLED_OUT,
+	LEDGER_SPANS_NO_MEMORY,
+	LEDGER_REQUESTS_ABANDONED, /* unfinished when their connection turned out to be no such protocol */
+	/* marks on spans, not losses */
+	LEDGER_INCOMPLETE, /* spans with spanloom.incomplete */
+	LEDGER_BROKEN,	   /* spans of calls that ended without a whole response */
+	LEDGER_CONNECT_FAILED,
+	LEDGER_ENTRIES,
+};
+
+struct ledger {
+	uint64_t count[LEDGER_ENTRIES];
+};
+
+static inline void ledger__add(struct ledger *l, enum ledger_entry entry, uint64_t n)
+{
+	l->count[entry] += n;
+}
+
+/* Lower case with dots, e.g. "records.malformed"; never NULL for a valid @entry. */
+const char *ledger__name(enum ledger_entry entry);
+
+#endif

@@ -1,0 +1,58 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The kernel programs: open, load, attach, poll.  Hands raw records to a callback.
+ */
+#ifndef SPANLOOM_TRACER_H
+#define SPANLOOM_TRACER_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "bpf/event.h"
+#include "user/kernel/features.h"
+
+struct tracer;
+
+struct tracer_config {
+	enum hook_family family; /* from features__probe() */
+	uint32_t capture_bytes;
+	uint32_t ring_bytes;
+	const uint16_t *ports; /* local or remote port; count 0: all */
+	unsigned int port_count;
+	bool scope_default_skip; /* processes without a verdict are not traced (--pid) */
+	bool db_server_spans;	 /* else the server's side of databases is left alone in the kernel */
+	uint32_t self_tgid;	 /* never traced */
+	uint64_t sampler_threshold; /* keep when R >= this; 0: all; UINT64_MAX: none */
+	uint8_t id_key[16];
+};
+
+/* @record is read-only and valid during the call. */
+typedef void (*tracer_record_fn)(void *ctx, const void *record, size_t len);
+
+/*
+ * Loads and attaches.  On failure NULL, with one line for the user in @why (cause,
+ * consequence, remedy).
+ */
+struct tracer *tracer__new(const struct tracer_config *config, tracer_record_fn fn, void *ctx,
+			   char *why, size_t why_len);
+/* Detaches and frees; NULL is legal. */
+void tracer__free(struct tracer *t);
+
+/* Becomes readable when the ring passes its threshold. */
+int tracer__fd(const struct tracer *t);
+/* Reads all that is in the ring; the number of records, or a negative errno. */
+int tracer__drain(struct tracer *t);
+/* Stops new records: detaches the programs, but keeps the ring for a last drain. */
+void tracer__detach(struct tracer *t);
+
+/* Verdicts (bpf/event.h).  0 or a negative errno. */
+int tracer__ignore_conn(struct tracer *t, uint64_t conn_id);
+int tracer__scope(struct tracer *t, uint32_t tgid, enum scope_verdict verdict);
+
+/* The kernel's counters, summed over the CPUs. */
+int tracer__counters(const struct tracer *t, uint64_t out[COUNTERS]);
+/* Lower case with dots, e.g. "ring.full". */
+const char *tracer__counter_name(enum counter counter);
+
+#endif
