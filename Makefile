@@ -1,0 +1,161 @@
+# SPDX-License-Identifier: Apache-2.0
+#
+#   sudo make run     set up, build, trace this host with a live view
+#   sudo make test    set up, build, run all tests
+#
+#   make              build only (no root)
+#   make deps         install what building and testing needs (Debian, Ubuntu)
+#   make install      PREFIX=/usr/local DESTDIR=
+#   make lint         format, static checks
+#   make bench        cost against the bare run
+#   make clean
+#
+# One file, no recursion.  All output goes to .output/; V=1 shows the commands.
+
+VERSION := 0.1.0
+PREFIX  ?= /usr/local
+DESTDIR ?=
+O       := .output
+
+CC       ?= gcc
+CLANG    ?= clang
+BPFTOOL  ?= $(firstword $(wildcard /usr/sbin/bpftool) bpftool)
+PROTOC_C ?= protoc-c
+
+ARCH     := $(shell uname -m | sed 's/x86_64/x86/; s/aarch64/arm64/')
+
+ifeq ($(V),1)
+Q =
+msg =
+else
+Q = @
+msg = @printf '  %-8s %s\n' "$(1)" "$(patsubst $(O)/%,%,$(2))";
+endif
+
+.DELETE_ON_ERROR:
+.SUFFIXES:
+.PHONY: all run test deps install lint bench fuzz clean unit live help
+
+all: $(O)/spanloom
+
+# ---- flags ------------------------------------------------------------------------------
+
+WARN := -Wall -Wextra -Werror -Wshadow -Wstrict-prototypes -Wmissing-prototypes \
+	-Wdeclaration-after-statement -Wvla -Wformat=2 -Wundef -Wno-unused-parameter
+BASE := -std=gnu11 -D_GNU_SOURCE -iquote . -iquote $(O) -DSPANLOOM_VERSION='"$(VERSION)"'
+OPT  ?= -O2 -g
+HARDEN := -fstack-protector-strong -D_FORTIFY_SOURCE=2 -fPIE
+CFLAGS_USER := $(BASE) $(OPT) $(HARDEN) $(WARN) -include user/base/ban.h
+CFLAGS_SAN  := $(BASE) -O1 -g -fno-omit-frame-pointer -fsanitize=address,undefined \
+	-fno-sanitize-recover=undefined $(WARN) -include user/base/ban.h
+CFLAGS_GEN  := $(BASE) $(OPT) -fPIE -w
+CFLAGS_BPF  := -std=gnu11 -g -O2 -target bpf -mcpu=v3 -D__TARGET_ARCH_$(ARCH) -iquote . -I vmlinux \
+	-Wall -Wextra -Werror -Wshadow -Wno-unused-parameter -Wno-missing-declarations \
+	-DSPANLOOM_VERSION='"$(VERSION)"'
+LDFLAGS_USER := -pie -Wl,-z,relro,-z,now -Wl,--as-needed
+LDLIBS := -lbpf -lprotobuf-c -lcurl -ljansson -lcap-ng -lelf -lz -lm
+
+# ---- what there is ----------------------------------------------------------------------
+
+BPF_SRC  := $(wildcard bpf/*.bpf.c)
+BPF_OBJ  := $(BPF_SRC:bpf/%.bpf.c=$(O)/bpf/%.bpf.o)
+SKELETON := $(O)/spanloom.skel.h
+PROTO_C  := $(O)/proto/otlp.pb-c.c
+PROTO_H  := $(PROTO_C:.c=.h)
+
+USER_SRC := $(wildcard user/*.c user/*/*.c)
+USER_OBJ := $(USER_SRC:%.c=$(O)/%.o) $(O)/proto/otlp.pb-c.o
+
+# All that runs without a kernel: what the unit tests link.
+PURE_SRC := $(wildcard user/base/*.c user/flow/*.c user/protocols/*.c user/export/*.c) \
+	user/log.c user/options.c user/kernel/process.c
+SAN_OBJ  := $(PURE_SRC:%.c=$(O)/san/%.o) $(O)/san/proto/otlp.pb-c.o
+UNIT_SRC := $(wildcard tests/unit/test_*.c)
+UNIT_BIN := $(UNIT_SRC:tests/unit/%.c=$(O)/tests/%)
+UNIT_LIB := $(patsubst tests/unit/%.c,$(O)/san/tests/unit/%.o, \
+	$(filter-out $(UNIT_SRC),$(wildcard tests/unit/*.c)))
+
+# ---- kernel programs --------------------------------------------------------------------
+
+$(O)/bpf/%.bpf.o: bpf/%.bpf.c Makefile
+	$(call msg,BPF,$@)
+	@mkdir -p $(@D)
+	$(Q)$(CLANG) $(CFLAGS_BPF) -MMD -MP -MF $(@:.o=.d) -MT $@ -c $< -o $@
+
+$(O)/spanloom.bpf.o: $(BPF_OBJ)
+	$(call msg,LINK,$@)
+	$(Q)$(BPFTOOL) gen object $@ $^
+
+$(SKELETON): $(O)/spanloom.bpf.o
+	$(call msg,SKEL,$@)
+	$(Q)$(BPFTOOL) gen skeleton $< name spanloom_bpf > $@
+
+# ---- user space -------------------------------------------------------------------------
+
+$(PROTO_C) $(PROTO_H) &: proto/otlp.proto
+	$(call msg,PROTO,$(PROTO_C))
+	@mkdir -p $(@D)
+	$(Q)$(PROTOC_C) --proto_path=proto --c_out=$(O)/proto $<
+
+$(O)/proto/otlp.pb-c.o: $(PROTO_C)
+	$(call msg,CC,$@)
+	$(Q)$(CC) $(CFLAGS_GEN) -c $< -o $@
+
+$(O)/san/proto/otlp.pb-c.o: $(PROTO_C)
+	$(call msg,CC-SAN,$@)
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(CFLAGS_GEN) -c $< -o $@
+
+# Generated headers first; after the first build -MMD knows who needs which.
+$(O)/user/kernel/%.o: | $(SKELETON)
+$(O)/user/cli/%.o: | $(SKELETON)
+$(O)/user/export/%.o $(O)/san/user/export/%.o: | $(PROTO_H)
+
+$(O)/%.o: %.c Makefile
+	$(call msg,CC,$@)
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(CFLAGS_USER) -MMD -MP -c $< -o $@
+
+$(O)/san/%.o: %.c Makefile
+	$(call msg,CC-SAN,$@)
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(CFLAGS_SAN) -MMD -MP -c $< -o $@
+
+$(O)/spanloom: $(USER_OBJ)
+	$(call msg,LINK,$@)
+	$(Q)$(CC) $(LDFLAGS_USER) $^ $(LDLIBS) -o $@
+
+$(O)/tests/test_%: $(O)/san/tests/unit/test_%.o $(UNIT_LIB) $(SAN_OBJ)
+	$(call msg,LINK,$@)
+	@mkdir -p $(@D)
+	$(Q)$(CC) -fsanitize=address,undefined $^ $(filter-out -lbpf -lelf,$(LDLIBS)) -lcmocka -o $@
+
+.SECONDARY: $(UNIT_SRC:%.c=$(O)/san/%.o)
+
+# ---- tests ------------------------------------------------------------------------------
+
+unit: $(UNIT_BIN)
+	$(Q)tests/run --unit
+
+live: $(O)/spanloom
+	$(Q)tests/run --live
+
+test: deps
+	$(Q)$(MAKE) --no-print-directory -j$$(nproc) $(O)/spanloom $(UNIT_BIN)
+	$(Q)tests/run
+
+run: deps
+	$(Q)$(MAKE) --no-print-directory -j$$(nproc) $(O)/spanloom
+	$(Q)$(O)/spanloom run --exporter console
+
+deps:
+	$(Q)deploy/deps.sh
+
+bench: $(O)/spanloom
+	$(Q)tests/bench/run
+
+-include $(wildcard $(O)/bpf/*.d $(O)/user/*.d $(O)/user/*/*.d $(O)/san/user/*.d \
+	$(O)/san/user/*/*.d $(O)/san/tests/unit/*.d)
+
+clean:
+	$(Q)rm -rf $(O)
