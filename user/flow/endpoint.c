@@ -1,0 +1,67 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "user/flow/endpoint.h"
+
+#include <arpa/inet.h>
+#include <sys/socket.h>
+
+#define V4_OFFSET 12 /* of the IPv4 address in an IPv4-mapped IPv6 one */
+
+static bool is_mapped(const struct endpoint *e)
+{
+	static const uint8_t prefix[V4_OFFSET] = { [10] = 0xff, [11] = 0xff };
+
+	return e->family == AF_INET6 && memcmp(e->addr, prefix, sizeof(prefix)) == 0;
+}
+
+/* The four bytes of an IPv4 address in either spelling, or NULL. */
+static const uint8_t *v4_of(const struct endpoint *e)
+{
+	if (e->family == AF_INET)
+		return e->addr;
+	return is_mapped(e) ? e->addr + V4_OFFSET : NULL;
+}
+
+struct slice endpoint__address(const struct endpoint *e, char *buf, size_t len)
+{
+	const uint8_t *v4 = e ? v4_of(e) : NULL;
+	const char *text = NULL;
+	size_t path_len;
+
+	if (!e)
+		return slice__of(buf, 0);
+	if (e->family == AF_UNIX) {
+		path_len = strnlen(e->path, sizeof(e->path));
+		if (path_len > len)
+			path_len = len;
+		memcpy(buf, e->path, path_len);
+		return slice__of(buf, path_len);
+	}
+	if (v4)
+		text = inet_ntop(AF_INET, v4, buf, len);
+	else if (e->family == AF_INET6)
+		text = inet_ntop(AF_INET6, e->addr, buf, len);
+	return slice__str(text);
+}
+
+const char *endpoint__network_type(const struct endpoint *e)
+{
+	if (!e)
+		return NULL;
+	if (v4_of(e))
+		return "ipv4";
+	return e->family == AF_INET6 ? "ipv6" : NULL;
+}
+
+bool endpoint__equal(const struct endpoint *a, const struct endpoint *b)
+{
+	const uint8_t *v4_a = v4_of(a);
+	const uint8_t *v4_b = v4_of(b);
+
+	if (v4_a || v4_b)
+		return v4_a && v4_b && a->port == b->port && memcmp(v4_a, v4_b, 4) == 0;
+	if (a->family != b->family)
+		return false;
+	if (a->family == AF_UNIX)
+		return strncmp(a->path, b->path, sizeof(a->path)) == 0;
+	return a->port == b->port && memcmp(a->addr, b->addr, sizeof(a->addr)) == 0;
+}
