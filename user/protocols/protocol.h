@@ -35,6 +35,14 @@ struct protocol {
 	const char *name;  /* as in protocols.def */
 	const char *scope; /* "spanloom/" and the name */
 	size_t state_size; /* bytes per connection, zeroed when the connection is bound; may be 0 */
+	/* The incoming W3C trace context of a request: index into message.field of the value of
+	 * traceparent (of the last one, when there were several) and of all tracestate lines,
+	 * joined by ",".  0: this protocol carries none. */
+	int8_t traceparent_field;
+	int8_t tracestate_field;
+	/* 1 + index into message.number of how many traceparent lines the request had; 0: this
+	 * protocol does not count.  Only a count of exactly 1 is a valid context. */
+	int8_t traceparent_count_number;
 	/*
 	 * Reads one fragment at the head of @in.  @out comes zeroed.
 	 * > 0      bytes consumed; @out says what they were
@@ -58,6 +66,8 @@ struct protocol {
 	 */
 	void (*describe)(const struct transaction *txn, const struct flow_config *config,
 			 struct span *span);
+	/* Whether the user wants no span for this transaction (--ignore-path); may be NULL. */
+	bool (*ignored)(const struct transaction *txn, const struct flow_config *config);
 };
 
 #define PROTOCOL(ID, name, depth) extern const struct protocol protocol_##name;
