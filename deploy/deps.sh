@@ -1,0 +1,134 @@
+#!/bin/sh
+# SPDX-License-Identifier: Apache-2.0
+#
+# Installs what building and testing needs on Debian 12 and Ubuntu:
+#
+#   deps.sh          all of it
+#   deps.sh build    only what building needs
+#
+# Does nothing, at once, when all is there.  Otherwise it needs root and apt-get; without
+# them it names what is missing and the command to run, and exits with 1.  Daemons that it
+# installs are neither started nor enabled, and no running service is restarted.
+set -eu
+
+BUILD="gcc make clang llvm libbpf-dev libelf-dev zlib1g-dev libcurl4-openssl-dev
+	libprotobuf-c-dev protobuf-c-compiler uthash-dev libjansson-dev libcap-ng-dev"
+TEST="libcmocka-dev redis-server redis-tools postgresql postgresql-contrib wrk curl
+	python3 python3-venv iproute2 procps ca-certificates"
+DAEMONS="nginx redis-server postgresql"
+POLICY=/usr/sbin/policy-rc.d
+
+has_command()
+{
+	command -v "$1" >/dev/null 2>&1 || [ -x "/usr/sbin/$1" ] || [ -x "/sbin/$1" ]
+}
+
+distribution()
+{
+	if [ -r /etc/os-release ]; then
+		(. /etc/os-release && echo "${ID:-} ${ID_LIKE:-}")
+	fi
+}
+
+# Commands that more than one package provides: any of them will do.
+missing_commands()
+{
+	if ! has_command bpftool; then
+		case " $(distribution) " in
+		*" ubuntu "*) echo "linux-tools-common linux-tools-$(uname -r)" ;;
+		*) echo bpftool ;;
+		esac
+	fi
+	has_command pkg-config || echo pkg-config
+	[ "$what" = build ] && return
+	has_command nginx || echo nginx-light
+	has_command node || echo nodejs
+}
+
+# The packages of the arguments that dpkg does not have.
+missing_packages()
+{
+	installed=$(dpkg-query -W -f='${db:Status-Status} ${Package}\n' "$@" 2>/dev/null |
+		sed -n 's/^installed //p') || true
+	for package in "$@"; do
+		printf '%s\n' "$installed" | grep -qxF "$package" || echo "$package"
+	done
+}
+
+# Without dpkg the packages cannot be looked up: the commands tell.
+missing_elsewhere()
+{
+	for command in gcc make clang llvm-strip bpftool protoc-c pkg-config; do
+		has_command "$command" || echo "$command"
+	done
+	for library in libbpf libelf zlib libcurl libprotobuf-c jansson libcap-ng; do
+		pkg-config --exists "$library" 2>/dev/null || echo "$library (headers)"
+	done
+	[ "$what" = build ] && return
+	for command in nginx redis-server psql wrk curl python3 node; do
+		has_command "$command" || echo "$command"
+	done
+}
+
+forbid_daemons()
+{
+	[ ! -e "$POLICY" ] || return 0
+	trap 'rm -f "$POLICY"' EXIT
+	trap 'exit 1' HUP INT TERM
+	printf '#!/bin/sh\nexit 101\n' >"$POLICY"
+	chmod 755 "$POLICY"
+}
+
+# A daemon that came with the tests must not start at the next boot either.
+disable_new_daemons()
+{
+	has_command systemctl || return 0
+	for daemon in $DAEMONS; do
+		case " $present " in
+		*" $daemon "*) ;;
+		*) systemctl disable --quiet "$daemon" >/dev/null 2>&1 || true ;;
+		esac
+	done
+}
+
+what=${1:-all}
+case "$what" in
+all) packages="$BUILD $TEST" ;;
+build) packages="$BUILD" ;;
+*)
+	echo "usage: $0 [build]" >&2
+	exit 1
+	;;
+esac
+
+if ! has_command dpkg-query || ! has_command apt-get; then
+	missing=$(missing_elsewhere)
+	[ -n "$missing" ] || exit 0
+	echo "deps: not Debian or Ubuntu: install these with your package manager:" >&2
+	printf '%s\n' "$missing" | sed 's/^/  /' >&2
+	exit 1
+fi
+
+# shellcheck disable=SC2086 # lists of words
+missing=$(echo $(missing_packages $packages) $(missing_commands))
+[ -n "$missing" ] || exit 0
+
+if [ "$(id -u)" != 0 ]; then
+	echo "deps: missing packages: $missing" >&2
+	echo "deps: run: sudo apt-get install --no-install-recommends $missing" >&2
+	exit 1
+fi
+
+present=
+for daemon in $DAEMONS; do
+	! has_command "$daemon" || present="$present $daemon"
+done
+[ ! -d /etc/postgresql ] || present="$present postgresql"
+
+echo "deps: installing $missing"
+forbid_daemons
+export DEBIAN_FRONTEND=noninteractive NEEDRESTART_SUSPEND=1 RUNLEVEL=1
+apt-get update -q </dev/null
+# shellcheck disable=SC2086
+apt-get install -q -y --no-install-recommends -o Dpkg::Options::=--force-confold $missing </dev/null
+disable_new_daemons
