@@ -87,6 +87,9 @@ enum data_flag {
 	DATA_EXACT_START = 1 << 4, /* start_ns was taken before the data could be received */
 	DATA_SAMPLED = 1 << 5,	   /* a trace that starts at @pos is sampled */
 	DATA_CONTINUED = 1 << 6,   /* same system call as the record before it */
+	/* Receive: a send of this socket had begun and its record is not out yet.  It comes
+	 * later in the ring buffer, though its bytes may be what these bytes answer. */
+	DATA_SEND_PENDING = 1 << 7,
 };
 
 /*

@@ -17,6 +17,7 @@ static const char *const names[] = {
 	[LEDGER_CONNECTIONS_EVICTED] = "connections.evicted",
 	[LEDGER_CONNECTIONS_IDLE] = "connections.idle",
 	[LEDGER_CONNECTIONS_UNBOUND] = "connections.unbound",
+	[LEDGER_CONNECTIONS_DB_SERVER] = "connections.db_server",
 	[LEDGER_CONNECTIONS_NO_MEMORY] = "connections.no_memory",
 	[LEDGER_BYTES] = "bytes",
 	[LEDGER_BYTES_PARSED] = "bytes.parsed",
@@ -29,12 +30,14 @@ static const char *const names[] = {
 	[LEDGER_SPANS] = "spans",
 	[LEDGER_QUIET] = "requests.quiet",
 	[LEDGER_PATH_IGNORED] = "requests.path_ignored",
+	[LEDGER_EXCLUDED] = "requests.excluded",
 	[LEDGER_SAMPLED_OUT] = "requests.sampled_out",
 	[LEDGER_SPANS_NO_MEMORY] = "spans.no_memory",
 	[LEDGER_REQUESTS_ABANDONED] = "requests.abandoned",
 	[LEDGER_INCOMPLETE] = "spans.incomplete",
 	[LEDGER_BROKEN] = "spans.broken",
 	[LEDGER_CONNECT_FAILED] = "spans.connect_failed",
+	[LEDGER_MEMO_EVICTED] = "memo.evicted",
 };
 
 /* Sees a last entry without a name; a hole before it is what tests/unit/test_ledger.c sees. */

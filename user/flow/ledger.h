@@ -4,7 +4,7 @@
  *
  * The sums that must agree, at any moment between two calls of the pipeline:
  *   RECORDS  = RECORDS_CONN + RECORDS_DATA + RECORDS_CLOSE + RECORDS_PROCESS + RECORDS_MALFORMED
- *   REQUESTS = SPANS + QUIET + PATH_IGNORED + SAMPLED_OUT + SPANS_NO_MEMORY
+ *   REQUESTS = SPANS + QUIET + PATH_IGNORED + EXCLUDED + SAMPLED_OUT + SPANS_NO_MEMORY
  *              + REQUESTS_ABANDONED + in flight
  * and of each exporter:
  *   SPANS    = exported + each reason of loss + still queued
@@ -28,6 +28,7 @@ enum ledger_entry {
 	LEDGER_CONNECTIONS_EVICTED, /* to keep the bound; their open requests are incomplete */
 	LEDGER_CONNECTIONS_IDLE,    /* finished by the idle timeout */
 	LEDGER_CONNECTIONS_UNBOUND, /* the parser failed repeatedly, or another protocol follows */
+	LEDGER_CONNECTIONS_DB_SERVER, /* the server's side of a database, see --db-server-spans */
 	LEDGER_CONNECTIONS_NO_MEMORY,
 	/* bytes, both directions */
 	LEDGER_BYTES,	      /* seen by the kernel on connections that we hold */
@@ -38,10 +39,11 @@ enum ledger_entry {
 	LEDGER_PARSE_ERRORS,
 	LEDGER_RESYNCS,		    /* a parser found its way after a gap */
 	LEDGER_RESPONSES_UNMATCHED, /* their request was never seen */
-	LEDGER_REQUESTS,	    /* requests that were begun; each ends in one of the next */
+	LEDGER_REQUESTS,	    /* requests begun, failed connects too; each ends as one of the next */
 	LEDGER_SPANS,		    /* spans handed to the exporters */
 	LEDGER_QUIET,		    /* no span by design: a PREPARE that succeeded, ... */
 	LEDGER_PATH_IGNORED,	    /* --ignore-path */
+	LEDGER_EXCLUDED,	    /* not among the programs to trace (--exe, --exclude-exe) */
 	LEDGER_SAMPLED_OUT,
 	LEDGER_SPANS_NO_MEMORY,
 	LEDGER_REQUESTS_ABANDONED, /* unfinished when their connection turned out to be no such protocol */
@@ -49,6 +51,7 @@ enum ledger_entry {
 	LEDGER_INCOMPLETE, /* spans with spanloom.incomplete */
 	LEDGER_BROKEN,	   /* spans of calls that ended without a whole response */
 	LEDGER_CONNECT_FAILED,
+	LEDGER_MEMO_EVICTED, /* prepared statements forgotten to keep the bound */
 	LEDGER_ENTRIES,
 };
 

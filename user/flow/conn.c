@@ -1,0 +1,138 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "user/flow/conn.h"
+
+#include <errno.h>
+#include <sys/socket.h>
+
+#include "user/protocols/protocol.h"
+
+static void conn_table__link(struct conn_table *table, struct conn *conn)
+{
+	conn->older = table->newest;
+	conn->newer = NULL;
+	if (table->newest)
+		table->newest->newer = conn;
+	else
+		table->oldest = conn;
+	table->newest = conn;
+}
+
+static void conn_table__unlink(struct conn_table *table, struct conn *conn)
+{
+	if (conn->older)
+		conn->older->newer = conn->newer;
+	else
+		table->oldest = conn->newer;
+	if (conn->newer)
+		conn->newer->older = conn->older;
+	else
+		table->newest = conn->older;
+}
+
+void endpoint__from_event(const struct event_conn *event, struct endpoint *local,
+			  struct endpoint *peer)
+{
+	/* The kernel names the path of the side that listens, whichever side this is. */
+	struct endpoint *listener = event->role == ROLE_SERVER ? local : peer;
+
+	memset(local, 0, sizeof(*local));
+	memset(peer, 0, sizeof(*peer));
+	local->family = event->family;
+	local->port = event->local_port;
+	memcpy(local->addr, event->local_addr, sizeof(local->addr));
+	peer->family = event->family;
+	peer->port = event->peer_port;
+	memcpy(peer->addr, event->peer_addr, sizeof(peer->addr));
+	if (event->family != AF_UNIX)
+		return;
+	memcpy(listener->path, event->path, sizeof(listener->path));
+}
+
+struct conn *conn_table__add(struct conn_table *table, const struct event_conn *event)
+{
+	struct conn *conn = calloc(1, sizeof(*conn));
+
+	if (!conn)
+		return NULL;
+	conn->id = event->hdr.conn_id;
+	conn->role = event->role <= ROLE_SERVER ? event->role : ROLE_UNKNOWN;
+	conn->role_certain = conn->role != ROLE_UNKNOWN;
+	conn->fresh = event->flags & CONN_FRESH;
+	conn->tgid = event->tgid;
+	memcpy(conn->comm, event->comm, sizeof(conn->comm));
+	endpoint__from_event(event, &conn->local, &conn->peer);
+	stream__init(&conn->reading[TO_SERVER].stream);
+	stream__init(&conn->reading[TO_CLIENT].stream);
+	HASH_ADD(hh, table->by_id, id, sizeof(conn->id), conn);
+	conn_table__link(table, conn);
+	conn->last_ns = event->hdr.ts_ns;
+	table->count++;
+	return conn;
+}
+
+struct conn *conn_table__find(const struct conn_table *table, uint64_t id)
+{
+	struct conn *conn;
+
+	HASH_FIND(hh, table->by_id, &id, sizeof(id), conn);
+	return conn;
+}
+
+void conn_table__remove(struct conn_table *table, struct conn *conn)
+{
+	conn__unbind(conn);
+	HASH_DEL(table->by_id, conn);
+	conn_table__unlink(table, conn);
+	table->count--;
+	free(conn);
+}
+
+void conn_table__touch(struct conn_table *table, struct conn *conn, uint64_t now_ns)
+{
+	conn->last_ns = now_ns;
+	if (table->newest == conn)
+		return;
+	conn_table__unlink(table, conn);
+	conn_table__link(table, conn);
+}
+
+int conn__bind(struct conn *conn, const struct protocol *protocol, enum conn_role role)
+{
+	void *state = NULL;
+
+	if (protocol->state_size) {
+		state = calloc(1, protocol->state_size);
+		if (!state)
+			return -ENOMEM;
+	}
+	free(conn->state);
+	conn->state = state;
+	conn->protocol = protocol;
+	conn->role = role;
+	return 0;
+}
+
+void conn__unbind(struct conn *conn)
+{
+	conn->protocol = NULL;
+	free(conn->state);
+	conn->state = NULL;
+	memo__reset(&conn->memo);
+	stream__reset(&conn->reading[TO_SERVER].stream);
+	stream__reset(&conn->reading[TO_CLIENT].stream);
+}
+
+enum direction conn__direction(const struct conn *conn, enum event_dir dir)
+{
+	return (conn->role == ROLE_CLIENT) == (dir == DIR_SEND) ? TO_SERVER : TO_CLIENT;
+}
+
+const struct endpoint *conn__server(const struct conn *conn)
+{
+	return conn->role == ROLE_SERVER ? &conn->local : &conn->peer;
+}
+
+const struct endpoint *conn__client(const struct conn *conn)
+{
+	return conn->role == ROLE_SERVER ? &conn->peer : &conn->local;
+}

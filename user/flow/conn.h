@@ -1,0 +1,94 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Stage 2: a connection: its two ends, who is client and who is server, its protocol and its
+ * two streams.
+ * in:  event views
+ * out: the connection that a record belongs to
+ *
+ * One socket of one process is one connection; both ends of a loopback connection are two.
+ * The model: two ordered streams and one protocol at a time.  Datagrams are not supported.
+ */
+#ifndef SPANLOOM_FLOW_CONN_H
+#define SPANLOOM_FLOW_CONN_H
+
+#include <uthash.h>
+
+#include "user/flow/event.h"
+#include "user/flow/memo.h"
+#include "user/flow/message.h"
+#include "user/flow/stream.h"
+#include "user/flow/transaction.h"
+
+struct protocol;
+
+/* How far one direction's messages have been read. */
+struct reading {
+	struct stream stream;
+	uint64_t skip;	  /* bytes of the current fragment still to be passed over */
+	uint32_t flags;	  /* of that fragment: END and UNBIND are due when they have passed */
+	enum message_type type;
+	bool until_close; /* the current message ends with the stream */
+	bool lost;	  /* a gap broke the reading: resync before the next fragment */
+	bool held;	  /* wait: see DATA_SEND_PENDING */
+};
+
+struct conn {
+	UT_hash_handle hh;
+	uint64_t id;
+	struct conn *newer, *older; /* by last activity */
+	uint64_t last_ns;
+	const struct protocol *protocol; /* NULL: ended or ignored, records are swallowed */
+	enum conn_role role;
+	bool role_certain; /* known from the handshake */
+	bool fresh;
+	bool strong;	   /* the first message could only be this protocol's */
+	bool proven;	   /* a response was read: it is this protocol */
+	bool peer_eof;	   /* the peer will send no more */
+	bool reset;
+	bool uncertain;	   /* requests were lost: pairing is marked until the queue is empty */
+	bool orphan;	   /* the current response has no request */
+	int32_t error;	   /* errno of the socket when it ended */
+	unsigned int faults; /* parse errors, less what went well */
+	unsigned int good;   /* fragments since the last fault */
+	struct endpoint local;
+	struct endpoint peer;
+	char comm[EVENT_COMM_LEN];
+	uint32_t tgid;
+	struct reading reading[2]; /* by enum direction */
+	void *state;		   /* of the parser */
+	struct memo memo;
+	struct transaction *oldest, *newest; /* queue of what is not finished */
+	struct transaction *request;	     /* the one whose request is being read, or NULL */
+	size_t open;			     /* length of the queue */
+};
+
+struct conn_table {
+	struct conn *by_id;
+	struct conn *oldest, *newest; /* by last activity */
+	size_t count;
+};
+
+/* NULL: no memory.  The connection has no protocol yet. */
+struct conn *conn_table__add(struct conn_table *table, const struct event_conn *event);
+struct conn *conn_table__find(const struct conn_table *table, uint64_t id);
+/* Frees the connection; its queue of transactions must be empty. */
+void conn_table__remove(struct conn_table *table, struct conn *conn);
+/* The connection had traffic at @now_ns: it becomes the newest. */
+void conn_table__touch(struct conn_table *table, struct conn *conn, uint64_t now_ns);
+
+/* Sets protocol, role and fresh parser state; streams go on.  0 or -ENOMEM. */
+int conn__bind(struct conn *conn, const struct protocol *protocol, enum conn_role role);
+/* Gives up what the parser needs; the connection stays known. */
+void conn__unbind(struct conn *conn);
+
+/* The direction by roles of bytes that this socket sent or received. */
+enum direction conn__direction(const struct conn *conn, enum event_dir dir);
+
+const struct endpoint *conn__server(const struct conn *conn);
+const struct endpoint *conn__client(const struct conn *conn);
+
+/* The two ends of a connection, from a record. */
+void endpoint__from_event(const struct event_conn *event, struct endpoint *local,
+			  struct endpoint *peer);
+
+#endif

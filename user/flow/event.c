@@ -1,0 +1,61 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "user/flow/event.h"
+
+#include <errno.h>
+
+static size_t event__size(uint32_t type)
+{
+	switch (type) {
+	case EVENT_CONN:
+	case EVENT_CONN_FAILED:
+		return sizeof(struct event_conn);
+	case EVENT_DATA:
+		return sizeof(struct event_data);
+	case EVENT_CLOSE:
+		return sizeof(struct event_close);
+	case EVENT_PROCESS:
+		return sizeof(struct event_process);
+	default:
+		return 0;
+	}
+}
+
+static int event__view_data(const void *record, struct event_view *view)
+{
+	const struct event_data *data = &view->data;
+
+	if (data->captured != data->hdr.len - sizeof(*data) || data->captured > data->size ||
+	    data->dir > DIR_RECV)
+		return -EBADMSG;
+	view->payload = slice__of((const char *)record + sizeof(*data), data->captured);
+	return 0;
+}
+
+int event__view(const void *record, size_t len, struct event_view *view)
+{
+	size_t size;
+
+	if (len < sizeof(view->hdr))
+		return -EBADMSG;
+	memcpy(&view->hdr, record, sizeof(view->hdr));
+	size = event__size(view->hdr.type);
+	if (size == 0 || view->hdr.len > len || view->hdr.len < size)
+		return -EBADMSG;
+	memcpy(view, record, size);
+	view->payload = slice__of("", 0);
+	switch (view->hdr.type) {
+	case EVENT_DATA:
+		return event__view_data(record, view);
+	case EVENT_CONN:
+	case EVENT_CONN_FAILED:
+		view->conn.comm[EVENT_COMM_LEN - 1] = '\0';
+		view->conn.path[EVENT_PATH_LEN - 1] = '\0';
+		return 0;
+	case EVENT_PROCESS:
+		view->process.comm[EVENT_COMM_LEN - 1] = '\0';
+		view->process.path[EVENT_PATH_LEN - 1] = '\0';
+		return 0;
+	default:
+		return 0;
+	}
+}

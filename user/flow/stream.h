@@ -1,0 +1,70 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Stage 3: one direction of a connection.
+ * in:  ranges of the stream, each with its times and the bytes of it that were captured
+ * out: ordered bytes with gaps, and for a position the time at which it passed
+ *
+ * The cursor is the next byte to be read.  What is before it is forgotten; behind it stand
+ * segments in rising order without holes: what is missing is a segment without bytes.
+ */
+#ifndef SPANLOOM_STREAM_H
+#define SPANLOOM_STREAM_H
+
+#include "user/base/slice.h"
+
+/* A range of the stream that passed in one system call. */
+struct segment {
+	uint64_t pos;	   /* of its first byte */
+	uint64_t size;	   /* bytes it stands for, > 0 */
+	uint32_t captured; /* of these held, at the front, or at the end with @tail */
+	uint16_t flags;	   /* enum data_flag */
+	bool tail;
+	uint64_t start_ns; /* CLOCK_MONOTONIC */
+	uint64_t end_ns;
+	uint32_t tgid;
+	uint32_t tid;
+};
+
+struct stream {
+	bool started;	    /* @cursor is valid */
+	bool closed;	    /* no more will come */
+	uint64_t cursor;
+	uint64_t end;	    /* one past the last byte that passed */
+	struct segment *segments; /* ring: @count from @first */
+	size_t first, count, room;
+	char *bytes;	    /* captured bytes of all segments, in order; @begin is the first unread */
+	size_t begin, len, cap;
+	struct segment last; /* the segment of the byte before the cursor; size 0: none yet */
+};
+
+void stream__init(struct stream *s);
+void stream__reset(struct stream *s);
+
+/*
+ * Adds a range.  A hole before it becomes a segment without bytes; a part that was there
+ * already is ignored.  Beyond @max_bytes held the bytes are dropped, not the range.
+ * The number of bytes that are missing (holes and drops), or -ENOMEM.
+ */
+int64_t stream__add(struct stream *s, const struct segment *range, struct slice captured,
+		    size_t max_bytes);
+
+/* The bytes at the cursor up to the first gap; empty when a gap or the end is there. */
+struct slice stream__run(const struct stream *s);
+/* Is the run followed by a gap (or by the end of a closed stream)? */
+bool stream__cut(const struct stream *s);
+/* Bytes missing at the cursor; 0 when there is a run or the end. */
+uint64_t stream__gap(const struct stream *s);
+/* Bytes between the cursor and the end. */
+static inline uint64_t stream__left(const struct stream *s)
+{
+	return s->end - s->cursor;
+}
+
+/* The segment at the cursor, or the last one when the cursor is at the end. */
+const struct segment *stream__here(const struct stream *s);
+
+/* Moves the cursor by @len, at most stream__left(), over bytes and gaps.  Returns how many of
+ * these were captured. */
+uint64_t stream__advance(struct stream *s, uint64_t len);
+
+#endif
