@@ -1,0 +1,167 @@
+# SPDX-License-Identifier: Apache-2.0
+"""spanloom under test and the collector it reports to."""
+
+import gzip
+import os
+import re
+import signal
+import subprocess
+import threading
+import time
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import harness
+import spans as otlp
+from harness import SPANLOOM, defer, equal, folder, spawn, wait_until
+
+LEDGER_LINE = re.compile(r"^\s*(?:ledger[: ]\s*)?([a-z][a-z0-9_.]*):?\s+(\d+)$")
+READY = re.compile(r"\btracing\b|\battached\b|\bready\b")
+
+
+class Sink(ThreadingHTTPServer):
+    """A collector: keeps the bodies, answers what it is told to."""
+
+    daemon_threads = True
+    request_queue_size = 128
+
+    def __init__(self, port=0):
+        self.bodies, self.headers, self.answers = [], [], []
+        super().__init__(("127.0.0.1", port), SinkHandler)
+        threading.Thread(target=self.serve_forever, args=(0.05,), daemon=True).start()
+        defer(self.close)
+
+    @property
+    def port(self):
+        return self.server_address[1]
+
+    @property
+    def url(self):
+        return f"http://127.0.0.1:{self.port}"
+
+    def close(self):
+        self.shutdown()
+        self.server_close()
+
+    def spans(self):
+        """All spans that came; a body that is no OTLP fails here."""
+        return [span for body in list(self.bodies) for span in otlp.request(body)]
+
+
+class SinkHandler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+
+    def do_POST(self):
+        body = self.rfile.read(int(self.headers["Content-Length"]))
+        if self.headers.get("Content-Encoding") == "gzip":
+            body = gzip.decompress(body)
+        status = self.server.answers.pop(0) if self.server.answers else 200
+        if status == 200:
+            self.server.headers.append(dict(self.headers, path=self.path))
+            self.server.bodies.append(body)
+        self.send_response(status)
+        self.send_header("Content-Type", "application/x-protobuf")
+        self.send_header("Content-Length", "0")
+        self.end_headers()
+
+    def log_message(self, *_):
+        pass
+
+
+class Agent:
+    """A running spanloom.  stop() ends it as a user would and reads what it said."""
+
+    def __init__(self, *options, sink=None, env=None, console=False):
+        assert SPANLOOM.exists(), f"{SPANLOOM} is not built (make)"
+        self.sink = None if console else sink or Sink()
+        self.stdout, self.stderr = folder() / "spanloom.out", folder() / "spanloom.err"
+        command = [SPANLOOM, "run", *(["--exporter", "console", "--console", "json"] if console
+                                      else ["--exporter", "otlp", "--endpoint", self.sink.url])]
+        environ = dict(os.environ, OTEL_BSP_SCHEDULE_DELAY="200", OTEL_BSP_MAX_QUEUE_SIZE="500000",
+                       **(env or {}))
+        self.started = time.monotonic()
+        with open(self.stdout, "wb") as out, open(self.stderr, "wb") as err:
+            self.process = spawn([*command, *options], stdout=out, stderr=err, env=environ)
+        harness.show_on_failure(self.stderr)
+        self.status, self.ledger, self.spans = None, {}, []
+        wait_until(self._ready, "spanloom to attach", 15)
+
+    def _ready(self):
+        if self.process.poll() is not None:
+            raise AssertionError(f"spanloom did not start (exit status {self.process.returncode})")
+        return READY.search(self.stderr.read_text())
+
+    @property
+    def pid(self):
+        return self.process.pid
+
+    def stop(self, sig=signal.SIGINT, seconds=20):
+        """Ends it; its spans.  The ledger is checked whatever the test is about."""
+        self.process.send_signal(sig)
+        try:
+            self.status = self.process.wait(seconds)
+        except subprocess.TimeoutExpired:
+            raise AssertionError(f"spanloom did not end within {seconds} s of {sig}") from None
+        equal(self.status, 0, "exit status of spanloom")
+        self.ledger = parse_ledger(self.stderr.read_text())
+        check_ledger(self.ledger)
+        self.spans = self.sink.spans() if self.sink else []
+        if self.sink:
+            equal(len(self.spans), self.ledger["export.exported"], "spans at the collector")
+            check_spans(self.spans)
+        return self.spans
+
+
+def parse_ledger(text):
+    found = (LEDGER_LINE.match(line) for line in text.splitlines())
+    return {match[1]: int(match[2]) for match in found if match}
+
+
+def check_ledger(ledger):
+    """The sums of user/flow/ledger.h."""
+    def total(*names):
+        return sum(ledger.get(name, 0) for name in names)
+
+    assert ledger, "no ledger at the end"
+    equal(total("records"), total("records.conn", "records.data", "records.close",
+                                  "records.process", "records.malformed"), "records")
+    equal(total("requests"), total("spans", "requests.quiet", "requests.path_ignored",
+                                   "requests.sampled_out", "spans.no_memory",
+                                   "requests.abandoned"), "requests")
+    equal(total("records.malformed"), 0, "malformed records")
+
+
+def check_spans(spans):
+    """What holds for every span, whatever it is about."""
+    for span in spans:
+        assert len(span.trace_id) == 32 and int(span.trace_id, 16), span
+        assert len(span.span_id) == 16 and int(span.span_id, 16), span
+        assert span.name and span.kind in (otlp.SERVER, otlp.CLIENT), span
+        assert 0 < span.start_ns <= span.end_ns, span
+        assert span.status in (otlp.UNSET, otlp.ERROR), span
+        assert (span.status == otlp.ERROR) == (span["error.type"] is not None), span
+        assert span.parent_id or span["spanloom.link"] == "none", span
+        assert span.resource.get("service.name") and span.resource.get("process.pid"), span
+    ids = [span.span_id for span in spans]
+    equal(len(ids), len(set(ids)), "different span ids")
+
+
+def select(spans, **wanted):
+    """The spans with these attributes; "_" stands for "." in a name.  Also kind and pid."""
+    kind, pid = wanted.pop("kind", None), wanted.pop("pid", None)
+    keys = {name.replace("_", "."): value for name, value in wanted.items()}
+    return [span for span in spans
+            if (kind is None or span.kind == kind)
+            and (pid is None or span.resource.get("process.pid") == pid)
+            and all(span[key] == value for key, value in keys.items())]
+
+
+def at_port(spans, port, kind=None):
+    return [span for span in spans if span["server.port"] == port
+            and (kind is None or span.kind == kind)]
+
+
+def processor_seconds(pid):
+    """User and system time of the process so far."""
+    stat = Path(f"/proc/{pid}/stat").read_text().rsplit(") ", 1)[1].split()
+    return (int(stat[11]) + int(stat[12])) / os.sysconf("SC_CLK_TCK")

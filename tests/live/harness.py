@@ -1,0 +1,210 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What every live test stands on: temporary folders, free ports, processes that always end.
+
+    harness.py MODULE FUNCTION     runs one test (tests/run calls it)
+
+Whatever is started is handed to defer() and undone when the test ends, however it ends.
+"""
+
+import contextlib
+import functools
+import importlib
+import os
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+import traceback
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+SPANLOOM = ROOT / ".output" / "spanloom"
+VENV = ROOT / ".output" / "venv"
+SKIPPED = 77  # exit status, as in tests/run
+
+_cleanup = contextlib.ExitStack()
+_evidence = []  # files to show when the test fails
+_context = {}
+
+
+class Skip(Exception):
+    """This machine cannot run the test; the text says why."""
+
+
+def takes(seconds):
+    """Marks a test that may need longer than the usual minute (tests/run reads it)."""
+    def mark(function):
+        function.takes = seconds
+        return function
+    return mark
+
+
+def defer(function, *args, **kwargs):
+    _cleanup.callback(function, *args, **kwargs)
+
+
+def once(function):
+    """The function runs once in a test; later calls get the first result."""
+    @functools.wraps(function)
+    def cached():
+        if function not in _context:
+            _context[function] = function()
+        return _context[function]
+    return cached
+
+
+# ---- folders, ports, waiting ------------------------------------------------------------
+
+
+@once
+def folder():
+    """A temporary folder of this test that every user may enter."""
+    path = Path(tempfile.mkdtemp(prefix="spanloom-test-"))
+    path.chmod(0o755)
+    defer(shutil.rmtree, path, ignore_errors=True)
+    return path
+
+
+def cache():
+    """A folder that the tests of one run share."""
+    path = os.environ.get("SPANLOOM_TEST_CACHE")
+    return Path(path) if path else folder()
+
+
+def free_port(host="127.0.0.1"):
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with socket.socket(family) as probe:
+        probe.bind((host, 0))
+        return probe.getsockname()[1]
+
+
+def wait_until(condition, what, seconds=10):
+    """The first true value of @condition."""
+    limit = time.monotonic() + seconds
+    while True:
+        value = condition()
+        if value:
+            return value
+        assert time.monotonic() < limit, f"waited {seconds} s in vain for {what}"
+        time.sleep(0.02)
+
+
+def listening(port, host="127.0.0.1"):
+    try:
+        socket.create_connection((host, port), 1).close()
+    except OSError:
+        return False
+    return True
+
+
+# ---- processes --------------------------------------------------------------------------
+
+
+def spawn(command, log=None, **kwargs):
+    """A process in a group of its own, ended with the test.  Its output goes to the file
+    @log of the test's folder, which is shown when the test fails."""
+    stdout = subprocess.DEVNULL
+    if log:
+        stdout = open(folder() / log, "ab")  # pylint: disable=consider-using-with
+        _evidence.append(Path(stdout.name))
+    kwargs.setdefault("stdin", subprocess.DEVNULL)
+    kwargs.setdefault("stdout", stdout)
+    kwargs.setdefault("stderr", subprocess.STDOUT if log else subprocess.DEVNULL)
+    process = subprocess.Popen([str(word) for word in command], start_new_session=True, **kwargs)
+    defer(end, process)
+    return process
+
+
+def end(process, sig=signal.SIGTERM, seconds=5):
+    """Ends the process and all of its group; its exit status."""
+    if process.poll() is None:
+        process.send_signal(sig)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(seconds)
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        os.killpg(process.pid, signal.SIGKILL)
+    return process.wait()
+
+
+def run(*command, ok=(0,), timeout=30, **kwargs):
+    """Runs to the end; the standard output.  @ok: exit statuses that are no failure."""
+    kwargs.setdefault("stdin", subprocess.DEVNULL)
+    done = subprocess.run([str(word) for word in command], text=True, timeout=timeout,
+                          stdout=subprocess.PIPE, stderr=subprocess.PIPE, check=False, **kwargs)
+    if ok is not None and done.returncode not in ok:
+        raise AssertionError(f"{' '.join(map(str, command))}: exit status {done.returncode}\n"
+                             f"{done.stdout}{done.stderr}")
+    return done.stdout
+
+
+def status_of(*command, timeout=30, **kwargs):
+    """(exit status, standard output, standard error)."""
+    kwargs.setdefault("stdin", subprocess.DEVNULL)
+    done = subprocess.run([str(word) for word in command], text=True, timeout=timeout,
+                          stdout=subprocess.PIPE, stderr=subprocess.PIPE, check=False, **kwargs)
+    return done.returncode, done.stdout, done.stderr
+
+
+def in_threads(function, count):
+    """Runs function(index) in @count threads at once; the results in order."""
+    results = [None] * count
+    faults = []
+
+    def body(index):
+        try:
+            results[index] = function(index)
+        except BaseException as fault:  # pylint: disable=broad-except
+            faults.append(fault)
+
+    threads = [threading.Thread(target=body, args=(i,), daemon=True) for i in range(count)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    if faults:
+        raise faults[0]
+    return results
+
+
+def equal(seen, expected, what):
+    assert seen == expected, f"{what}: {seen!r}, expected {expected!r}"
+
+
+def show_on_failure(path):
+    _evidence.append(path)
+
+
+def show_evidence():
+    for path in _evidence:
+        if path.exists() and path.stat().st_size:
+            lines = path.read_text(errors="replace").splitlines()
+            print(f"---- {path.name}, last of {len(lines)} lines")
+            print("\n".join(lines[-25:]))
+
+
+def main():
+    module, function = sys.argv[1:]
+    sys.modules["harness"] = sys.modules["__main__"]
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
+    status = 0
+    try:
+        getattr(importlib.import_module(module), function)()
+    except Skip as reason:
+        status = SKIPPED
+        print(reason)
+    except BaseException:  # pylint: disable=broad-except
+        status = 1
+        print(re.sub(r'(?m)^  File "[^"]*/tests/', '  File "tests/', traceback.format_exc()))
+        show_evidence()
+    finally:
+        _cleanup.close()
+    sys.exit(status)
+
+
+if __name__ == "__main__":
+    main()

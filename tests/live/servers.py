@@ -1,0 +1,219 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The real servers: each on a free loopback port and a unix socket, in the test's folder."""
+
+import itertools
+import os
+import pwd
+import re
+import shutil
+import signal
+import sys
+from pathlib import Path
+
+import harness
+from harness import defer, folder, free_port, listening, run, spawn, wait_until
+
+_serial = itertools.count(1)
+
+# ---- nginx ------------------------------------------------------------------------------
+
+NGINX_CONF = """
+daemon off;
+worker_processes 1;
+user root;
+pid {dir}/nginx.pid;
+error_log {dir}/error.log warn;
+events {{ worker_connections 1024; }}
+http {{
+	log_format line '$status $request_length $bytes_sent $request';
+	access_log {dir}/access.log line;
+	client_body_temp_path {dir}/body;
+	proxy_temp_path {dir}/proxy;
+	fastcgi_temp_path {dir}/fastcgi;
+	uwsgi_temp_path {dir}/uwsgi;
+	scgi_temp_path {dir}/scgi;
+	keepalive_requests 10000000;
+	client_max_body_size 64m;
+	sendfile on;
+	tcp_nopush on;
+	default_type text/plain;
+	server {{
+		listen 127.0.0.1:{port};
+		listen [::1]:{port};
+		listen unix:{dir}/http.sock;
+		root {dir}/www;
+		location /ok {{ return 200 "ok\\n"; }}
+		location /nothing {{ return 204; }}
+		location /broken {{ return 500; }}
+		location /moved {{ return 302 /ok; }}
+		location /upload {{ proxy_pass http://127.0.0.1:{port}/ok; }}
+		{extra}
+	}}
+}}
+"""
+
+
+class Nginx:
+    """Counts its own requests: one line of the access log for each."""
+
+    def __init__(self, extra=""):
+        self.dir = folder() / f"nginx{next(_serial)}"
+        (self.dir / "www").mkdir(parents=True)
+        self.port = free_port()
+        conf = self.dir / "nginx.conf"
+        conf.write_text(NGINX_CONF.format(dir=self.dir, port=self.port, extra=extra))
+        binary = shutil.which("nginx") or "/usr/sbin/nginx"
+        self.process = spawn([binary, "-p", self.dir, "-c", conf], log=f"{self.dir.name}.log")
+        wait_until(lambda: listening(self.port), "nginx to listen")
+
+    @property
+    def url(self):
+        return f"http://127.0.0.1:{self.port}"
+
+    @property
+    def socket(self):
+        return self.dir / "http.sock"
+
+    def file(self, name, size):
+        """A file to serve; sparse, so its size costs nothing."""
+        with open(self.dir / "www" / name, "wb") as out:
+            out.truncate(size)
+
+    def served(self, pattern=""):
+        """How many requests whose line of the log matches @pattern it has answered."""
+        try:
+            lines = (self.dir / "access.log").read_text().splitlines()
+        except FileNotFoundError:
+            return 0
+        return sum(1 for line in lines if re.search(pattern, line))
+
+
+# ---- Redis ------------------------------------------------------------------------------
+
+
+class Redis:
+    """Counts its own commands: INFO commandstats."""
+
+    def __init__(self):
+        self.dir = folder() / f"redis{next(_serial)}"
+        self.dir.mkdir()
+        self.port = free_port()
+        self.socket = self.dir / "redis.sock"
+        self.process = spawn(
+            ["redis-server", "--port", self.port, "--bind", "127.0.0.1", "::1",
+             "--unixsocket", self.socket, "--save", "", "--appendonly", "no", "--dir", self.dir],
+            log=f"{self.dir.name}.log")
+        wait_until(lambda: listening(self.port), "redis-server to listen")
+
+    def cli(self, *words, **kwargs):
+        return run("redis-cli", "-p", self.port, *words, **kwargs)
+
+    def calls(self, command):
+        """How many times the server has run @command."""
+        stats = self.cli("INFO", "commandstats")
+        found = re.search(rf"cmdstat_{command.lower()}:calls=(\d+)", stats)
+        return int(found[1]) if found else 0
+
+
+# ---- PostgreSQL -------------------------------------------------------------------------
+
+POSTGRES_CONF = """
+listen_addresses = '127.0.0.1,::1'
+fsync = off
+shared_buffers = 32MB
+max_connections = 100
+autovacuum = off
+shared_preload_libraries = 'pg_stat_statements'
+pg_stat_statements.track = top
+log_min_messages = warning
+"""
+
+
+def postgres_bin():
+    folders = sorted(Path("/usr/lib/postgresql").glob("*/bin"),
+                     key=lambda path: int(path.parent.name))
+    assert folders, "no PostgreSQL in /usr/lib/postgresql (deploy/deps.sh)"
+    return folders[-1]
+
+
+def postgres_user():
+    """PostgreSQL does not run as root."""
+    if os.geteuid() != 0:
+        return {}
+    user = pwd.getpwnam("postgres")
+    return {"user": user.pw_uid, "group": user.pw_gid, "extra_groups": []}
+
+
+class Postgres:
+    """Counts its own queries: pg_stat_statements.  Database "shop" has pgbench's tables."""
+
+    def __init__(self, conf=""):
+        template = harness.cache() / "postgres"
+        if not template.exists():
+            self._make_template(template)
+        self._start(conf, template)
+
+    def _start(self, conf, template=None):
+        self.dir = folder() / f"postgres{next(_serial)}"
+        self.dir.mkdir()
+        self.port = free_port()
+        if os.geteuid() == 0:
+            shutil.chown(self.dir, "postgres", "postgres")
+        data = self.dir / "data"
+        if template:
+            run("cp", "-a", "--reflink=auto", template, data)
+        else:
+            run(postgres_bin() / "initdb", "-D", data, "-A", "trust", "-U", "postgres",
+                "--no-sync", "-E", "UTF8", "--locale=C", **postgres_user())
+        (data / "postgresql.auto.conf").write_text(
+            f"{POSTGRES_CONF}\nport = {self.port}\n"
+            f"unix_socket_directories = '{self.dir}'\n{conf}\n")
+        self.process = spawn([postgres_bin() / "postgres", "-D", data],
+                             log=f"{self.dir.name}.log", cwd=self.dir, **postgres_user())
+        defer(harness.end, self.process, signal.SIGQUIT)
+        wait_until(self._answers, "PostgreSQL to answer", 20)
+
+    def _answers(self):
+        return harness.status_of("psql", *self.address("postgres"), "-c", "")[0] == 0
+
+    def _make_template(self, template):
+        """Set up once in a run of the tests; then copied."""
+        self._start("")
+        self.psql("CREATE DATABASE shop", database="postgres")
+        self.psql("CREATE EXTENSION pg_stat_statements")
+        self.pgbench("-i", "-q")
+        harness.end(self.process, signal.SIGINT, 20)
+        os.rename(self.dir / "data", template)
+
+    def address(self, database="shop", host="127.0.0.1"):
+        return ["-X", "-h", host, "-p", str(self.port), "-U", "postgres", "-d", database]
+
+    def psql(self, sql, *options, database="shop", host="127.0.0.1", ok=(0,), **kwargs):
+        return run("psql", *self.address(database, host), "-q", "-A", "-t", *options, "-c", sql,
+                   ok=ok, **kwargs)
+
+    def pgbench(self, *options, host="127.0.0.1", timeout=60):
+        return run(postgres_bin() / "pgbench", "-h", host, "-p", self.port, "-U", "postgres",
+                   *options, "shop", timeout=timeout)
+
+    def calls(self, pattern):
+        """How many times the server has executed statements like @pattern (SQL LIKE)."""
+        count = self.psql("SELECT coalesce(sum(calls), 0) FROM pg_stat_statements "
+                          f"WHERE query LIKE '{pattern}' AND query NOT LIKE '%pg_stat%'")
+        return int(count)
+
+
+# ---- programs ---------------------------------------------------------------------------
+
+
+def python_program(text, *arguments, log="python.log", **kwargs):
+    """A Python program of the system's or the virtual environment's interpreter."""
+    script = folder() / f"program{next(_serial)}.py"
+    script.write_text(text)
+    return spawn([sys.executable, script, *arguments], log=log, **kwargs)
+
+
+def node_program(text, *arguments, log="node.log", **kwargs):
+    script = folder() / f"program{next(_serial)}.js"
+    script.write_text(text)
+    return spawn(["node", script, *arguments], log=log, **kwargs)
