@@ -10,6 +10,7 @@
 
 #include <bpf/bpf.h>
 #include <bpf/btf.h>
+#include <bpf/libbpf.h>
 #include <linux/bpf.h>
 
 #include "user/base/slice.h"
@@ -38,6 +39,7 @@ struct program {
 void attempt__init(struct attempt *a)
 {
 	a->step = "";
+	a->print = (void *)libbpf_set_print(NULL);
 	a->btf = btf__load_vmlinux_btf();
 	a->btf_err = a->btf ? 0 : -errno;
 }
@@ -46,6 +48,7 @@ void attempt__reset(struct attempt *a)
 {
 	btf__free(a->btf);
 	a->btf = NULL;
+	libbpf_set_print((libbpf_print_fn_t)a->print);
 }
 
 static int load(struct attempt *a, const struct program *p)
@@ -83,17 +86,23 @@ static int load_and_attach(struct attempt *a, const struct program *p)
 	return 0;
 }
 
-int attempt__privilege(struct attempt *a)
+static int load_only(struct attempt *a, const struct program *p)
 {
-	struct program p = { .type = BPF_PROG_TYPE_RAW_TRACEPOINT,
-			     .insns = return_zero,
-			     .count = RETURN_ZERO_COUNT };
-	int fd = load(a, &p);
+	int fd = load(a, p);
 
 	if (fd < 0)
 		return fd;
 	close(fd);
 	return 0;
+}
+
+int attempt__privilege(struct attempt *a)
+{
+	struct program p = { .type = BPF_PROG_TYPE_RAW_TRACEPOINT,
+			     .insns = return_zero,
+			     .count = RETURN_ZERO_COUNT };
+
+	return load_only(a, &p);
 }
 
 int attempt__ring_buffer(struct attempt *a)
@@ -116,13 +125,25 @@ static int tracepoint_type(struct attempt *a, const char *name)
 	return type_id(a, type, BTF_KIND_TYPEDEF);
 }
 
+static struct program tracepoint_program(struct attempt *a, const char *name)
+{
+	return (struct program){ .type = BPF_PROG_TYPE_TRACING,
+				 .attach_type = BPF_TRACE_RAW_TP,
+				 .btf_id = tracepoint_type(a, name),
+				 .insns = return_zero,
+				 .count = RETURN_ZERO_COUNT };
+}
+
 int attempt__tracepoint(struct attempt *a, const char *name)
 {
-	struct program p = { .type = BPF_PROG_TYPE_TRACING,
-			     .attach_type = BPF_TRACE_RAW_TP,
-			     .btf_id = tracepoint_type(a, name),
-			     .insns = return_zero,
-			     .count = RETURN_ZERO_COUNT };
+	struct program p = tracepoint_program(a, name);
+
+	return p.btf_id < 0 ? p.btf_id : load_only(a, &p);
+}
+
+int attempt__tracepoint_attach(struct attempt *a, const char *name)
+{
+	struct program p = tracepoint_program(a, name);
 
 	return p.btf_id < 0 ? p.btf_id : load_and_attach(a, &p);
 }
@@ -240,15 +261,10 @@ static int load_sk_storage(struct attempt *a, struct program *p, int map_fd)
 		return_zero[0],
 		return_zero[1],
 	};
-	int fd;
 
 	p->insns = lookup;
 	p->count = sizeof(lookup) / sizeof(lookup[0]);
-	fd = load(a, p);
-	if (fd < 0)
-		return fd;
-	close(fd);
-	return 0;
+	return load_only(a, p);
 }
 
 int attempt__sk_storage(struct attempt *a, enum hook_family family)

@@ -8,8 +8,6 @@
 #include <sys/utsname.h>
 #include <unistd.h>
 
-#include <bpf/libbpf.h>
-
 #include "user/base/slice.h"
 #include "user/kernel/attempt.h"
 
@@ -18,6 +16,7 @@
 #define BPF_STATS_FILE	"/proc/sys/kernel/bpf_stats_enabled"
 #define PID_NS_FILE	"/proc/self/ns/pid"
 #define INITIAL_PID_NS	0xEFFFFFFCu /* PROC_PID_INIT_INO: fixed in every kernel */
+#define KERNEL_ENOTSUPP 524	    /* not in the C library: arm64 before 6.4 has no trampolines */
 #define PROBED_FUNCTION "inet_sendmsg"
 
 static const struct {
@@ -51,7 +50,8 @@ static const struct {
 				    "a send is timed when it is done, not when it begins",
 				    "Linux 6.16 or newer has it" },
 	[FEATURE_FENTRY] = { "fentry", false, "sends and receives cannot be seen at functions",
-			     "kernel lockdown or CONFIG_FUNCTION_TRACER=n stands against it" },
+			     "lift the kernel's lockdown, or use a kernel with "
+			     "CONFIG_FUNCTION_TRACER=y" },
 	[FEATURE_KPROBE] = { "kprobes", false, "no last resort when tracepoints and fentry fail",
 			     "use a kernel built with CONFIG_KPROBES=y and CONFIG_PERF_EVENTS=y" },
 	[FEATURE_SK_STORAGE] = { "socket storage", false,
@@ -81,7 +81,20 @@ static const char *error_name(int err)
 {
 	const char *name = strerrorname_np(-err);
 
+	if (err == -KERNEL_ENOTSUPP)
+		return "ENOTSUPP";
 	return name ? name : "unknown error";
+}
+
+/* Why a privileged process meets EPERM, as far as it can be known. */
+static void refusal_hint(const struct features *f, char *out, size_t len)
+{
+	if (strcmp(f->lockdown, "none") == 0)
+		snprintf(out, len, " though privileged: kernel policy");
+	else if (strcmp(f->lockdown, "unknown") == 0)
+		snprintf(out, len, " though privileged: locked down?");
+	else
+		snprintf(out, len, " by lockdown=%s", f->lockdown);
 }
 
 /* What an attempt found: @on_detail when it went well, else the step that was refused. */
@@ -89,15 +102,16 @@ static void record(struct features *f, enum feature_id id, const struct attempt 
 		   const char *on_detail)
 {
 	struct feature *feature = &f->feature[id];
-	const char *hint = "";
+	char hint[64] = "";
 
 	feature->on = err == 0;
+	feature->tried = true;
 	if (!err) {
 		snprintf(feature->detail, sizeof(feature->detail), "%s", on_detail);
 		return;
 	}
-	if (err == -EPERM && id != FEATURE_ROOT && f->feature[FEATURE_ROOT].on)
-		hint = ", although privileged: kernel lockdown or policy";
+	if (err == -EPERM && id != FEATURE_ROOT)
+		refusal_hint(f, hint, sizeof(hint));
 	snprintf(feature->detail, sizeof(feature->detail), "%s: %s%s", a->step, error_name(err),
 		 hint);
 }
@@ -113,6 +127,7 @@ static void note(struct features *f, enum feature_id id, bool on, const char *fo
 	vsnprintf(f->feature[id].detail, sizeof(f->feature[id].detail), format, args);
 	va_end(args);
 	f->feature[id].on = on;
+	f->feature[id].tried = true;
 }
 
 /* The first line of @path without its end; false when there is none. */
@@ -197,7 +212,7 @@ static void look(struct features *f)
 
 static int try_sock_length(struct attempt *a)
 {
-	int err = attempt__tracepoint(a, "sock_send_length");
+	int err = attempt__tracepoint_attach(a, "sock_send_length");
 
 	return err ? err : attempt__tracepoint(a, "sock_recv_length");
 }
@@ -239,7 +254,7 @@ static void try_all(struct features *f, struct attempt *a)
 	record(f, FEATURE_KPROBE, a, attempt__kprobe(a, PROBED_FUNCTION), PROBED_FUNCTION);
 	choose_family(f);
 	if (f->family == HOOKS_NONE) {
-		note(f, FEATURE_SK_STORAGE, false, "not tried: no program could use it");
+		note(f, FEATURE_SK_STORAGE, false, "no program could use it");
 		return;
 	}
 	snprintf(detail, sizeof(detail), "in %s programs", hook_family__name(f->family));
@@ -249,11 +264,11 @@ static void try_all(struct features *f, struct attempt *a)
 static void try_nothing(struct features *f)
 {
 	for (int id = 0; id < FEATURES; id++) {
-		if (!f->feature[id].detail[0])
-			note(f, id, false, "not tried: bpf() is refused");
+		if (!f->feature[id].tried)
+			snprintf(f->feature[id].detail, sizeof(f->feature[id].detail), "not tried");
 	}
 	f->family = HOOKS_NONE;
-	f->family_reason = "not tried: bpf() is refused";
+	f->family_reason = "not tried, bpf() is refused";
 }
 
 /* Is @id a way to see sockets that the chosen family has no need of? */
@@ -277,10 +292,10 @@ static void explain(struct features *f)
 	for (int id = 0; id < FEATURES; id++) {
 		struct feature *feature = &f->feature[id];
 
-		if (feature->on)
+		if (feature->on || !feature->tried)
 			continue;
 		if (spared(f, id)) {
-			feature->consequence = "none: not needed here";
+			feature->consequence = "none, another way is used";
 			continue;
 		}
 		feature->consequence = texts[id].consequence;
@@ -290,7 +305,6 @@ static void explain(struct features *f)
 
 void features__probe(struct features *f)
 {
-	libbpf_print_fn_t print = libbpf_set_print(NULL); /* refusals are findings here */
 	struct attempt a;
 	int err;
 
@@ -312,7 +326,6 @@ void features__probe(struct features *f)
 		try_all(f, &a);
 	explain(f);
 	attempt__reset(&a);
-	libbpf_set_print(print);
 }
 
 bool features__blocker(const struct features *f, char *line, size_t len)

@@ -11,17 +11,17 @@
 /* How the moments S, D and R of a socket are seen (design: hooks). */
 enum hook_family {
 	HOOKS_NONE,
-	HOOKS_TP,     /* tp_btf: tcp_sendmsg_locked (when there), sock_send_length, sock_recv_length */
+	HOOKS_TP, /* tp_btf: tcp_sendmsg_locked (when there), sock_send_length, sock_recv_length */
 	HOOKS_FENTRY, /* fentry and fexit on inet_sendmsg, inet_recvmsg and kin */
 	HOOKS_KPROBE, /* kprobe and kretprobe on the same */
 };
 
 enum feature_id {
-	FEATURE_ROOT,	       /* privileges enough for bpf() */
+	FEATURE_ROOT, /* privileges enough for bpf() */
 	FEATURE_BTF,
 	FEATURE_RING_BUFFER,
 	FEATURE_TP_SOCK_LENGTH, /* tp_btf/sock_send_length and sock_recv_length load and attach */
-	FEATURE_TP_SEND_START, /* tp_btf/tcp_sendmsg_locked */
+	FEATURE_TP_SEND_START,	/* tp_btf/tcp_sendmsg_locked */
 	FEATURE_FENTRY,
 	FEATURE_KPROBE,
 	FEATURE_SK_STORAGE,    /* in the programs of the family that would be used */
@@ -31,18 +31,19 @@ enum feature_id {
 };
 
 struct feature {
-	const char *name;	 /* "ring buffer" */
+	const char *name; /* "ring buffer" */
 	bool on;
-	bool required;	 /* spanloom cannot run without */
+	bool required;		 /* spanloom cannot run without */
+	bool tried;		 /* false: bpf() is refused, so nobody knows; @on is false then */
 	char detail[160];	 /* cause or finding: "bpf(): EPERM" */
-	const char *consequence; /* when off; NULL when on */
-	const char *remedy;	 /* when off and there is one */
+	const char *consequence; /* tried and off; else NULL */
+	const char *remedy;	 /* likewise, when there is one */
 };
 
 struct features {
-	char kernel[128];   /* uname release and machine */
-	char lockdown[32];  /* none, integrity, confidentiality, unknown */
-	char capabilities[256]; /* the missing ones of those we need, comma-separated; "" when none */
+	char kernel[128];	/* uname release and machine */
+	char lockdown[32];	/* none, integrity, confidentiality, unknown */
+	char capabilities[256]; /* those we need and lack: "CAP_BPF, CAP_PERFMON"; "" when none */
 	enum hook_family family;
 	const char *family_reason;
 	struct feature feature[FEATURES];

@@ -1,0 +1,48 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "user/cli/cli.h"
+
+#include <unistd.h>
+
+static const char help_text[] =
+	"Usage: spanloom COMMAND [OPTION...]\n"
+	"\n"
+	"Traces the HTTP, PostgreSQL and Redis traffic of unmodified programs on this host with\n"
+	"eBPF and sends OpenTelemetry spans.  Traced programs are neither changed nor restarted.\n"
+	"\n"
+	"Commands:\n"
+	"  run      trace until a signal: sudo spanloom run --exporter console\n"
+	"  check    can spanloom run here, and what will it see\n"
+	"  probes   what is attached right now, what it costs\n"
+	"  help     this text; spanloom help COMMAND: the options of a command\n"
+	"\n"
+	"Examples:\n"
+	"  sudo spanloom run --exporter console            live traces in the terminal\n"
+	"  sudo spanloom run --endpoint http://host:4318   spans to a collector (OTLP/HTTP)\n"
+	"  sudo spanloom run --exe '*/node' --port 8080    one program, one port\n"
+	"  sudo spanloom probes --measure 5                cost of each probe over 5 seconds\n"
+	"  spanloom check --json | jq .hook_family\n"
+	"\n"
+	"spanloom --version prints the version.  The manual: man 8 spanloom.\n";
+
+int cli__help(int argc, char **argv)
+{
+	fputs(help_text, stdout);
+	return 0;
+}
+
+bool cli__colours(FILE *stream)
+{
+	const char *no_color = getenv("NO_COLOR");
+
+	return isatty(fileno(stream)) && (!no_color || !no_color[0]);
+}
+
+const char *cli__colour(bool on, enum cli_colour colour)
+{
+	static const char *const sequences[] = {
+		[CLI_PLAIN] = "\033[0m", [CLI_BOLD] = "\033[1m",   [CLI_DIM] = "\033[2m",
+		[CLI_RED] = "\033[31m",	 [CLI_GREEN] = "\033[32m", [CLI_YELLOW] = "\033[33m",
+	};
+
+	return on ? sequences[colour] : "";
+}
