@@ -61,13 +61,13 @@ struct event_conn {
 	__u64 cgroup_id; /* of the process, cgroup v2; 0 when unknown */
 	__u32 tgid;	 /* process in the initial pid namespace */
 	__u32 tid;
-	__u32 netns; /* inode number of the network namespace */
-	__s32 error; /* EVENT_CONN_FAILED: positive errno; else 0 */
-	__u16 family;	   /* AF_INET, AF_INET6, AF_UNIX */
-	__u16 local_port;  /* host byte order, 0 for unix sockets */
+	__u32 netns;	  /* inode number of the network namespace */
+	__s32 error;	  /* EVENT_CONN_FAILED: positive errno; else 0 */
+	__u16 family;	  /* AF_INET, AF_INET6, AF_UNIX */
+	__u16 local_port; /* host byte order, 0 for unix sockets */
 	__u16 peer_port;
-	__u8 role;	   /* enum conn_role */
-	__u8 flags;	   /* enum conn_flag */
+	__u8 role;	     /* enum conn_role */
+	__u8 flags;	     /* enum conn_flag */
 	__u8 local_addr[16]; /* network byte order; IPv4 in the first 4 bytes, rest zero */
 	__u8 peer_addr[16];
 	char comm[EVENT_COMM_LEN];
@@ -162,25 +162,25 @@ enum scope_verdict {
 
 /* Kernel counters: index into the per-CPU array "counters". */
 enum counter {
-	COUNT_RECORDS,		 /* records handed to the ring buffer */
-	COUNT_RING_FULL,	 /* records lost: no room in the ring buffer */
-	COUNT_RING_FULL_BYTES,	 /* bytes of traffic those records stood for */
-	COUNT_SENDS,		 /* sends on traced connections */
-	COUNT_RECEIVES,		 /* receives on traced connections */
-	COUNT_NO_STATE,		 /* messages not seen: no memory for connection state */
+	COUNT_RECORDS,		  /* records handed to the ring buffer */
+	COUNT_RING_FULL,	  /* records lost: no room in the ring buffer */
+	COUNT_RING_FULL_BYTES,	  /* bytes of traffic those records stood for */
+	COUNT_SENDS,		  /* sends on traced connections */
+	COUNT_RECEIVES,		  /* receives on traced connections */
+	COUNT_NO_STATE,		  /* messages not seen: no memory for connection state */
 	COUNT_NO_BUFFER_SENDFILE, /* messages of which only the length is known, by cause */
 	COUNT_NO_BUFFER_SPLICE,
 	COUNT_NO_BUFFER_IO_URING,
-	COUNT_NO_BUFFER_COMPAT,	 /* 32-bit caller */
+	COUNT_NO_BUFFER_COMPAT, /* 32-bit caller */
 	COUNT_NO_BUFFER_OTHER,
-	COUNT_COPY_FAULT,	 /* the buffer could not be read */
-	COUNT_CUT_BYTES,	 /* bytes past --capture-bytes, length only */
-	COUNT_IOVEC_LIMIT,	 /* messages with more pieces than we follow */
-	COUNT_CONNECTIONS,	 /* connections that got state */
-	COUNT_BOUND,		 /* of these, taken for a known protocol */
-	COUNT_UNINTERESTING,	 /* of these, given up as no known protocol */
-	COUNT_IGNORED,		 /* of these, given up on user space's verdict */
-	COUNT_CONNECT_FAILED,	 /* connect() calls that failed */
+	COUNT_COPY_FAULT,     /* the buffer could not be read */
+	COUNT_CUT_BYTES,      /* bytes past --capture-bytes, length only */
+	COUNT_IOVEC_LIMIT,    /* messages with more pieces than we follow */
+	COUNT_CONNECTIONS,    /* connections that got state */
+	COUNT_BOUND,	      /* of these, taken for a known protocol */
+	COUNT_UNINTERESTING,  /* of these, given up as no known protocol */
+	COUNT_IGNORED,	      /* of these, given up on user space's verdict */
+	COUNT_CONNECT_FAILED, /* connect() calls that failed */
 	COUNTERS,
 };
 

@@ -15,8 +15,9 @@ enum sampler_kind {
 
 struct flow_config {
 	/* HTTP */
-	const char *const *routes; /* "/users/{id}" patterns of --routes, NULL-terminated, or NULL */
-	bool route_heuristic;	   /* guess {id} segments where no pattern fits */
+	const char *const
+		*routes;      /* "/users/{id}" patterns of --routes, NULL-terminated, or NULL */
+	bool route_heuristic; /* guess {id} segments where no pattern fits */
 	const char *const *ignore_paths;  /* globs (fnmatch) of --ignore-path, or NULL */
 	const char *const *known_methods; /* OTEL_INSTRUMENTATION_HTTP_KNOWN_METHODS, or NULL */
 	/* Databases */
@@ -26,13 +27,13 @@ struct flow_config {
 	bool parent_based;	    /* an incoming decision is followed */
 	uint64_t sampler_threshold; /* SAMPLER_RATIO: keep when R >= this, 56 bits */
 	/* Limits */
-	uint32_t attribute_count_limit;	 /* OTEL_SPAN_ATTRIBUTE_COUNT_LIMIT */
-	uint32_t attribute_value_limit;	 /* in characters, 0: none */
-	size_t max_connections;		 /* more are evicted, longest idle first, and counted */
-	size_t max_transactions;	 /* in flight, of all connections */
-	size_t max_stream_bytes;	 /* buffered per direction of a connection */
-	uint64_t idle_timeout_ns;	 /* a connection without traffic is finished */
-	uint64_t response_timeout_ns;	 /* a request without any answer is finished as "timeout" */
+	uint32_t attribute_count_limit; /* OTEL_SPAN_ATTRIBUTE_COUNT_LIMIT */
+	uint32_t attribute_value_limit; /* in characters, 0: none */
+	size_t max_connections;		/* more are evicted, longest idle first, and counted */
+	size_t max_transactions;	/* in flight, of all connections */
+	size_t max_stream_bytes;	/* buffered per direction of a connection */
+	uint64_t idle_timeout_ns;	/* a connection without traffic is finished */
+	uint64_t response_timeout_ns;	/* a request without any answer is finished as "timeout" */
 	uint8_t id_key[16]; /* random, of this run: the seed of trace and span ids (bpf/ids.h) */
 };
 

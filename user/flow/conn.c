@@ -96,6 +96,18 @@ void conn_table__touch(struct conn_table *table, struct conn *conn, uint64_t now
 	conn_table__link(table, conn);
 }
 
+/* A unix socket has one path, the listener's: it belongs to the server's end. */
+static void conn__place_path(struct conn *conn)
+{
+	struct endpoint *from = conn->role == ROLE_SERVER ? &conn->peer : &conn->local;
+	struct endpoint *to = conn->role == ROLE_SERVER ? &conn->local : &conn->peer;
+
+	if (!from->path[0])
+		return;
+	memcpy(to->path, from->path, sizeof(to->path));
+	from->path[0] = '\0';
+}
+
 int conn__bind(struct conn *conn, const struct protocol *protocol, enum conn_role role)
 {
 	void *state = NULL;
@@ -109,6 +121,7 @@ int conn__bind(struct conn *conn, const struct protocol *protocol, enum conn_rol
 	conn->state = state;
 	conn->protocol = protocol;
 	conn->role = role;
+	conn__place_path(conn);
 	return 0;
 }
 

@@ -24,8 +24,8 @@ struct protocol;
 /* How far one direction's messages have been read. */
 struct reading {
 	struct stream stream;
-	uint64_t skip;	  /* bytes of the current fragment still to be passed over */
-	uint32_t flags;	  /* of that fragment: END and UNBIND are due when they have passed */
+	uint64_t skip;	/* bytes of the current fragment still to be passed over */
+	uint32_t flags; /* of that fragment: END and UNBIND are due when they have passed */
 	enum message_type type;
 	bool until_close; /* the current message ends with the stream */
 	bool lost;	  /* a gap broke the reading: resync before the next fragment */
@@ -37,17 +37,18 @@ struct conn {
 	uint64_t id;
 	struct conn *newer, *older; /* by last activity */
 	uint64_t last_ns;
-	const struct protocol *protocol; /* NULL: ended or ignored, records are swallowed */
+	const struct protocol *protocol; /* NULL: not bound yet, or @ended */
+	bool ended;			 /* given up: further records are swallowed */
 	enum conn_role role;
 	bool role_certain; /* known from the handshake */
 	bool fresh;
-	bool strong;	   /* the first message could only be this protocol's */
-	bool proven;	   /* a response was read: it is this protocol */
-	bool peer_eof;	   /* the peer will send no more */
+	bool strong;   /* the first message could only be this protocol's */
+	bool proven;   /* a response was read: it is this protocol */
+	bool peer_eof; /* the peer will send no more */
 	bool reset;
-	bool uncertain;	   /* requests were lost: pairing is marked until the queue is empty */
-	bool orphan;	   /* the current response has no request */
-	int32_t error;	   /* errno of the socket when it ended */
+	bool uncertain;	     /* requests were lost: pairing is marked until the queue is empty */
+	bool orphan;	     /* the current response has no request */
+	int32_t error;	     /* errno of the socket when it ended */
 	unsigned int faults; /* parse errors, less what went well */
 	unsigned int good;   /* fragments since the last fault */
 	struct endpoint local;

@@ -39,11 +39,11 @@ enum ledger_entry {
 	LEDGER_PARSE_ERRORS,
 	LEDGER_RESYNCS,		    /* a parser found its way after a gap */
 	LEDGER_RESPONSES_UNMATCHED, /* their request was never seen */
-	LEDGER_REQUESTS,	    /* requests begun, failed connects too; each ends as one of the next */
-	LEDGER_SPANS,		    /* spans handed to the exporters */
-	LEDGER_QUIET,		    /* no span by design: a PREPARE that succeeded, ... */
-	LEDGER_PATH_IGNORED,	    /* --ignore-path */
-	LEDGER_EXCLUDED,	    /* not among the programs to trace (--exe, --exclude-exe) */
+	LEDGER_REQUESTS,     /* requests begun, failed connects too; each ends as one of the next */
+	LEDGER_SPANS,	     /* spans handed to the exporters */
+	LEDGER_QUIET,	     /* no span by design: a PREPARE that succeeded, ... */
+	LEDGER_PATH_IGNORED, /* --ignore-path */
+	LEDGER_EXCLUDED,     /* not among the programs to trace (--exe, --exclude-exe) */
 	LEDGER_SAMPLED_OUT,
 	LEDGER_SPANS_NO_MEMORY,
 	LEDGER_REQUESTS_ABANDONED, /* unfinished when their connection turned out to be no such protocol */

@@ -25,7 +25,7 @@ void memo__reset(struct memo *memo)
 {
 	struct memo_entry *entry, *next;
 
-	HASH_ITER(hh, memo->entries, entry, next)
+	HASH_ITER (hh, memo->entries, entry, next)
 		memo__drop(memo, entry);
 }
 

@@ -53,7 +53,7 @@ enum memo_op {
 
 struct memo_edit {
 	enum memo_op op;
-	char space; /* separates kinds of keys, e.g. 's' statement, 'p' portal */
+	char space;	  /* separates kinds of keys, e.g. 's' statement, 'p' portal */
 	char value_space; /* of @value, with MEMO_ALIAS */
 	struct slice key;
 	struct slice value;
@@ -68,7 +68,8 @@ struct message {
 	/* Response: so many requests of the queue, after the one that this answers, get no
 	 * response of their own because of it (PostgreSQL skips to Sync after an error). */
 	uint32_t cancels;
-	uint32_t append_mask; /* fields that are appended, joined by "; ", when a message has several */
+	uint32_t
+		append_mask; /* fields that are appended, joined by "; ", when a message has several */
 	uint32_t add_mask;    /* numbers that are added up over the fragments, not replaced */
 	uint32_t number_mask; /* numbers that this fragment knows */
 	/* Meaning is the protocol's own (an enum in its .c file).  Slices point into the input or
@@ -82,6 +83,13 @@ struct message {
 	uint8_t recall_field;
 	struct slice recall_key;
 };
+
+struct conn;
+struct transaction_sink;
+
+/* Reads what can be read of one direction of a bound connection; fragments and their ends go
+ * to transaction__fragment() and transaction__end(). */
+void message__read(struct conn *conn, enum direction dir, const struct transaction_sink *sink);
 
 static inline void message__number(struct message *m, unsigned int index, int64_t value)
 {

@@ -12,7 +12,7 @@
 
 struct resource {
 	unsigned int refs;
-	uint32_t pid; /* in the initial pid namespace */
+	uint32_t pid;		   /* in the initial pid namespace */
 	struct slice service_name; /* also among @attributes */
 	struct slice executable;   /* path of the program, for display and --exe; may be empty */
 	size_t count;

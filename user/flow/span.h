@@ -10,23 +10,23 @@
 #include "user/base/arena.h"
 #include "user/flow/attribute.h"
 
-#define SPAN_ATTRIBUTES	 48		 /* room; the user's limit may be lower */
-#define SPAN_TEXT_BYTES	 (256 * 1024) /* of all strings of one span */
+#define SPAN_ATTRIBUTES 48	     /* room; the user's limit may be lower */
+#define SPAN_TEXT_BYTES (256 * 1024) /* of all strings of one span */
 
 struct resource;
 
 enum span_kind { /* numbers of opentelemetry.proto.trace.v1.Span.SpanKind */
-	SPAN_INTERNAL = 1,
-	SPAN_SERVER = 2,
-	SPAN_CLIENT = 3,
-	SPAN_PRODUCER = 4,
-	SPAN_CONSUMER = 5,
+		 SPAN_INTERNAL = 1,
+		 SPAN_SERVER = 2,
+		 SPAN_CLIENT = 3,
+		 SPAN_PRODUCER = 4,
+		 SPAN_CONSUMER = 5,
 };
 
 enum span_status { /* numbers of Status.StatusCode */
-	STATUS_UNSET = 0,
-	STATUS_OK = 1,
-	STATUS_ERROR = 2,
+		   STATUS_UNSET = 0,
+		   STATUS_OK = 1,
+		   STATUS_ERROR = 2,
 };
 
 struct span {
@@ -45,8 +45,8 @@ struct span {
 	struct slice status_message;
 	struct resource *resource; /* one reference */
 	uint32_t dropped_attributes;
-	uint32_t attribute_limit;    /* OTEL_SPAN_ATTRIBUTE_COUNT_LIMIT, at most SPAN_ATTRIBUTES */
-	uint32_t value_limit_chars;  /* OTEL_SPAN_ATTRIBUTE_VALUE_LENGTH_LIMIT; 0: none */
+	uint32_t attribute_limit;   /* OTEL_SPAN_ATTRIBUTE_COUNT_LIMIT, at most SPAN_ATTRIBUTES */
+	uint32_t value_limit_chars; /* OTEL_SPAN_ATTRIBUTE_VALUE_LENGTH_LIMIT; 0: none */
 	size_t count;
 	struct attribute attributes[SPAN_ATTRIBUTES];
 	struct arena text; /* what the slices point into */

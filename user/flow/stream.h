@@ -26,13 +26,13 @@ struct segment {
 };
 
 struct stream {
-	bool started;	    /* @cursor is valid */
-	bool closed;	    /* no more will come */
+	bool started; /* @cursor is valid */
+	bool closed;  /* no more will come */
 	uint64_t cursor;
-	uint64_t end;	    /* one past the last byte that passed */
+	uint64_t end;		  /* one past the last byte that passed */
 	struct segment *segments; /* ring: @count from @first */
 	size_t first, count, room;
-	char *bytes;	    /* captured bytes of all segments, in order; @begin is the first unread */
+	char *bytes; /* captured bytes of all segments, in order; @begin is the first unread */
 	size_t begin, len, cap;
 	struct segment last; /* the segment of the byte before the cursor; size 0: none yet */
 };

@@ -28,6 +28,7 @@ enum transaction_flag {
 	TXN_INCOMPLETE = 1 << 3, /* touches bytes that were lost or not captured */
 	TXN_QUIET = 1 << 4,	 /* span only when it failed */
 	TXN_CANCELLED = 1 << 5,	 /* the server skipped it (MESSAGE cancels) */
+	TXN_FAILED = 1 << 6,	 /* the response said so (MESSAGE_FAILED) */
 };
 
 struct transaction {
@@ -39,17 +40,57 @@ struct transaction {
 	uint32_t tid;
 	uint64_t conn_id;
 	uint64_t request_pos; /* of the request's first byte in its stream: part of its identity */
-	uint64_t start_ns; /* CLOCK_MONOTONIC: first byte of the request */
-	uint64_t end_ns;   /* last byte of the response, or when it was known that none comes */
-	uint32_t flags;	   /* enum transaction_flag */
-	bool sampled;	   /* the kernel's decision, for a trace that starts here */
+	uint64_t start_ns;    /* CLOCK_MONOTONIC: first byte of the request */
+	uint64_t end_ns;      /* last byte of the response, or when it was known that none comes */
+	uint32_t flags;	      /* enum transaction_flag */
+	uint64_t earliest_ns; /* no byte of the response can have come before */
+	bool decided;	      /* the kernel has decided on sampling, for a trace that starts here */
+	bool sampled;	      /* ... and this is its decision */
 	/* error.type when the call ended without a whole response, e.g. "connection_reset",
 	 * "timeout", "eof"; NULL when the response is whole.  A literal. */
 	const char *failure;
-	struct message request;	 /* merged; slices point into @text */
-	struct message response; /* type MESSAGE_NONE when there was none */
+	struct message request;	  /* merged; slices point into @text */
+	struct message response;  /* type MESSAGE_NONE when there was none */
 	struct transaction *next; /* in the connection's queue */
 	struct arena text;
 };
+
+struct conn;
+struct ledger;
+struct segment;
+
+/* What the stage hands on. */
+struct transaction_sink {
+	struct ledger *ledger;
+	/* Takes @txn, which has left the connection's queue. */
+	void (*finish)(void *ctx, struct conn *conn, struct transaction *txn);
+	/* The connection is this protocol no more; @conn has ended when it returns. */
+	void (*unbind)(void *ctx, struct conn *conn);
+	void *ctx;
+};
+
+void transaction__free(struct transaction *txn);
+
+/* A fragment was read: @at is the segment of its first byte, @pos that byte's position. */
+void transaction__fragment(struct conn *conn, const struct message *fragment,
+			   const struct segment *at, uint64_t pos,
+			   const struct transaction_sink *sink);
+
+/* The last byte of a message with MESSAGE_END has passed, at @end_ns. */
+void transaction__end(struct conn *conn, enum message_type type, uint64_t end_ns,
+		      const struct transaction_sink *sink);
+
+/* Bytes of @dir are missing: what they touch is marked. */
+void transaction__gap(struct conn *conn, enum direction dir, const struct transaction_sink *sink);
+
+/*
+ * No more responses will come: finishes the whole queue at @end_ns.  @failure is the error.type
+ * of those (a literal), or NULL: they are not known to have failed, only incomplete.
+ */
+void transaction__finish_all(struct conn *conn, const char *failure, uint64_t end_ns,
+			     const struct transaction_sink *sink);
+
+/* The queue was not of this protocol after all: drops it, counted. */
+void transaction__abandon_all(struct conn *conn, const struct transaction_sink *sink);
 
 #endif

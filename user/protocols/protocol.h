@@ -34,6 +34,7 @@ struct protocol {
 	enum proto_id id;
 	const char *name;  /* as in protocols.def */
 	const char *scope; /* "spanloom/" and the name */
+	bool database;	   /* the server's side gives spans only with --db-server-spans */
 	size_t state_size; /* bytes per connection, zeroed when the connection is bound; may be 0 */
 	/* The incoming W3C trace context of a request: index into message.field of the value of
 	 * traceparent (of the last one, when there were several) and of all tracestate lines,

@@ -1,0 +1,182 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "user/flow/message.h"
+
+#include "user/flow/conn.h"
+#include "user/flow/ledger.h"
+#include "user/protocols/protocol.h"
+
+/* So many parse errors, with less than GOOD_FRAGMENTS read well between each, and the
+ * connection is taken for something else. */
+#define FAULTS_MAX     3
+#define GOOD_FRAGMENTS 8
+
+/* Bytes that no parser can use: the run at the cursor. */
+static void message__drop(struct conn *conn, enum direction dir, uint64_t len,
+			  const struct transaction_sink *sink)
+{
+	stream__advance(&conn->reading[dir].stream, len);
+	ledger__add(sink->ledger, LEDGER_BYTES_DROPPED, len);
+}
+
+static void message__lose(struct conn *conn, enum direction dir,
+			  const struct transaction_sink *sink)
+{
+	conn->reading[dir].lost = true;
+	transaction__gap(conn, dir, sink);
+}
+
+/* The bytes of the current fragment have all passed. */
+static void message__passed(struct conn *conn, enum direction dir,
+			    const struct transaction_sink *sink)
+{
+	struct reading *r = &conn->reading[dir];
+	uint32_t flags = r->flags;
+
+	r->flags = 0;
+	r->until_close = false;
+	if (flags & MESSAGE_END)
+		transaction__end(conn, r->type, r->stream.last.end_ns, sink);
+	if (flags & MESSAGE_UNBIND)
+		sink->unbind(sink->ctx, conn);
+}
+
+/* Passes over bytes of the current fragment that nobody reads. */
+static bool message__skip(struct conn *conn, enum direction dir,
+			  const struct transaction_sink *sink)
+{
+	struct reading *r = &conn->reading[dir];
+	uint64_t len = stream__left(&r->stream);
+
+	if (!r->until_close && len > r->skip)
+		len = r->skip;
+	stream__advance(&r->stream, len);
+	ledger__add(sink->ledger, LEDGER_BYTES_PARSED, len);
+	if (r->until_close) {
+		if (r->stream.closed)
+			message__passed(conn, dir, sink);
+		return false;
+	}
+	r->skip -= len;
+	if (r->skip)
+		return false;
+	message__passed(conn, dir, sink);
+	return true;
+}
+
+static bool message__resync(struct conn *conn, enum direction dir, struct slice run,
+			    const struct transaction_sink *sink)
+{
+	struct reading *r = &conn->reading[dir];
+	size_t offset = conn->protocol->resync(conn->state, dir, run);
+
+	if (offset > run.len)
+		offset = run.len;
+	message__drop(conn, dir, offset, sink);
+	if (offset < run.len) {
+		r->lost = false;
+		ledger__add(sink->ledger, LEDGER_RESYNCS, 1);
+	}
+	return true;
+}
+
+/* The roles were guessed from bytes that both sides may send, and wrongly so. */
+static bool message__flip(struct conn *conn, const struct transaction_sink *sink)
+{
+	enum conn_role role = conn->role == ROLE_CLIENT ? ROLE_SERVER : ROLE_CLIENT;
+	struct reading swap = conn->reading[TO_SERVER];
+
+	transaction__abandon_all(conn, sink);
+	if (conn__bind(conn, conn->protocol, role))
+		return false;
+	conn->reading[TO_SERVER] = conn->reading[TO_CLIENT];
+	conn->reading[TO_CLIENT] = swap;
+	conn->role_certain = true;
+	message__read(conn, TO_SERVER, sink);
+	if (conn->protocol)
+		message__read(conn, TO_CLIENT, sink);
+	return true;
+}
+
+/* Returns whether reading of this direction goes on. */
+static bool message__fault(struct conn *conn, enum direction dir, ssize_t err,
+			   const struct transaction_sink *sink)
+{
+	ledger__add(sink->ledger, LEDGER_PARSE_ERRORS, 1);
+	if (err == -EPROTO && !conn->role_certain && !conn->proven)
+		return !message__flip(conn, sink);
+	conn->good = 0;
+	if (++conn->faults >= FAULTS_MAX) {
+		sink->unbind(sink->ctx, conn);
+		return false;
+	}
+	message__drop(conn, dir, 1, sink);
+	message__lose(conn, dir, sink);
+	return true;
+}
+
+static void message__take(struct conn *conn, enum direction dir, size_t len,
+			  const struct message *fragment, const struct transaction_sink *sink)
+{
+	struct reading *r = &conn->reading[dir];
+	struct segment at = *stream__here(&r->stream);
+	uint64_t pos = r->stream.cursor;
+
+	if (++conn->good >= GOOD_FRAGMENTS)
+		conn->faults = 0;
+	transaction__fragment(conn, fragment, &at, pos, sink);
+	stream__advance(&r->stream, len);
+	ledger__add(sink->ledger, LEDGER_BYTES_PARSED, len);
+	r->skip = fragment->skip;
+	r->type = fragment->type;
+	r->flags = fragment->flags & (MESSAGE_END | MESSAGE_UNBIND);
+	r->until_close = fragment->flags & MESSAGE_UNTIL_CLOSE;
+	if (!r->skip && !r->until_close)
+		message__passed(conn, dir, sink);
+}
+
+/* One step along the stream; false when there is nothing more to be done now. */
+static bool message__step(struct conn *conn, enum direction dir,
+			  const struct transaction_sink *sink)
+{
+	struct reading *r = &conn->reading[dir];
+	struct message fragment;
+	struct parse_input in;
+	uint64_t gap;
+	ssize_t len;
+
+	if (r->skip || r->until_close)
+		return message__skip(conn, dir, sink);
+	if (stream__left(&r->stream) == 0)
+		return false;
+	gap = stream__gap(&r->stream);
+	if (gap) {
+		stream__advance(&r->stream, gap);
+		ledger__add(sink->ledger, LEDGER_BYTES_GAP, gap);
+		message__lose(conn, dir, sink);
+		return true;
+	}
+	in.dir = dir;
+	in.bytes = stream__run(&r->stream);
+	in.cut = stream__cut(&r->stream);
+	if (r->lost)
+		return message__resync(conn, dir, in.bytes, sink);
+	memset(&fragment, 0, sizeof(fragment));
+	len = conn->protocol->parse(conn->state, &in, &fragment);
+	if (len < 0)
+		return message__fault(conn, dir, len, sink);
+	if (len == 0 && !in.cut)
+		return false;
+	if (len == 0 || (size_t)len > in.bytes.len) {
+		message__drop(conn, dir, in.bytes.len, sink);
+		message__lose(conn, dir, sink);
+		return true;
+	}
+	message__take(conn, dir, (size_t)len, &fragment, sink);
+	return true;
+}
+
+void message__read(struct conn *conn, enum direction dir, const struct transaction_sink *sink)
+{
+	while (conn->protocol && !conn->reading[dir].held && message__step(conn, dir, sink))
+		;
+}

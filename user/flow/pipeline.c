@@ -1,0 +1,463 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "user/flow/pipeline.h"
+
+#include <errno.h>
+
+#include "user/flow/conn.h"
+#include "user/flow/describe.h"
+#include "user/flow/event.h"
+#include "user/flow/resource.h"
+#include "user/flow/span.h"
+#include "user/flow/trace.h"
+#include "user/flow/transaction.h"
+#include "user/protocols/protocol.h"
+
+#define MS_NS		1000000ULL
+#define HOLD_NS		(100 * MS_NS)	/* how long a send that was announced may take */
+#define HALF_CLOSED_NS	(30000 * MS_NS) /* quiet time after which an ended peer is given up */
+#define QUIET_PERIOD_NS (1000 * MS_NS)	/* how often quiet connections are looked for */
+
+struct pipeline {
+	const struct flow_config *config;
+	struct pipeline_callbacks callbacks;
+	struct ledger *ledger;
+	struct conn_table conns;
+	struct transaction_sink sink;
+	size_t held; /* directions on hold */
+	int64_t unix_offset_ns;
+	uint64_t next_quiet_ns;
+};
+
+/* -- transaction -> span ------------------------------------------------------------------ */
+
+/* Hands the span of a process on, or counts why not. */
+static void pipeline__emit(struct pipeline *p, struct span *span, struct resource *resource)
+{
+	if (!span) {
+		resource__put(resource);
+		ledger__add(p->ledger, LEDGER_SPANS_NO_MEMORY, 1);
+		return;
+	}
+	span->resource = resource;
+	ledger__add(p->ledger, LEDGER_SPANS, 1);
+	p->callbacks.span(p->callbacks.ctx, span);
+}
+
+/* Which count a transaction ends in: LEDGER_SPANS, or why it gives no span. */
+static enum ledger_entry pipeline__judge(const struct pipeline *p, struct transaction *txn,
+					 struct trace_context *context)
+{
+	const struct protocol *protocol = txn->protocol;
+
+	if (txn->flags & TXN_QUIET && !(txn->flags & TXN_FAILED) && !txn->failure)
+		return LEDGER_QUIET;
+	if (protocol->ignored && protocol->ignored(txn, p->config))
+		return LEDGER_PATH_IGNORED;
+	trace__decide(txn, p->config, context);
+	return context->sampled ? LEDGER_SPANS : LEDGER_SAMPLED_OUT;
+}
+
+static void pipeline__finish(void *ctx, struct conn *conn, struct transaction *txn)
+{
+	struct pipeline *p = ctx;
+	struct trace_context context;
+	struct resource *resource = NULL;
+	enum ledger_entry verdict;
+
+	verdict = pipeline__judge(p, txn, &context);
+	if (verdict == LEDGER_SPANS)
+		resource = p->callbacks.resource(p->callbacks.ctx, txn->tgid, conn->comm);
+	if (verdict != LEDGER_SPANS) {
+		ledger__add(p->ledger, verdict, 1);
+	} else if (!resource) {
+		ledger__add(p->ledger, LEDGER_EXCLUDED, 1);
+	} else {
+		ledger__add(p->ledger, LEDGER_INCOMPLETE, !!(txn->flags & TXN_INCOMPLETE));
+		ledger__add(p->ledger, LEDGER_BROKEN, txn->failure != NULL);
+		pipeline__emit(p,
+			       describe__transaction(txn, &context, p->config, p->unix_offset_ns),
+			       resource);
+	}
+	transaction__free(txn);
+}
+
+/* A connect() that failed is a request that got no further. */
+static void pipeline__connect_failed(struct pipeline *p, const struct event_conn *event)
+{
+	struct transaction txn = {
+		.conn_id = event->hdr.conn_id,
+		.role = ROLE_CLIENT,
+	};
+	struct trace_context context;
+	struct resource *resource;
+
+	ledger__add(p->ledger, LEDGER_REQUESTS, 1);
+	arena__init(&txn.text, ARENA_INLINE_BYTES);
+	trace__decide(&txn, p->config, &context);
+	if (!context.sampled) {
+		ledger__add(p->ledger, LEDGER_SAMPLED_OUT, 1);
+		return;
+	}
+	resource = p->callbacks.resource(p->callbacks.ctx, event->tgid, event->comm);
+	if (!resource) {
+		ledger__add(p->ledger, LEDGER_EXCLUDED, 1);
+		return;
+	}
+	ledger__add(p->ledger, LEDGER_CONNECT_FAILED, 1);
+	pipeline__emit(p, describe__connect_failed(event, &context, p->config, p->unix_offset_ns),
+		       resource);
+}
+
+/* -- connections -------------------------------------------------------------------------- */
+
+/* No more of this connection is read; it stays known until it closes. */
+static void pipeline__end_conn(struct pipeline *p, struct conn *conn, enum ledger_entry why)
+{
+	ledger__add(p->ledger, why, 1);
+	for (int dir = TO_SERVER; dir <= TO_CLIENT; dir++)
+		p->held -= conn->reading[dir].held;
+	conn->reading[TO_SERVER].held = conn->reading[TO_CLIENT].held = false;
+	ledger__add(p->ledger, LEDGER_MEMO_EVICTED, conn->memo.evicted);
+	conn__unbind(conn);
+	conn->ended = true;
+	if (p->callbacks.ignore)
+		p->callbacks.ignore(p->callbacks.ctx, conn->id);
+}
+
+static void pipeline__unbind(void *ctx, struct conn *conn)
+{
+	struct pipeline *p = ctx;
+
+	transaction__abandon_all(conn, &p->sink);
+	pipeline__end_conn(p, conn, LEDGER_CONNECTIONS_UNBOUND);
+}
+
+/* Reads what is there, both directions: requests first, because they teach the parser which
+ * responses to expect. */
+static void pipeline__read(struct pipeline *p, struct conn *conn)
+{
+	message__read(conn, TO_SERVER, &p->sink);
+	message__read(conn, TO_CLIENT, &p->sink);
+}
+
+static void pipeline__release(struct pipeline *p, struct conn *conn, enum direction dir)
+{
+	if (!conn->reading[dir].held)
+		return;
+	conn->reading[dir].held = false;
+	p->held--;
+}
+
+/* Forgets the connection.  Open requests end as @failure, or are incomplete when it is NULL. */
+static void pipeline__forget(struct pipeline *p, struct conn *conn, const char *failure,
+			     uint64_t end_ns)
+{
+	for (int dir = TO_SERVER; dir <= TO_CLIENT; dir++) {
+		pipeline__release(p, conn, dir);
+		conn->reading[dir].stream.closed = true;
+	}
+	if (conn->protocol)
+		pipeline__read(p, conn);
+	transaction__finish_all(conn, failure, end_ns, &p->sink);
+	ledger__add(p->ledger, LEDGER_MEMO_EVICTED, conn->memo.evicted);
+	conn_table__remove(&p->conns, conn);
+}
+
+static uint64_t conn__last_byte_ns(const struct conn *conn)
+{
+	uint64_t requests = conn->reading[TO_SERVER].stream.last.end_ns;
+	uint64_t responses = conn->reading[TO_CLIENT].stream.last.end_ns;
+
+	return requests > responses ? requests : responses;
+}
+
+static void pipeline__record_conn(struct pipeline *p, const struct event_conn *event)
+{
+	struct conn *conn = conn_table__find(&p->conns, event->hdr.conn_id);
+
+	if (conn)
+		return;
+	while (p->conns.count >= p->config->max_connections) {
+		ledger__add(p->ledger, LEDGER_CONNECTIONS_EVICTED, 1);
+		pipeline__forget(p, p->conns.oldest, NULL, conn__last_byte_ns(p->conns.oldest));
+	}
+	if (conn_table__add(&p->conns, event))
+		ledger__add(p->ledger, LEDGER_CONNECTIONS, 1);
+	else
+		ledger__add(p->ledger, LEDGER_CONNECTIONS_NO_MEMORY, 1);
+}
+
+/* -- data --------------------------------------------------------------------------------- */
+
+static enum conn_role pipeline__role(const struct conn *conn, const struct event_data *data)
+{
+	bool from_server = data->match == MATCH_RESPONSE;
+
+	if (conn->role != ROLE_UNKNOWN)
+		return conn->role;
+	return (data->dir == DIR_SEND) != from_server ? ROLE_CLIENT : ROLE_SERVER;
+}
+
+/* The first data with a candidate: from now on the parser has the word. */
+static bool pipeline__bind(struct pipeline *p, struct conn *conn, const struct event_data *data)
+{
+	const struct protocol *protocol = protocol__by_id(data->proto);
+	enum conn_role role = pipeline__role(conn, data);
+
+	if (!protocol)
+		return false;
+	if (protocol->database && role == ROLE_SERVER && !p->config->db_server_spans) {
+		pipeline__end_conn(p, conn, LEDGER_CONNECTIONS_DB_SERVER);
+		return false;
+	}
+	if (conn__bind(conn, protocol, role)) {
+		pipeline__end_conn(p, conn, LEDGER_CONNECTIONS_NO_MEMORY);
+		return false;
+	}
+	conn->strong = conn->fresh && data->match == MATCH_REQUEST;
+	return true;
+}
+
+static void pipeline__add_data(struct pipeline *p, struct conn *conn, const struct event_data *data,
+			       struct slice payload)
+{
+	enum direction dir = conn__direction(conn, data->dir);
+	struct segment segment = {
+		.pos = data->pos,
+		.size = data->size,
+		.captured = data->captured,
+		.flags = data->flags,
+		.tail = data->flags & DATA_TAIL,
+		.start_ns = data->start_ns,
+		.end_ns = data->hdr.ts_ns,
+		.tgid = data->tgid,
+		.tid = data->tid,
+	};
+	struct reading *r = &conn->reading[dir];
+
+	if (stream__add(&r->stream, &segment, payload, p->config->max_stream_bytes) < 0) {
+		transaction__finish_all(conn, NULL, segment.end_ns, &p->sink);
+		pipeline__end_conn(p, conn, LEDGER_CONNECTIONS_NO_MEMORY);
+		return;
+	}
+	if (data->flags & DATA_SEND_PENDING && !r->held) {
+		r->held = true;
+		p->held++;
+	}
+	if (data->dir == DIR_SEND)
+		pipeline__release(p, conn, !dir);
+	pipeline__read(p, conn);
+}
+
+static void pipeline__record_data(struct pipeline *p, const struct event_view *view)
+{
+	const struct event_data *data = &view->data;
+	struct conn *conn = conn_table__find(&p->conns, data->hdr.conn_id);
+
+	if (!conn) {
+		ledger__add(p->ledger, LEDGER_RECORDS_NO_CONN, 1);
+		return;
+	}
+	conn_table__touch(&p->conns, conn, data->hdr.ts_ns);
+	ledger__add(p->ledger, LEDGER_BYTES, data->size);
+	if (conn->ended || data->size == 0 || (!conn->protocol && !pipeline__bind(p, conn, data))) {
+		ledger__add(p->ledger, LEDGER_BYTES_DROPPED, data->size);
+		return;
+	}
+	pipeline__add_data(p, conn, data, view->payload);
+}
+
+/* -- ends --------------------------------------------------------------------------------- */
+
+/* The error.type of a call whose connection ended before its response did. */
+static const char *conn__failure(const struct conn *conn)
+{
+	if (conn->reset)
+		return "connection_reset";
+	if (conn->error)
+		return describe__errno(conn->error);
+	/* Who closed first: the client gave up, or the server did not finish. */
+	if (conn->role == ROLE_CLIENT)
+		return conn->peer_eof ? "eof" : "cancelled";
+	return conn->peer_eof ? "cancelled" : "eof";
+}
+
+static void pipeline__peer_eof(struct pipeline *p, struct conn *conn, uint64_t now_ns)
+{
+	enum direction dir;
+
+	conn->peer_eof = true;
+	if (!conn->protocol)
+		return;
+	dir = conn__direction(conn, DIR_RECV);
+	conn->reading[dir].stream.closed = true;
+	pipeline__release(p, conn, dir);
+	pipeline__read(p, conn);
+	/* A client that sends no more may still be answered; a server that sends no more
+	 * answers nothing. */
+	if (conn->role == ROLE_CLIENT)
+		transaction__finish_all(conn, conn__failure(conn), now_ns, &p->sink);
+}
+
+static void pipeline__record_close(struct pipeline *p, const struct event_close *event)
+{
+	struct conn *conn = conn_table__find(&p->conns, event->hdr.conn_id);
+
+	if (!conn) {
+		ledger__add(p->ledger, LEDGER_RECORDS_NO_CONN, 1);
+		return;
+	}
+	conn_table__touch(&p->conns, conn, event->hdr.ts_ns);
+	if (event->error)
+		conn->error = event->error;
+	switch (event->kind) {
+	case CLOSE_PEER_EOF:
+		pipeline__peer_eof(p, conn, event->hdr.ts_ns);
+		break;
+	case CLOSE_RESET:
+		/* what was received before may still be read by the program */
+		conn->reset = true;
+		break;
+	case CLOSE_DONE:
+		pipeline__forget(p, conn, conn__failure(conn), event->hdr.ts_ns);
+		break;
+	default:
+		break;
+	}
+}
+
+/* -- in ----------------------------------------------------------------------------------- */
+
+int pipeline__record(struct pipeline *p, const void *record, size_t len)
+{
+	struct event_view view;
+
+	ledger__add(p->ledger, LEDGER_RECORDS, 1);
+	if (event__view(record, len, &view)) {
+		ledger__add(p->ledger, LEDGER_RECORDS_MALFORMED, 1);
+		return -EBADMSG;
+	}
+	switch (view.hdr.type) {
+	case EVENT_CONN:
+		ledger__add(p->ledger, LEDGER_RECORDS_CONN, 1);
+		pipeline__record_conn(p, &view.conn);
+		break;
+	case EVENT_CONN_FAILED:
+		ledger__add(p->ledger, LEDGER_RECORDS_CONN, 1);
+		pipeline__connect_failed(p, &view.conn);
+		break;
+	case EVENT_DATA:
+		ledger__add(p->ledger, LEDGER_RECORDS_DATA, 1);
+		pipeline__record_data(p, &view);
+		break;
+	case EVENT_CLOSE:
+		ledger__add(p->ledger, LEDGER_RECORDS_CLOSE, 1);
+		pipeline__record_close(p, &view.close);
+		break;
+	case EVENT_PROCESS:
+		ledger__add(p->ledger, LEDGER_RECORDS_PROCESS, 1);
+		break;
+	default:
+		break;
+	}
+	return 0;
+}
+
+/* Directions that waited for a send which did not come: its record was lost. */
+static void pipeline__release_overdue(struct pipeline *p, uint64_t now_ns)
+{
+	struct conn *conn, *older;
+
+	for (conn = p->conns.newest; conn && p->held; conn = older) {
+		older = conn->older;
+		if (conn->last_ns + HOLD_NS > now_ns)
+			continue;
+		pipeline__release(p, conn, TO_SERVER);
+		pipeline__release(p, conn, TO_CLIENT);
+		if (conn->protocol)
+			pipeline__read(p, conn);
+	}
+}
+
+static void pipeline__finish_quiet(struct pipeline *p, uint64_t now_ns)
+{
+	struct conn *conn, *newer;
+
+	for (conn = p->conns.oldest; conn && conn->last_ns + HALF_CLOSED_NS <= now_ns;
+	     conn = newer) {
+		bool idle = conn->last_ns + p->config->idle_timeout_ns <= now_ns;
+		bool ending = conn->peer_eof || conn->reset;
+
+		newer = conn->newer;
+		if (!idle && !ending)
+			continue;
+		ledger__add(p->ledger, LEDGER_CONNECTIONS_IDLE, 1);
+		pipeline__forget(p, conn, ending ? conn__failure(conn) : NULL,
+				 conn__last_byte_ns(conn));
+	}
+}
+
+void pipeline__tick(struct pipeline *p, uint64_t now_ns)
+{
+	if (p->held)
+		pipeline__release_overdue(p, now_ns);
+	if (now_ns < p->next_quiet_ns)
+		return;
+	p->next_quiet_ns = now_ns + QUIET_PERIOD_NS;
+	pipeline__finish_quiet(p, now_ns);
+}
+
+void pipeline__drain(struct pipeline *p, uint64_t now_ns)
+{
+	while (p->conns.oldest)
+		pipeline__forget(p, p->conns.oldest, NULL, conn__last_byte_ns(p->conns.oldest));
+}
+
+struct pipeline *pipeline__new(const struct flow_config *config,
+			       const struct pipeline_callbacks *callbacks, struct ledger *ledger)
+{
+	struct pipeline *p = calloc(1, sizeof(*p));
+
+	if (!p)
+		return NULL;
+	p->config = config;
+	p->callbacks = *callbacks;
+	p->ledger = ledger;
+	p->sink = (struct transaction_sink){
+		.ledger = ledger,
+		.finish = pipeline__finish,
+		.unbind = pipeline__unbind,
+		.ctx = p,
+	};
+	return p;
+}
+
+void pipeline__free(struct pipeline *p)
+{
+	if (!p)
+		return;
+	while (p->conns.oldest) {
+		transaction__abandon_all(p->conns.oldest, &p->sink);
+		conn_table__remove(&p->conns, p->conns.oldest);
+	}
+	free(p);
+}
+
+void pipeline__set_clock(struct pipeline *p, int64_t unix_offset_ns)
+{
+	p->unix_offset_ns = unix_offset_ns;
+}
+
+size_t pipeline__in_flight(const struct pipeline *p)
+{
+	size_t open = 0;
+
+	for (const struct conn *conn = p->conns.oldest; conn; conn = conn->newer)
+		open += conn->open;
+	return open;
+}
+
+size_t pipeline__connections(const struct pipeline *p)
+{
+	return p->conns.count;
+}

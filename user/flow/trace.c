@@ -1,0 +1,106 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "user/flow/trace.h"
+
+#include "bpf/ids.h"
+#include "bpf/traceparent.h"
+#include "user/flow/tracestate.h"
+#include "user/protocols/protocol.h"
+
+#define FLAG_SAMPLED 0x01
+#define FLAG_RANDOM  0x02
+
+/* Randomness of a trace: the right-most 56 bits of its id (OpenTelemetry, consistent
+ * probability sampling). */
+static uint64_t trace__randomness(const uint8_t trace_id[16])
+{
+	uint64_t value = 0;
+
+	for (int i = 9; i < 16; i++)
+		value = value << 8 | trace_id[i];
+	return value;
+}
+
+static bool trace__kept(const struct flow_config *config, const uint8_t trace_id[16])
+{
+	switch (config->sampler) {
+	case SAMPLER_ALWAYS_ON:
+		return true;
+	case SAMPLER_RATIO:
+		return trace__randomness(trace_id) >= config->sampler_threshold;
+	case SAMPLER_ALWAYS_OFF:
+	default:
+		return false;
+	}
+}
+
+/* The traceparent of the request, when it has exactly one and it is valid. */
+static bool trace__incoming(const struct transaction *txn, struct traceparent *parent)
+{
+	const struct protocol *protocol = txn->protocol;
+	struct slice value;
+
+	if (!protocol || !protocol->traceparent_field)
+		return false;
+	if (protocol->traceparent_count_number &&
+	    txn->request.number[protocol->traceparent_count_number - 1] != 1)
+		return false;
+	value = slice__trim(txn->request.field[protocol->traceparent_field]);
+	return traceparent_parse(value.data, (unsigned int)value.len, parent);
+}
+
+/* ot=th:<threshold>, so that a backend can count what the sampler dropped. */
+static struct slice trace__threshold(struct transaction *txn, const struct flow_config *config)
+{
+	char hex[15];
+	size_t len;
+
+	if (config->sampler != SAMPLER_RATIO)
+		return slice__of("", 0);
+	len = (size_t)snprintf(hex, sizeof(hex), "%014llx",
+			       (unsigned long long)config->sampler_threshold);
+	while (len > 1 && hex[len - 1] == '0')
+		len--;
+	return arena__printf(&txn->text, "ot=th:%.*s", (int)len, hex);
+}
+
+static void trace__continue(struct transaction *txn, const struct flow_config *config,
+			    const struct traceparent *parent, struct trace_context *out)
+{
+	int8_t field = txn->protocol->tracestate_field;
+
+	memcpy(out->trace_id, parent->trace_id, sizeof(out->trace_id));
+	memcpy(out->parent_id, parent->parent_id, sizeof(out->parent_id));
+	out->remote = true;
+	out->link = "header";
+	out->sampled = config->parent_based ? parent->flags & FLAG_SAMPLED
+					    : trace__kept(config, parent->trace_id);
+	out->flags = (parent->flags & FLAG_RANDOM) | (out->sampled ? FLAG_SAMPLED : 0);
+	if (field)
+		out->trace_state = tracestate__normalise(&txn->text, txn->request.field[field]);
+}
+
+static void trace__begin(struct transaction *txn, const struct flow_config *config,
+			 const struct ids_key *key, uint32_t dir, struct trace_context *out)
+{
+	ids__trace(key, txn->conn_id, dir, txn->request_pos, out->trace_id);
+	out->link = "none";
+	out->sampled = txn->decided ? txn->sampled : trace__kept(config, out->trace_id);
+	out->flags = FLAG_RANDOM | (out->sampled ? FLAG_SAMPLED : 0);
+	if (out->sampled)
+		out->trace_state = trace__threshold(txn, config);
+}
+
+void trace__decide(struct transaction *txn, const struct flow_config *config,
+		   struct trace_context *out)
+{
+	uint32_t dir = txn->role == ROLE_SERVER ? DIR_RECV : DIR_SEND;
+	struct ids_key key = ids__key(config->id_key);
+	struct traceparent parent;
+
+	memset(out, 0, sizeof(*out));
+	ids__span(&key, txn->conn_id, dir, txn->request_pos, out->span_id);
+	if (trace__incoming(txn, &parent))
+		trace__continue(txn, config, &parent, out);
+	else
+		trace__begin(txn, config, &key, dir, out);
+}

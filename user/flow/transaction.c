@@ -1,0 +1,290 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "user/flow/transaction.h"
+
+#include "user/flow/conn.h"
+#include "user/flow/ledger.h"
+#include "user/protocols/protocol.h"
+
+#define TEXT_MAX_BYTES (192 * 1024) /* of all fields of one transaction */
+#define SEPARATOR      "; "
+/* Where only the end of a send is known, its bytes may have been answered before. */
+#define START_SLACK_NS 1000000
+
+/* -- messages ----------------------------------------------------------------------------- */
+
+static struct slice message__append(struct slice old, struct slice more, struct arena *text)
+{
+	size_t gap = sizeof(SEPARATOR) - 1;
+	char *out = arena__alloc(text, old.len + gap + more.len);
+
+	if (!out)
+		return old;
+	memcpy(out, old.data, old.len);
+	memcpy(out + old.len, SEPARATOR, gap);
+	memcpy(out + old.len + gap, more.data, more.len);
+	return slice__of(out, old.len + gap + more.len);
+}
+
+static void message__merge(struct message *to, const struct message *from, struct arena *text)
+{
+	to->type = from->type;
+	to->flags |= from->flags;
+	for (unsigned int i = 0; i < MESSAGE_FIELDS; i++) {
+		if (from->field[i].len == 0)
+			continue;
+		if (from->append_mask >> i & 1 && to->field[i].len)
+			to->field[i] = message__append(to->field[i], from->field[i], text);
+		else
+			to->field[i] = arena__copy(text, from->field[i]);
+	}
+	for (unsigned int i = 0; i < MESSAGE_NUMBERS; i++) {
+		if (!(from->number_mask >> i & 1))
+			continue;
+		if (from->add_mask >> i & 1)
+			to->number[i] += from->number[i];
+		else
+			to->number[i] = from->number[i];
+	}
+	to->number_mask |= from->number_mask;
+}
+
+/* -- the queue ---------------------------------------------------------------------------- */
+
+static struct transaction *transaction__new(struct conn *conn, const struct segment *at,
+					    uint64_t pos)
+{
+	struct transaction *txn = malloc(sizeof(*txn));
+
+	if (!txn)
+		return NULL;
+	memset(txn, 0, offsetof(struct transaction, text));
+	arena__init(&txn->text, TEXT_MAX_BYTES);
+	txn->protocol = conn->protocol;
+	txn->role = conn->role;
+	txn->server = conn__server(conn);
+	txn->client = conn__client(conn);
+	txn->tgid = at->tgid;
+	txn->tid = at->tid;
+	txn->conn_id = conn->id;
+	txn->request_pos = pos;
+	txn->start_ns = at->start_ns;
+	txn->earliest_ns = at->start_ns;
+	if (conn->role == ROLE_CLIENT && !(at->flags & DATA_EXACT_START))
+		txn->earliest_ns -= START_SLACK_NS;
+	txn->decided = at->flags & DATA_TURN && at->pos == pos;
+	txn->sampled = at->flags & DATA_SAMPLED;
+	if (conn->uncertain)
+		txn->flags |= TXN_INCOMPLETE;
+	return txn;
+}
+
+void transaction__free(struct transaction *txn)
+{
+	if (!txn)
+		return;
+	arena__reset(&txn->text);
+	free(txn);
+}
+
+static void queue__push(struct conn *conn, struct transaction *txn)
+{
+	if (conn->newest)
+		conn->newest->next = txn;
+	else
+		conn->oldest = txn;
+	conn->newest = txn;
+	conn->open++;
+}
+
+static struct transaction *queue__pop(struct conn *conn)
+{
+	struct transaction *txn = conn->oldest;
+
+	conn->oldest = txn->next;
+	if (!conn->oldest)
+		conn->newest = NULL;
+	conn->open--;
+	if (conn->request == txn)
+		conn->request = NULL;
+	if (!conn->open)
+		conn->uncertain = false;
+	txn->next = NULL;
+	return txn;
+}
+
+static void queue__finish_oldest(struct conn *conn, uint64_t end_ns,
+				 const struct transaction_sink *sink)
+{
+	struct transaction *txn = queue__pop(conn);
+
+	txn->end_ns = end_ns > txn->start_ns ? end_ns : txn->start_ns;
+	sink->finish(sink->ctx, conn, txn);
+}
+
+/* -- requests ----------------------------------------------------------------------------- */
+
+static void request__begin(struct conn *conn, const struct message *fragment,
+			   const struct segment *at, uint64_t pos,
+			   const struct transaction_sink *sink)
+{
+	struct transaction *txn;
+
+	conn->request = NULL;
+	if (fragment->flags & MESSAGE_ONEWAY)
+		return;
+	ledger__add(sink->ledger, LEDGER_REQUESTS, 1);
+	txn = transaction__new(conn, at, pos);
+	if (!txn) {
+		ledger__add(sink->ledger, LEDGER_SPANS_NO_MEMORY, 1);
+		/* its response will come and must not be taken for the next one's */
+		conn->uncertain = true;
+		return;
+	}
+	queue__push(conn, txn);
+	conn->request = txn;
+}
+
+static void request__fragment(struct conn *conn, const struct message *fragment,
+			      const struct segment *at, uint64_t pos,
+			      const struct transaction_sink *sink)
+{
+	struct transaction *txn;
+
+	if (fragment->flags & MESSAGE_BEGIN)
+		request__begin(conn, fragment, at, pos, sink);
+	txn = conn->request;
+	if (!txn)
+		return;
+	message__merge(&txn->request, fragment, &txn->text);
+	if (fragment->recall_space && fragment->recall_field < MESSAGE_FIELDS)
+		txn->request.field[fragment->recall_field] =
+			arena__copy(&txn->text, memo__recall(&conn->memo, fragment->recall_space,
+							     fragment->recall_key));
+	if (fragment->flags & MESSAGE_TRUNCATED)
+		txn->flags |= TXN_INCOMPLETE;
+	if (fragment->flags & MESSAGE_QUIET)
+		txn->flags |= TXN_QUIET;
+}
+
+/* -- responses ---------------------------------------------------------------------------- */
+
+/* Could @at answer the oldest request?  Not when it passed before the request was sent: then
+ * the request it answers was never seen. */
+static bool response__fits(const struct conn *conn, const struct segment *at)
+{
+	return conn->oldest && at->end_ns >= conn->oldest->earliest_ns;
+}
+
+static void response__fragment(struct conn *conn, const struct message *fragment,
+			       const struct segment *at, const struct transaction_sink *sink)
+{
+	struct transaction *txn = conn->oldest;
+
+	conn->proven = true;
+	if (fragment->flags & MESSAGE_BEGIN && txn && txn->flags & TXN_RESPONSE_BEGUN) {
+		/* the end of the one before was in a gap */
+		txn->flags |= TXN_INCOMPLETE;
+		queue__finish_oldest(conn, conn->reading[TO_CLIENT].stream.last.end_ns, sink);
+		txn = conn->oldest;
+	}
+	if (fragment->flags & MESSAGE_BEGIN) {
+		conn->orphan = !response__fits(conn, at);
+		if (conn->orphan)
+			ledger__add(sink->ledger, LEDGER_RESPONSES_UNMATCHED, 1);
+	}
+	if (!txn || conn->orphan)
+		return;
+	if (!(txn->flags & TXN_RESPONSE_BEGUN) && !(fragment->flags & MESSAGE_BEGIN))
+		txn->flags |= TXN_INCOMPLETE;
+	txn->flags |= TXN_RESPONSE_BEGUN;
+	message__merge(&txn->response, fragment, &txn->text);
+	txn->response.cancels += fragment->cancels;
+	if (fragment->flags & MESSAGE_FAILED)
+		txn->flags |= TXN_FAILED;
+	if (fragment->flags & MESSAGE_TRUNCATED)
+		txn->flags |= TXN_INCOMPLETE;
+}
+
+static void response__end(struct conn *conn, uint64_t end_ns, const struct transaction_sink *sink)
+{
+	uint32_t cancels;
+
+	if (!conn->oldest || conn->orphan) {
+		conn->orphan = false;
+		return;
+	}
+	conn->oldest->flags |= TXN_RESPONSE_ENDED;
+	cancels = conn->oldest->response.cancels;
+	queue__finish_oldest(conn, end_ns, sink);
+	for (; cancels && conn->oldest; cancels--) {
+		conn->oldest->flags |= TXN_CANCELLED | TXN_FAILED;
+		queue__finish_oldest(conn, end_ns, sink);
+	}
+}
+
+/* -- the stage ---------------------------------------------------------------------------- */
+
+void transaction__fragment(struct conn *conn, const struct message *fragment,
+			   const struct segment *at, uint64_t pos,
+			   const struct transaction_sink *sink)
+{
+	memo__edit(&conn->memo, &fragment->memo);
+	if (fragment->type == MESSAGE_REQUEST)
+		request__fragment(conn, fragment, at, pos, sink);
+	else if (fragment->type == MESSAGE_RESPONSE)
+		response__fragment(conn, fragment, at, sink);
+}
+
+void transaction__end(struct conn *conn, enum message_type type, uint64_t end_ns,
+		      const struct transaction_sink *sink)
+{
+	if (type == MESSAGE_REQUEST && conn->request) {
+		conn->request->flags |= TXN_REQUEST_ENDED;
+		conn->request = NULL;
+	} else if (type == MESSAGE_RESPONSE) {
+		response__end(conn, end_ns, sink);
+	}
+}
+
+void transaction__gap(struct conn *conn, enum direction dir, const struct transaction_sink *sink)
+{
+	if (dir == TO_SERVER) {
+		if (conn->request)
+			conn->request->flags |= TXN_INCOMPLETE;
+		conn->uncertain = true;
+		return;
+	}
+	/* How many responses the gap held is unknown: with more than one request waiting, which
+	 * of them the next response answers is not certain. */
+	if (conn->open == 1) {
+		conn->oldest->flags |= TXN_INCOMPLETE | TXN_RESPONSE_BEGUN;
+		return;
+	}
+	transaction__finish_all(conn, NULL, conn->reading[TO_CLIENT].stream.last.end_ns, sink);
+	conn->orphan = true;
+}
+
+void transaction__finish_all(struct conn *conn, const char *failure, uint64_t end_ns,
+			     const struct transaction_sink *sink)
+{
+	while (conn->oldest) {
+		/* Without one response on this connection, and a first message that others
+		 * could have sent too, it may never have been this protocol. */
+		if (!conn->proven && !conn->strong) {
+			transaction__abandon_all(conn, sink);
+			return;
+		}
+		conn->oldest->failure = failure;
+		if (!failure)
+			conn->oldest->flags |= TXN_INCOMPLETE;
+		queue__finish_oldest(conn, end_ns, sink);
+	}
+}
+
+void transaction__abandon_all(struct conn *conn, const struct transaction_sink *sink)
+{
+	while (conn->oldest) {
+		transaction__free(queue__pop(conn));
+		ledger__add(sink->ledger, LEDGER_REQUESTS_ABANDONED, 1);
+	}
+}
