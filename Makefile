@@ -68,7 +68,7 @@ USER_OBJ := $(USER_SRC:%.c=$(O)/%.o) $(O)/proto/otlp.pb-c.o
 
 # All that runs without a kernel: what the unit tests link.
 PURE_SRC := $(wildcard user/base/*.c user/flow/*.c user/protocols/*.c user/export/*.c) \
-	user/log.c user/options.c user/kernel/process.c user/kernel/features.c
+	user/log.c $(wildcard user/options*.c user/kernel/process*.c user/kernel/cgroup.c user/kernel/host.c) user/kernel/features.c
 SAN_OBJ  := $(PURE_SRC:%.c=$(O)/san/%.o) $(O)/san/proto/otlp.pb-c.o
 UNIT_SRC := $(wildcard tests/unit/test_*.c)
 UNIT_BIN := $(UNIT_SRC:tests/unit/%.c=$(O)/tests/%)

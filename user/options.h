@@ -7,6 +7,7 @@
 
 #include <stdbool.h>
 #include <stdint.h>
+#include <stdio.h>
 
 #include "user/flow/config.h"
 #include "user/log.h"
@@ -26,8 +27,8 @@ enum console_format {
 
 /* OTLP/HTTP (OTEL_EXPORTER_OTLP_*, OTEL_BSP_*). */
 struct otlp_options {
-	char *url; /* of the traces signal, complete */
-	char **headers; /* "Name: value" lines, NULL-terminated, or NULL */
+	char *url;	     /* of the traces signal, complete */
+	char **headers;	     /* "Name: value" lines, NULL-terminated, or NULL */
 	uint32_t timeout_ms; /* of one export, 0: none */
 	bool gzip;
 	char *ca_file;	 /* NULL: the system's */
@@ -70,5 +71,13 @@ struct options {
  */
 void options__parse(struct options *options, int argc, char **argv);
 void options__free(struct options *options);
+
+/*
+ * The same with the environment as @envp ("NAME=value" strings, NULL-terminated), messages to
+ * @err and the ARGP_* bits of @argp_flags, for callers that must not exit.  0 or a negative
+ * errno; @options is then empty.
+ */
+int options__read(struct options *options, int argc, char **argv, char *const *envp, FILE *err,
+		  unsigned int argp_flags);
 
 #endif
