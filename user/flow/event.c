@@ -3,6 +3,16 @@
 
 #include <errno.h>
 
+uint32_t event__type(const void *record, size_t len)
+{
+	struct event_hdr hdr;
+
+	if (len < sizeof(hdr))
+		return 0;
+	memcpy(&hdr, record, sizeof(hdr));
+	return hdr.type;
+}
+
 static size_t event__size(uint32_t type)
 {
 	switch (type) {

@@ -10,6 +10,9 @@
 #include "bpf/event.h"
 #include "user/base/slice.h"
 
+/* The type of a record, 0 when it is too short for one. */
+uint32_t event__type(const void *record, size_t len);
+
 struct event_view {
 	union {
 		struct event_hdr hdr;

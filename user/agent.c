@@ -1,0 +1,431 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "user/agent.h"
+
+#include <ctype.h>
+#include <dirent.h>
+#include <errno.h>
+#include <signal.h>
+#include <sys/epoll.h>
+#include <sys/random.h>
+#include <sys/signalfd.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "user/base/loop.h"
+#include "user/export/console.h"
+#include "user/flow/event.h"
+#include "user/flow/pipeline.h"
+#include "user/flow/span.h"
+#include "user/kernel/process.h"
+
+#define SECOND_NS     1000000000LL
+#define MS_NS	      1000000ULL
+#define DRAIN_BUSY_NS (20 * MS_NS)  /* while records come */
+#define DRAIN_IDLE_NS (100 * MS_NS) /* a span of a quiet host is still seen at once */
+#define TICK_NS	      (100 * MS_NS)
+#define CLOCK_NS      (10 * SECOND_NS) /* how often Unix time is compared with the monotonic */
+#define FLUSH_MS      5000	       /* for the collector, at the end */
+
+struct agent {
+	const struct options *options;
+	struct ledger ledger;
+	struct loop *loop;
+	struct tracer *tracer;
+	struct pipeline *pipeline;
+	struct processes *processes;
+	struct processes_config processes_config;
+	struct console *console;
+	struct http_exporter *otlp;
+	struct loop_timer *drain_timer;
+	struct flow_config flow;
+	int signal_fd;
+	bool exiting;
+};
+
+static uint64_t now_ns(clockid_t clock)
+{
+	struct timespec ts;
+
+	clock_gettime(clock, &ts);
+	return (uint64_t)(ts.tv_sec * SECOND_NS + ts.tv_nsec);
+}
+
+/* Unix time of the monotonic clock's zero.  The reading with the least time between the two
+ * calls is the best of three. */
+static int64_t unix_offset_ns(void)
+{
+	uint64_t best = UINT64_MAX;
+	int64_t offset = 0;
+
+	for (int i = 0; i < 3; i++) {
+		uint64_t before = now_ns(CLOCK_MONOTONIC);
+		uint64_t unix_ns = now_ns(CLOCK_REALTIME);
+		uint64_t after = now_ns(CLOCK_MONOTONIC);
+
+		if (after - before >= best)
+			continue;
+		best = after - before;
+		offset = (int64_t)(unix_ns - (before + best / 2));
+	}
+	return offset;
+}
+
+/* -- pipeline -> out ---------------------------------------------------------------------- */
+
+static void agent__on_span(void *ctx, struct span *span)
+{
+	struct agent *agent = ctx;
+
+	if (agent->console)
+		console__span(agent->console, span);
+	if (agent->otlp)
+		http_exporter__push(agent->otlp, span);
+	else
+		span__free(span);
+}
+
+static struct resource *agent__on_resource(void *ctx, uint32_t tgid, const char *comm)
+{
+	struct agent *agent = ctx;
+	struct resource *resource = processes__resource(agent->processes, tgid, comm);
+
+	if (!resource)
+		tracer__scope(agent->tracer, tgid, SCOPE_SKIP);
+	return resource;
+}
+
+static void agent__on_ignore(void *ctx, uint64_t conn_id)
+{
+	struct agent *agent = ctx;
+
+	/* A verdict that does not arrive costs records that are then dropped here. */
+	tracer__ignore_conn(agent->tracer, conn_id);
+}
+
+/* -- kernel -> pipeline ------------------------------------------------------------------- */
+
+static void agent__scope_exec(struct agent *agent, uint32_t tgid)
+{
+	bool wanted;
+
+	if (!agent->options->exe_globs && !agent->options->exclude_exe_globs)
+		return;
+	wanted = processes__wanted(agent->processes, tgid);
+	tracer__scope(agent->tracer, tgid, wanted ? SCOPE_TRACE : SCOPE_SKIP);
+}
+
+static void agent__on_process(struct agent *agent, const struct event_process *event)
+{
+	if (event->kind == PROCESS_EXIT) {
+		processes__exit(agent->processes, event->tgid);
+		return;
+	}
+	processes__exec(agent->processes, event->tgid, event->path, event->comm);
+	agent__scope_exec(agent, event->tgid);
+}
+
+static void agent__on_record(void *ctx, const void *record, size_t len)
+{
+	struct agent *agent = ctx;
+	struct event_view view;
+
+	if (pipeline__record(agent->pipeline, record, len))
+		return;
+	if (event__type(record, len) == EVENT_PROCESS && !event__view(record, len, &view))
+		agent__on_process(agent, &view.process);
+}
+
+static void agent__drain(void *ctx)
+{
+	struct agent *agent = ctx;
+	int records = tracer__drain(agent->tracer);
+
+	loop_timer__after(agent->drain_timer, records > 0 ? DRAIN_BUSY_NS : DRAIN_IDLE_NS);
+}
+
+static void agent__on_ring(void *ctx, int fd, uint32_t events)
+{
+	agent__drain(ctx);
+}
+
+static void agent__on_tick(void *ctx)
+{
+	struct agent *agent = ctx;
+	uint64_t now = now_ns(CLOCK_MONOTONIC);
+
+	pipeline__tick(agent->pipeline, now);
+	processes__tick(agent->processes, now);
+	if (agent->console)
+		console__tick(agent->console, now);
+}
+
+static void agent__on_clock(void *ctx)
+{
+	struct agent *agent = ctx;
+
+	pipeline__set_clock(agent->pipeline, unix_offset_ns());
+}
+
+/* -- the end ------------------------------------------------------------------------------ */
+
+static void agent__flushed(void *ctx)
+{
+	struct agent *agent = ctx;
+
+	loop__stop(agent->loop);
+}
+
+/* No new records; what is in the ring, in flight and queued goes out. */
+static void agent__finish(void *ctx)
+{
+	struct agent *agent = ctx;
+
+	if (agent->exiting) { /* a second signal: now */
+		loop__stop(agent->loop);
+		return;
+	}
+	agent->exiting = true;
+	loop__unwatch(agent->loop, tracer__fd(agent->tracer));
+	loop_timer__stop(agent->drain_timer);
+	tracer__detach(agent->tracer);
+	tracer__drain(agent->tracer);
+	pipeline__drain(agent->pipeline, now_ns(CLOCK_MONOTONIC));
+	if (agent->console)
+		console__flush(agent->console);
+	if (agent->otlp)
+		http_exporter__flush(agent->otlp, FLUSH_MS, agent__flushed, agent);
+	else
+		loop__stop(agent->loop);
+}
+
+static void agent__on_signal(void *ctx, int fd, uint32_t events)
+{
+	struct signalfd_siginfo info;
+
+	if (read(fd, &info, sizeof(info)) == sizeof(info))
+		agent__finish(ctx);
+}
+
+/* -- the beginning ------------------------------------------------------------------------ */
+
+static int agent__watch_signals(struct agent *agent)
+{
+	sigset_t set;
+
+	sigemptyset(&set);
+	sigaddset(&set, SIGINT);
+	sigaddset(&set, SIGTERM);
+	if (sigprocmask(SIG_BLOCK, &set, NULL))
+		return -errno;
+	signal(SIGPIPE, SIG_IGN);
+	agent->signal_fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+	if (agent->signal_fd < 0)
+		return -errno;
+	return loop__watch(agent->loop, agent->signal_fd, EPOLLIN, agent__on_signal, agent);
+}
+
+static int agent__start_timer(struct agent *agent, loop_timer_fn fn, uint64_t period_ns)
+{
+	struct loop_timer *timer = loop__timer(agent->loop, fn, agent);
+
+	if (!timer)
+		return -errno;
+	loop_timer__every(timer, period_ns);
+	return 0;
+}
+
+static int agent__start_timers(struct agent *agent)
+{
+	struct loop_timer *end;
+	int err;
+
+	agent->drain_timer = loop__timer(agent->loop, agent__drain, agent);
+	if (!agent->drain_timer)
+		return -errno;
+	loop_timer__after(agent->drain_timer, DRAIN_BUSY_NS);
+	err = agent__start_timer(agent, agent__on_tick, TICK_NS);
+	if (!err)
+		err = agent__start_timer(agent, agent__on_clock, CLOCK_NS);
+	if (err || !agent->options->duration_ns)
+		return err;
+	end = loop__timer(agent->loop, agent__finish, agent);
+	if (!end)
+		return -errno;
+	loop_timer__after(end, agent->options->duration_ns);
+	return 0;
+}
+
+static uint64_t agent__sampler_threshold(const struct flow_config *flow)
+{
+	switch (flow->sampler) {
+	case SAMPLER_ALWAYS_ON:
+		return 0;
+	case SAMPLER_RATIO:
+		return flow->sampler_threshold;
+	case SAMPLER_ALWAYS_OFF:
+	default:
+		return UINT64_MAX;
+	}
+}
+
+static int agent__start_tracer(struct agent *agent, const struct features *features, char *why,
+			       size_t why_len)
+{
+	const struct options *options = agent->options;
+	struct tracer_config config = {
+		.family = features->family,
+		.capture_bytes = options->capture_bytes,
+		.ring_bytes = options->ring_bytes,
+		.ports = options->ports,
+		.port_count = options->port_count,
+		.scope_default_skip = options->pid_count > 0,
+		.db_server_spans = options->flow.db_server_spans,
+		.self_tgid = (uint32_t)getpid(),
+		.sampler_threshold = agent__sampler_threshold(&agent->flow),
+	};
+
+	memcpy(config.id_key, agent->flow.id_key, sizeof(config.id_key));
+	agent->tracer = tracer__new(&config, agent__on_record, agent, why, why_len);
+	if (!agent->tracer)
+		return -EPERM;
+	for (unsigned int i = 0; i < options->pid_count; i++)
+		tracer__scope(agent->tracer, options->pids[i], SCOPE_TRACE);
+	return loop__watch(agent->loop, tracer__fd(agent->tracer), EPOLLIN, agent__on_ring, agent);
+}
+
+/* Programs that run already: those that are not wanted cost nothing from now on. */
+static void agent__scope_running(struct agent *agent)
+{
+	struct dirent *entry;
+	DIR *proc;
+
+	if (!agent->options->exe_globs && !agent->options->exclude_exe_globs)
+		return;
+	proc = opendir("/proc");
+	if (!proc)
+		return;
+	while ((entry = readdir(proc)))
+		if (isdigit((unsigned char)entry->d_name[0]))
+			agent__scope_exec(agent, (uint32_t)strtoul(entry->d_name, NULL, 10));
+	closedir(proc);
+}
+
+static int agent__start_flow(struct agent *agent)
+{
+	const struct options *options = agent->options;
+	struct pipeline_callbacks callbacks = {
+		.span = agent__on_span,
+		.resource = agent__on_resource,
+		.ignore = agent__on_ignore,
+		.ctx = agent,
+	};
+
+	agent->flow = options->flow;
+	if (getrandom(agent->flow.id_key, sizeof(agent->flow.id_key), 0) !=
+	    sizeof(agent->flow.id_key))
+		return -errno;
+	agent->processes_config = (struct processes_config){
+		.proc_root = "/proc",
+		.service_name = options->service_name,
+		.resource_attributes = options->resource_attributes,
+		.exe_globs = options->exe_globs,
+		.exclude_exe_globs = options->exclude_exe_globs,
+		.self_pid = (uint32_t)getpid(),
+	};
+	agent->processes = processes__new(&agent->processes_config);
+	agent->pipeline = pipeline__new(&agent->flow, &callbacks, &agent->ledger);
+	if (!agent->processes || !agent->pipeline)
+		return -ENOMEM;
+	pipeline__set_clock(agent->pipeline, unix_offset_ns());
+	return 0;
+}
+
+static int agent__start_exporters(struct agent *agent)
+{
+	const struct options *options = agent->options;
+
+	if (options->exporters & EXPORT_CONSOLE) {
+		agent->console = console__new(stdout, options->console_format,
+					      isatty(STDOUT_FILENO) && !getenv("NO_COLOR"));
+		if (!agent->console)
+			return -ENOMEM;
+	}
+	if (options->exporters & EXPORT_OTLP) {
+		agent->otlp = http_exporter__new(agent->loop, &options->otlp);
+		if (!agent->otlp)
+			return -errno;
+	}
+	return 0;
+}
+
+struct agent *agent__new(const struct options *options, const struct features *features, char *why,
+			 size_t why_len)
+{
+	struct agent *agent = calloc(1, sizeof(*agent));
+	int err = -ENOMEM;
+
+	why[0] = '\0';
+	if (!agent)
+		goto out;
+	agent->options = options;
+	agent->signal_fd = -1;
+	agent->loop = loop__new();
+	if (!agent->loop)
+		goto out;
+	err = agent__start_flow(agent);
+	if (!err)
+		err = agent__start_exporters(agent);
+	if (!err)
+		err = agent__start_tracer(agent, features, why, why_len);
+	if (!err)
+		err = agent__watch_signals(agent);
+	if (!err)
+		err = agent__start_timers(agent);
+	if (!err)
+		agent__scope_running(agent);
+out:
+	if (!err)
+		return agent;
+	if (!why[0])
+		snprintf(why, why_len, "the agent could not be set up: %s", errstr(err));
+	agent__free(agent);
+	return NULL;
+}
+
+void agent__free(struct agent *agent)
+{
+	if (!agent)
+		return;
+	tracer__free(agent->tracer);
+	pipeline__free(agent->pipeline);
+	http_exporter__free(agent->otlp);
+	console__free(agent->console);
+	processes__free(agent->processes);
+	if (agent->signal_fd >= 0)
+		close(agent->signal_fd);
+	loop__free(agent->loop);
+	free(agent);
+}
+
+int agent__run(struct agent *agent)
+{
+	return loop__run(agent->loop);
+}
+
+void agent__totals(const struct agent *agent, struct agent_totals *totals)
+{
+	memset(totals, 0, sizeof(*totals));
+	tracer__counters(agent->tracer, totals->kernel);
+	totals->flow = agent->ledger;
+	totals->in_flight = pipeline__in_flight(agent->pipeline);
+	totals->console = agent->console;
+	if (agent->console) {
+		totals->console_shown = console__shown(agent->console);
+		totals->console_hidden = console__hidden(agent->console);
+	}
+	totals->otlp = agent->otlp;
+	if (agent->otlp) {
+		totals->otlp_counts = *http_exporter__counts(agent->otlp);
+		totals->otlp_pending = http_exporter__pending(agent->otlp);
+	}
+}

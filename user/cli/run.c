@@ -1,0 +1,61 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "user/agent.h"
+#include "user/cli/cli.h"
+#include "user/cli/report.h"
+#include "user/log.h"
+
+/* One line on what runs and where it goes, before the first span. */
+static void run__announce(const struct options *options, const struct features *features)
+{
+	log_info("run", "tracing with %s hooks (%s), exporting to %s%s%s%s",
+		 hook_family__name(features->family), features->family_reason,
+		 options->exporters & EXPORT_CONSOLE ? "the console" : "",
+		 options->exporters == (EXPORT_CONSOLE | EXPORT_OTLP) ? " and " : "",
+		 options->exporters & EXPORT_OTLP ? options->otlp.url : "",
+		 options->exporters ? "" : "nowhere");
+}
+
+static int run__agent(const struct options *options)
+{
+	struct agent_totals totals;
+	struct features features;
+	struct agent *agent;
+	char why[512];
+	int err;
+
+	features__probe(&features);
+	if (features__blocker(&features, why, sizeof(why))) {
+		log_error("run", "%s", why);
+		return 1;
+	}
+	agent = agent__new(options, &features, why, sizeof(why));
+	if (!agent) {
+		log_error("run", "%s", why);
+		return 1;
+	}
+	run__announce(options, &features);
+	err = agent__run(agent);
+	if (err)
+		log_error("run", "the event loop failed: %s", errstr(err));
+	agent__totals(agent, &totals);
+	report__print(&totals, stderr);
+	agent__free(agent);
+	return err ? 1 : 0;
+}
+
+int cli__run(int argc, char **argv)
+{
+	struct options options;
+	int status;
+
+	options__parse(&options, argc, argv);
+	log__set_level(options.log_level);
+	if (options.sdk_disabled) {
+		log_warn("run", "OTEL_SDK_DISABLED is true: nothing is traced; unset it to trace");
+		options__free(&options);
+		return 0;
+	}
+	status = run__agent(&options);
+	options__free(&options);
+	return status;
+}
