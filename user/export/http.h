@@ -17,13 +17,13 @@ struct span;
 /* Every span pushed is counted in exactly one of these, or is still in flight. */
 struct export_counts {
 	uint64_t exported;
-	uint64_t queue_full;   /* dropped: the queue had no room */
-	uint64_t rejected;     /* partial success: the collector refused them */
-	uint64_t refused;      /* a final HTTP status: 4xx, 500, ... */
-	uint64_t failed;       /* retries were used up (connect, 429, 502, 503, 504, timeout) */
-	uint64_t too_large;    /* could not be made to fit a request */
+	uint64_t queue_full; /* dropped: the queue had no room */
+	uint64_t rejected;   /* partial success: the collector refused them */
+	uint64_t refused;    /* a final HTTP status: 4xx, 500, ... */
+	uint64_t failed;     /* retries were used up (connect, 429, 502, 503, 504, timeout) */
+	uint64_t too_large;  /* could not be made to fit a request */
 	uint64_t no_memory;
-	uint64_t shutdown;     /* given up at the end */
+	uint64_t shutdown; /* given up at the end */
 };
 
 /* @options is borrowed.  NULL with errno set. */

@@ -1,0 +1,433 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "user/export/transfer.h"
+
+#include <curl/curl.h>
+#include <errno.h>
+#include <sys/epoll.h>
+
+#include "user/base/loop.h"
+#include "user/log.h"
+#include "user/options.h"
+
+#define MAX_BODY_BYTES	 (4 * 1024 * 1024)
+#define MAX_HEADER_BYTES (256 * 1024) /* of one transfer, interim answers included */
+#define MS_NS		 1000000ull
+#define USER_AGENT	 "spanloom/" SPANLOOM_VERSION " OTel-OTLP-Exporter-C/" SPANLOOM_VERSION
+
+struct transfer {
+	struct loop *loop;
+	struct loop_timer *timer; /* libcurl's: when it wants to be called without an event */
+	CURLM *multi;
+	CURL *easy;
+	struct curl_slist *headers;
+	char *target;
+	transfer_fn done;
+	void *ctx;
+	bool running;
+	/* of the answer */
+	char *body;
+	size_t body_len;
+	size_t body_room;
+	size_t header_bytes;
+	const char *limit; /* what was exceeded, or NULL */
+	char error[CURL_ERROR_SIZE];
+};
+
+/* ---- what came back --------------------------------------------------------------------- */
+
+static size_t transfer__on_header(char *data, size_t size, size_t count, void *ctx)
+{
+	struct transfer *t = ctx;
+	size_t len = size * count;
+
+	if (len > MAX_HEADER_BYTES - t->header_bytes) {
+		t->limit = "the header of the answer is larger than 256 KiB";
+		return 0;
+	}
+	t->header_bytes += len;
+	return len;
+}
+
+static bool transfer__grow(struct transfer *t, size_t len)
+{
+	size_t room = t->body_room ? t->body_room : 1024;
+	char *body;
+
+	while (room < t->body_len + len)
+		room *= 2;
+	if (room == t->body_room)
+		return true;
+	body = realloc(t->body, room);
+	if (!body)
+		return false;
+	t->body = body;
+	t->body_room = room;
+	return true;
+}
+
+static size_t transfer__on_body(char *data, size_t size, size_t count, void *ctx)
+{
+	struct transfer *t = ctx;
+	size_t len = size * count;
+
+	if (len > MAX_BODY_BYTES - t->body_len) {
+		t->limit = "the answer is larger than 4 MiB";
+		return CURL_WRITEFUNC_ERROR;
+	}
+	if (!transfer__grow(t, len)) {
+		t->limit = "no memory for the answer";
+		return CURL_WRITEFUNC_ERROR;
+	}
+	memcpy(t->body + t->body_len, data, len);
+	t->body_len += len;
+	return len;
+}
+
+static void transfer__reset_answer(struct transfer *t)
+{
+	free(t->body);
+	t->body = NULL;
+	t->body_len = 0;
+	t->body_room = 0;
+	t->header_bytes = 0;
+	t->limit = NULL;
+	t->error[0] = '\0';
+}
+
+/* Failures of the network, before an answer began: the request may be sent again. */
+static bool is_no_answer(CURLcode code)
+{
+	switch (code) {
+	case CURLE_COULDNT_RESOLVE_PROXY:
+	case CURLE_COULDNT_RESOLVE_HOST:
+	case CURLE_COULDNT_CONNECT:
+	case CURLE_OPERATION_TIMEDOUT:
+	case CURLE_GOT_NOTHING:
+	case CURLE_SEND_ERROR:
+	case CURLE_RECV_ERROR:
+	case CURLE_HTTP2:
+	case CURLE_HTTP2_STREAM:
+	case CURLE_SSL_CONNECT_ERROR:
+	case CURLE_PEER_FAILED_VERIFICATION:
+	case CURLE_PROXY:
+		return true;
+	default:
+		return false;
+	}
+}
+
+static void transfer__read_result(struct transfer *t, CURLcode code, struct transfer_result *result)
+{
+	curl_off_t retry_after = 0;
+	long status = 0;
+
+	curl_easy_getinfo(t->easy, CURLINFO_RESPONSE_CODE, &status);
+	*result = (struct transfer_result){ .end = TRANSFER_BAD_ANSWER };
+	if (t->limit) {
+		result->error = t->limit;
+		return;
+	}
+	if (status < 200) { /* none, or only interim ones */
+		if (is_no_answer(code))
+			result->end = TRANSFER_NO_ANSWER;
+		result->error = t->error[0] ? t->error : curl_easy_strerror(code);
+		return;
+	}
+	/* A failure past the status, e.g. a body that is cut off, changes nothing: the
+	 * collector has decided. */
+	curl_easy_getinfo(t->easy, CURLINFO_RETRY_AFTER, &retry_after);
+	result->end = TRANSFER_ANSWERED;
+	result->status = status;
+	result->body = slice__of(t->body, t->body_len);
+	if (retry_after > 0) /* a date that has passed is negative */
+		result->retry_after_ms =
+			retry_after < UINT32_MAX ? retry_after * 1000ull : UINT64_MAX;
+}
+
+/* ---- libcurl and the loop --------------------------------------------------------------- */
+
+static void transfer__finish(struct transfer *t, CURLcode code)
+{
+	struct transfer_result result;
+
+	transfer__read_result(t, code, &result);
+	curl_multi_remove_handle(t->multi, t->easy);
+	t->running = false;
+	t->done(t->ctx, &result);
+	if (!t->running)
+		transfer__reset_answer(t);
+}
+
+static void transfer__act(struct transfer *t, curl_socket_t fd, int events)
+{
+	CURLMcode code;
+	CURLMsg *message;
+	int running, left;
+
+	code = curl_multi_socket_action(t->multi, fd, events, &running);
+	if (code != CURLM_OK)
+		log_warn("export", "libcurl: %s", curl_multi_strerror(code));
+	message = curl_multi_info_read(t->multi, &left);
+	if (message && message->msg == CURLMSG_DONE)
+		transfer__finish(t, message->data.result);
+}
+
+static void transfer__on_fd(void *ctx, int fd, uint32_t events)
+{
+	int bits = 0;
+
+	/* An error shows when libcurl reads or writes, with its cause. */
+	if (events & (EPOLLIN | EPOLLHUP | EPOLLERR))
+		bits |= CURL_CSELECT_IN;
+	if (events & (EPOLLOUT | EPOLLERR))
+		bits |= CURL_CSELECT_OUT;
+	transfer__act(ctx, fd, bits);
+}
+
+static void transfer__on_time(void *ctx)
+{
+	transfer__act(ctx, CURL_SOCKET_TIMEOUT, 0);
+}
+
+static int transfer__on_socket(CURL *easy, curl_socket_t fd, int what, void *ctx, void *data)
+{
+	struct transfer *t = ctx;
+	uint32_t events = 0;
+	int err;
+
+	if (what == CURL_POLL_REMOVE) {
+		loop__unwatch(t->loop, fd);
+		return 0;
+	}
+	if (what & CURL_POLL_IN)
+		events |= EPOLLIN;
+	if (what & CURL_POLL_OUT)
+		events |= EPOLLOUT;
+	err = loop__watch(t->loop, fd, events, transfer__on_fd, t);
+	if (err) /* this try then ends by its timeout */
+		log_warn("export", "cannot watch a socket: %s", errstr(err));
+	return 0;
+}
+
+static int transfer__on_timer(CURLM *multi, long timeout_ms, void *ctx)
+{
+	struct transfer *t = ctx;
+
+	if (timeout_ms < 0)
+		loop_timer__stop(t->timer);
+	else
+		loop_timer__after(t->timer, (uint64_t)timeout_ms * MS_NS);
+	return 0;
+}
+
+/* ---- set-up ----------------------------------------------------------------------------- */
+
+static int transfer__add_header(struct transfer *t, const char *line)
+{
+	struct curl_slist *headers = curl_slist_append(t->headers, line);
+
+	if (!headers)
+		return -ENOMEM;
+	t->headers = headers;
+	return 0;
+}
+
+static int transfer__set_headers(struct transfer *t, const struct otlp_options *options)
+{
+	int err = transfer__add_header(t, "Content-Type: application/x-protobuf");
+
+	if (!err && options->gzip)
+		err = transfer__add_header(t, "Content-Encoding: gzip");
+	if (!err) /* do not wait for "100 Continue" before a large body */
+		err = transfer__add_header(t, "Expect:");
+	for (char **line = options->headers; !err && line && *line; line++)
+		err = transfer__add_header(t, *line);
+	return err;
+}
+
+static CURLcode transfer__set_tls(struct transfer *t, const struct otlp_options *options)
+{
+	CURLcode code = CURLE_OK;
+
+	if (options->ca_file)
+		code = curl_easy_setopt(t->easy, CURLOPT_CAINFO, options->ca_file);
+	if (!code && options->cert_file)
+		code = curl_easy_setopt(t->easy, CURLOPT_SSLCERT, options->cert_file);
+	if (!code && options->key_file)
+		code = curl_easy_setopt(t->easy, CURLOPT_SSLKEY, options->key_file);
+	return code;
+}
+
+static CURLcode transfer__set_callbacks(struct transfer *t)
+{
+	CURLcode code = curl_easy_setopt(t->easy, CURLOPT_HEADERFUNCTION, transfer__on_header);
+
+	if (!code)
+		code = curl_easy_setopt(t->easy, CURLOPT_HEADERDATA, t);
+	if (!code)
+		code = curl_easy_setopt(t->easy, CURLOPT_WRITEFUNCTION, transfer__on_body);
+	if (!code)
+		code = curl_easy_setopt(t->easy, CURLOPT_WRITEDATA, t);
+	if (!code)
+		code = curl_easy_setopt(t->easy, CURLOPT_ERRORBUFFER, t->error);
+	return code;
+}
+
+static CURLcode transfer__set_easy(struct transfer *t, const struct otlp_options *options)
+{
+	static const struct {
+		CURLoption option;
+		long value;
+	} numbers[] = {
+		{ CURLOPT_POST, 1 },
+		{ CURLOPT_FOLLOWLOCATION, 0 },
+		{ CURLOPT_TCP_KEEPALIVE, 1 },
+		{ CURLOPT_NOSIGNAL, 1 },
+		/* a try that is over does not wait for a name server that never answers */
+		{ CURLOPT_QUICK_EXIT, 1 },
+	};
+	CURLcode code = CURLE_OK;
+
+	for (size_t i = 0; !code && i < sizeof(numbers) / sizeof(numbers[0]); i++)
+		code = curl_easy_setopt(t->easy, numbers[i].option, numbers[i].value);
+	if (!code)
+		code = curl_easy_setopt(t->easy, CURLOPT_URL, options->url);
+	if (!code)
+		code = curl_easy_setopt(t->easy, CURLOPT_PROTOCOLS_STR, "http,https");
+	if (!code)
+		code = curl_easy_setopt(t->easy, CURLOPT_USERAGENT, USER_AGENT);
+	if (!code)
+		code = curl_easy_setopt(t->easy, CURLOPT_HTTPHEADER, t->headers);
+	if (!code)
+		code = transfer__set_callbacks(t);
+	return code ? code : transfer__set_tls(t, options);
+}
+
+static CURLMcode transfer__set_multi(struct transfer *t)
+{
+	CURLMcode code = curl_multi_setopt(t->multi, CURLMOPT_SOCKETFUNCTION, transfer__on_socket);
+
+	if (!code)
+		code = curl_multi_setopt(t->multi, CURLMOPT_SOCKETDATA, t);
+	if (!code)
+		code = curl_multi_setopt(t->multi, CURLMOPT_TIMERFUNCTION, transfer__on_timer);
+	if (!code)
+		code = curl_multi_setopt(t->multi, CURLMOPT_TIMERDATA, t);
+	if (!code)
+		code = curl_multi_setopt(t->multi, CURLMOPT_MAXCONNECTS, 1L);
+	return code;
+}
+
+/* NULL: no memory, or @url is none. */
+static char *url__public_part(const char *url)
+{
+	CURLU *parts = curl_url();
+	char *text = NULL, *out = NULL;
+
+	if (parts && curl_url_set(parts, CURLUPART_URL, url, 0) == CURLUE_OK &&
+	    curl_url_set(parts, CURLUPART_USER, NULL, 0) == CURLUE_OK &&
+	    curl_url_set(parts, CURLUPART_PASSWORD, NULL, 0) == CURLUE_OK &&
+	    curl_url_set(parts, CURLUPART_QUERY, NULL, 0) == CURLUE_OK &&
+	    curl_url_set(parts, CURLUPART_FRAGMENT, NULL, 0) == CURLUE_OK &&
+	    curl_url_get(parts, CURLUPART_URL, &text, 0) == CURLUE_OK)
+		out = strdup(text);
+	curl_free(text);
+	curl_url_cleanup(parts);
+	return out;
+}
+
+/* 0 or a negative errno. */
+static int transfer__open(struct transfer *t, const struct otlp_options *options)
+{
+	int err;
+
+	t->target = url__public_part(options->url);
+	if (!t->target)
+		return -EINVAL;
+	t->timer = loop__timer(t->loop, transfer__on_time, t);
+	if (!t->timer)
+		return -errno;
+	t->multi = curl_multi_init();
+	t->easy = curl_easy_init();
+	if (!t->multi || !t->easy)
+		return -ENOMEM;
+	err = transfer__set_headers(t, options);
+	if (err)
+		return err;
+	return transfer__set_multi(t) || transfer__set_easy(t, options) ? -EINVAL : 0;
+}
+
+struct transfer *transfer__new(struct loop *loop, const struct otlp_options *options,
+			       transfer_fn done, void *ctx)
+{
+	struct transfer *t;
+	int err;
+
+	if (curl_global_init(CURL_GLOBAL_DEFAULT) != CURLE_OK) {
+		errno = ENOMEM;
+		return NULL;
+	}
+	t = calloc(1, sizeof(*t));
+	if (!t) {
+		curl_global_cleanup();
+		errno = ENOMEM;
+		return NULL;
+	}
+	t->loop = loop;
+	t->done = done;
+	t->ctx = ctx;
+	err = transfer__open(t, options);
+	if (err) {
+		transfer__free(t);
+		errno = -err;
+		return NULL;
+	}
+	return t;
+}
+
+void transfer__free(struct transfer *t)
+{
+	if (!t)
+		return;
+	transfer__cancel(t);
+	curl_easy_cleanup(t->easy);
+	curl_multi_cleanup(t->multi); /* closes the connection, so it still watches and times */
+	if (t->timer)
+		loop_timer__stop(t->timer);
+	curl_slist_free_all(t->headers);
+	free(t->body);
+	free(t->target);
+	free(t);
+	curl_global_cleanup();
+}
+
+/* ---- one transfer ----------------------------------------------------------------------- */
+
+const char *transfer__target(const struct transfer *t)
+{
+	return t->target;
+}
+
+int transfer__start(struct transfer *t, struct slice body, uint32_t timeout_ms)
+{
+	CURLcode code;
+
+	transfer__reset_answer(t);
+	code = curl_easy_setopt(t->easy, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)body.len);
+	if (!code)
+		code = curl_easy_setopt(t->easy, CURLOPT_POSTFIELDS, body.data);
+	if (!code)
+		code = curl_easy_setopt(t->easy, CURLOPT_TIMEOUT_MS, (long)timeout_ms);
+	if (code || curl_multi_add_handle(t->multi, t->easy) != CURLM_OK)
+		return -ENOMEM;
+	t->running = true;
+	return 0;
+}
+
+void transfer__cancel(struct transfer *t)
+{
+	if (!t->running)
+		return;
+	curl_multi_remove_handle(t->multi, t->easy);
+	t->running = false;
+}
