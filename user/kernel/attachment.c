@@ -1,0 +1,229 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "user/kernel/attachment.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <stdbool.h>
+#include <unistd.h>
+
+#include <bpf/bpf.h>
+#include <bpf/btf.h>
+#include <bpf/libbpf.h>
+#include <linux/bpf.h>
+
+#include "user/base/slice.h"
+
+#define PERF_EVENT_LINK "anon_inode:[perf_event]"
+
+/* The next free entry, or NULL when the memory is short. */
+static struct attachment *add(struct attachments *a, uint32_t prog_id, const char *type)
+{
+	size_t capacity = a->capacity ? a->capacity * 2 : 32;
+	struct attachment *entry;
+
+	if (a->count == a->capacity) {
+		struct attachment *list = reallocarray(a->list, capacity, sizeof(*list));
+
+		if (!list)
+			return NULL;
+		a->list = list;
+		a->capacity = capacity;
+	}
+	entry = &a->list[a->count++];
+	entry->prog_id = prog_id;
+	snprintf(entry->type, sizeof(entry->type), "%s", type);
+	snprintf(entry->target, sizeof(entry->target), "-");
+	return entry;
+}
+
+static void name_function(struct attachment *entry, const struct btf *btf, uint32_t btf_id)
+{
+	const struct btf_type *type = btf ? btf__type_by_id(btf, btf_id) : NULL;
+	const char *name = type ? btf__name_by_offset(btf, type->name_off) : NULL;
+
+	if (name && name[0])
+		snprintf(entry->target, sizeof(entry->target), "%s", name);
+}
+
+static const char *tracing_type(uint32_t attach_type)
+{
+	switch (attach_type) {
+	case BPF_TRACE_FENTRY:
+		return "fentry";
+	case BPF_TRACE_FEXIT:
+		return "fexit";
+	case BPF_TRACE_RAW_TP:
+		return "tp_btf";
+	case BPF_TRACE_ITER:
+		return "iter";
+	default:
+		return "tracing";
+	}
+}
+
+/* A raw tracepoint link carries a typed program (tp_btf) or a bare one (raw_tp). */
+static const char *raw_tracepoint_type(uint32_t prog_id)
+{
+	struct bpf_prog_info info = { 0 };
+	uint32_t len = sizeof(info);
+	const char *type = "raw_tp";
+	int fd = bpf_prog_get_fd_by_id(prog_id);
+
+	if (fd < 0)
+		return type;
+	if (bpf_obj_get_info_by_fd(fd, &info, &len) == 0 && info.type == BPF_PROG_TYPE_TRACING)
+		type = "tp_btf";
+	close(fd);
+	return type;
+}
+
+static int add_link(struct attachments *a, const struct bpf_link_info *info, const char *tp_name,
+		    struct btf **btf)
+{
+	struct attachment *entry;
+	const char *type = libbpf_bpf_link_type_str(info->type);
+
+	switch (info->type) {
+	case BPF_LINK_TYPE_PERF_EVENT: /* told by the event itself */
+		return 0;
+	case BPF_LINK_TYPE_RAW_TRACEPOINT:
+		entry = add(a, info->prog_id, raw_tracepoint_type(info->prog_id));
+		if (entry)
+			snprintf(entry->target, sizeof(entry->target), "%s", tp_name);
+		return entry ? 0 : -ENOMEM;
+	case BPF_LINK_TYPE_TRACING:
+		entry = add(a, info->prog_id, tracing_type(info->tracing.attach_type));
+		if (!*btf)
+			*btf = btf__load_vmlinux_btf();
+		if (entry)
+			name_function(entry, *btf, info->tracing.target_btf_id);
+		return entry ? 0 : -ENOMEM;
+	default:
+		return add(a, info->prog_id, type ? type : "link") ? 0 : -ENOMEM;
+	}
+}
+
+/* A link that vanishes while we look is no error: 0. */
+static int read_link(struct attachments *a, uint32_t id, struct btf **btf)
+{
+	struct bpf_link_info info = { 0 };
+	uint32_t len = sizeof(info);
+	char tp_name[128] = "";
+	int fd = bpf_link_get_fd_by_id(id);
+	int err;
+
+	if (fd < 0)
+		return fd == -ENOENT ? 0 : fd;
+	err = bpf_obj_get_info_by_fd(fd, &info, &len);
+	if (!err && info.type == BPF_LINK_TYPE_RAW_TRACEPOINT) {
+		/* Asked again, now that the room for the name can be given. */
+		info.raw_tracepoint.tp_name = (uintptr_t)tp_name;
+		info.raw_tracepoint.tp_name_len = sizeof(tp_name);
+		err = bpf_obj_get_info_by_fd(fd, &info, &len);
+	}
+	close(fd);
+	return err ? err : add_link(a, &info, tp_name, btf);
+}
+
+static int read_links(struct attachments *a)
+{
+	struct btf *btf = NULL; /* read when the first function must be named */
+	uint32_t id = 0;
+	int err;
+
+	for (;;) {
+		err = bpf_link_get_next_id(id, &id);
+		if (err)
+			break;
+		err = read_link(a, id, &btf);
+		if (err)
+			break;
+	}
+	btf__free(btf);
+	return err == -ENOENT ? 0 : err;
+}
+
+static const char *event_type(uint32_t fd_type)
+{
+	static const char *const names[] = {
+		[BPF_FD_TYPE_RAW_TRACEPOINT] = "raw_tp", [BPF_FD_TYPE_TRACEPOINT] = "tracepoint",
+		[BPF_FD_TYPE_KPROBE] = "kprobe",	 [BPF_FD_TYPE_KRETPROBE] = "kretprobe",
+		[BPF_FD_TYPE_UPROBE] = "uprobe",	 [BPF_FD_TYPE_URETPROBE] = "uretprobe",
+	};
+
+	return fd_type < sizeof(names) / sizeof(names[0]) ? names[fd_type] : "perf_event";
+}
+
+/* An event that has no program, or is closed meanwhile, is no error. */
+static int read_event(struct attachments *a, uint32_t pid, uint32_t fd)
+{
+	char name[200] = "";
+	uint32_t len = sizeof(name);
+	uint32_t prog_id, fd_type;
+	__u64 offset, address;
+	struct attachment *entry;
+	bool uprobe;
+
+	if (bpf_task_fd_query((int)pid, (int)fd, 0, name, &len, &prog_id, &fd_type, &offset,
+			      &address))
+		return 0;
+	uprobe = fd_type == BPF_FD_TYPE_UPROBE || fd_type == BPF_FD_TYPE_URETPROBE;
+	entry = add(a, prog_id, event_type(fd_type));
+	if (!entry)
+		return -ENOMEM;
+	if (uprobe)
+		snprintf(entry->target, sizeof(entry->target), "%s:0x%llx", name, offset);
+	else if (name[0] && offset)
+		snprintf(entry->target, sizeof(entry->target), "%s+0x%llx", name, offset);
+	else if (name[0])
+		snprintf(entry->target, sizeof(entry->target), "%s", name);
+	return 0;
+}
+
+/* Is the file descriptor behind @dir/@name a perf event? */
+static bool is_event(int dir_fd, const char *name)
+{
+	char link[sizeof(PERF_EVENT_LINK)];
+	ssize_t len = readlinkat(dir_fd, name, link, sizeof(link));
+
+	return len == (ssize_t)strlen(PERF_EVENT_LINK) &&
+	       memcmp(link, PERF_EVENT_LINK, (size_t)len) == 0;
+}
+
+static int read_events(struct attachments *a, uint32_t pid)
+{
+	char path[32];
+	struct dirent *entry;
+	int err = 0;
+	DIR *dir;
+
+	snprintf(path, sizeof(path), "/proc/%u/fd", pid);
+	dir = opendir(path);
+	if (!dir)
+		return errno == ENOENT ? 0 : -errno; /* it has ended */
+	while (!err && (entry = readdir(dir))) {
+		int64_t fd = slice__number(slice__str(entry->d_name));
+
+		if (fd >= 0 && is_event(dirfd(dir), entry->d_name))
+			err = read_event(a, pid, (uint32_t)fd);
+	}
+	closedir(dir);
+	return err;
+}
+
+int attachments__read(struct attachments *a, uint32_t pid)
+{
+	int err;
+
+	memset(a, 0, sizeof(*a));
+	err = read_links(a);
+	if (!err && pid)
+		err = read_events(a, pid);
+	return err;
+}
+
+void attachments__free(struct attachments *a)
+{
+	free(a->list);
+	memset(a, 0, sizeof(*a));
+}
