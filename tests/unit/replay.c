@@ -1,0 +1,522 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "tests/unit/replay.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "bpf/event.h"
+#include "user/flow/conn.h"
+#include "user/flow/pipeline.h"
+#include "user/flow/resource.h"
+#include "user/flow/span.h"
+#include "user/protocols/protocol.h"
+
+#define LINE_MAX_BYTES (256 * 1024)
+#define CONNS	       16
+#define US	       1000ULL
+
+struct player {
+	struct replay *replay;
+	struct pipeline *pipeline;
+	struct flow_config config;
+	struct resource *resource;
+	FILE *out;
+	char *page; /* two pages: the record ends where the forbidden one begins */
+	size_t page_bytes;
+	unsigned int proto;
+	unsigned int match; /* of the next data, MATCH_NONE: by direction */
+	uint64_t pos[CONNS][2];
+	unsigned int last_dir[CONNS];
+	uint32_t random;
+	const char *rest; /* of the line */
+};
+
+/* -- out ---------------------------------------------------------------------------------- */
+
+static void player__text(FILE *out, struct slice text)
+{
+	for (size_t i = 0; i < text.len; i++) {
+		unsigned char c = (unsigned char)text.data[i];
+
+		if (c < 0x20 || c == 0x7f)
+			fprintf(out, "\\x%02x", c);
+		else
+			fputc(c, out);
+	}
+}
+
+static const char *player__kind(enum span_kind kind)
+{
+	return kind == SPAN_SERVER ? "SERVER" : kind == SPAN_CLIENT ? "CLIENT" : "OTHER";
+}
+
+static void player__attribute(FILE *out, const struct attribute *attribute)
+{
+	fprintf(out, "  %s = ", attribute->key);
+	if (attribute->type == ATTRIBUTE_INT)
+		fprintf(out, "%lld", (long long)attribute->integer);
+	else if (attribute->type == ATTRIBUTE_BOOL)
+		fputs(attribute->boolean ? "true" : "false", out);
+	else if (attribute->type == ATTRIBUTE_STRING)
+		player__text(out, attribute->string);
+	fputc('\n', out);
+}
+
+static void player__hex(FILE *out, const char *name, const uint8_t *bytes, size_t len)
+{
+	fprintf(out, "  %s ", name);
+	for (size_t i = 0; i < len; i++)
+		fprintf(out, "%02x", bytes[i]);
+	fputc('\n', out);
+}
+
+static void player__on_span(void *ctx, struct span *span)
+{
+	static const uint8_t none[8];
+	struct player *p = ctx;
+	FILE *out = p->out;
+
+	fprintf(out, "%s ", player__kind(span->kind));
+	player__text(out, span->name);
+	fprintf(out, " %llu..%llu%s\n", (unsigned long long)(span->start_unix_ns / US),
+		(unsigned long long)(span->end_unix_ns / US),
+		span->status == STATUS_ERROR ? " ERROR" : "");
+	if (memcmp(span->parent_id, none, sizeof(none)) != 0) {
+		player__hex(out, "trace", span->trace_id, sizeof(span->trace_id));
+		player__hex(out, "parent", span->parent_id, sizeof(span->parent_id));
+		fprintf(out, "  flags %02x\n", span->trace_flags);
+	}
+	if (span->trace_state.len) {
+		fputs("  state ", out);
+		player__text(out, span->trace_state);
+		fputc('\n', out);
+	}
+	for (size_t i = 0; i < span->count; i++)
+		player__attribute(out, &span->attributes[i]);
+	span__free(span);
+}
+
+static struct resource *player__on_resource(void *ctx, uint32_t tgid, const char *comm)
+{
+	struct player *p = ctx;
+
+	return resource__get(p->resource);
+}
+
+/* -- records ------------------------------------------------------------------------------ */
+
+/* The record ends on the last byte before a page that may not be touched. */
+static void player__feed(struct player *p, const void *record, size_t len)
+{
+	char *at = p->page + p->page_bytes - len;
+
+	memcpy(at, record, len);
+	pipeline__record(p->pipeline, at, len);
+}
+
+static uint32_t player__random(struct player *p)
+{
+	p->random = p->random * 1664525 + 1013904223;
+	return p->random >> 8;
+}
+
+static void player__chunk(struct player *p, struct event_data *data, struct slice payload)
+{
+	size_t len = sizeof(*data) + payload.len;
+	char *record = malloc(len);
+
+	data->captured = (uint32_t)payload.len;
+	data->hdr.len = (uint32_t)len;
+	memcpy(record, data, sizeof(*data));
+	if (payload.len)
+		memcpy(record + sizeof(*data), payload.data, payload.len);
+	player__feed(p, record, len);
+	free(record);
+}
+
+static size_t player__piece(struct player *p, size_t left)
+{
+	if (p->replay->mode == REPLAY_BYTES)
+		return 1;
+	if (p->replay->mode == REPLAY_TORN)
+		return 1 + player__random(p) % left;
+	return left < EVENT_PAYLOAD_MAX ? left : EVENT_PAYLOAD_MAX;
+}
+
+/* One send or receive, as the records that the mode makes of it. */
+static void player__data(struct player *p, uint64_t id, enum event_dir dir, uint64_t start_us,
+			 uint64_t end_us, struct slice bytes)
+{
+	bool turn = p->last_dir[id] != dir + 1;
+
+	p->last_dir[id] = dir + 1;
+	while (bytes.len) {
+		size_t len = player__piece(p, bytes.len);
+		struct slice payload = slice__head(bytes, len);
+		struct event_data data = {
+			.hdr = { .type = EVENT_DATA, .ts_ns = end_us * US, .conn_id = id },
+			.start_ns = start_us * US,
+			.pos = p->pos[id][dir],
+			.size = (uint32_t)len,
+			.tgid = 100,
+			.tid = 100,
+			.dir = dir,
+			.proto = (uint8_t)p->proto,
+			.match = (uint8_t)p->match,
+			.flags = DATA_EXACT_START | (turn ? DATA_TURN | DATA_SAMPLED : 0),
+		};
+
+		p->pos[id][dir] += len;
+		bytes = slice__skip(bytes, len);
+		turn = false;
+		if (p->replay->mode == REPLAY_GAPS && player__random(p) % 3 == 0)
+			continue;
+		if (p->replay->mode == REPLAY_CUT)
+			payload.len = player__random(p) % (payload.len + 1);
+		player__chunk(p, &data, payload);
+	}
+	p->match = MATCH_NONE;
+}
+
+static void player__skip(struct player *p, uint64_t id, enum event_dir dir, uint64_t us,
+			 uint64_t size, struct slice tail)
+{
+	struct event_data data = {
+		.hdr = { .type = EVENT_DATA, .ts_ns = us * US, .conn_id = id },
+		.start_ns = us * US,
+		.pos = p->pos[id][dir],
+		.size = (uint32_t)size,
+		.tgid = 100,
+		.tid = 100,
+		.dir = dir,
+		.proto = (uint8_t)p->proto,
+		.flags = DATA_TAIL,
+	};
+
+	p->pos[id][dir] += size;
+	p->last_dir[id] = dir + 1;
+	player__chunk(p, &data, tail);
+}
+
+static void player__close(struct player *p, uint64_t id, uint64_t us, enum close_kind kind)
+{
+	struct event_close event = {
+		.hdr = { .type = EVENT_CLOSE,
+			 .len = sizeof(event),
+			 .ts_ns = us * US,
+			 .conn_id = id },
+		.kind = kind,
+	};
+
+	player__feed(p, &event, sizeof(event));
+}
+
+/* -- words of a line ---------------------------------------------------------------------- */
+
+static bool player__word(struct player *p, char *word, size_t room)
+{
+	size_t len;
+
+	p->rest += strspn(p->rest, " ");
+	len = strcspn(p->rest, " \n");
+	if (len == 0 || len >= room)
+		return false;
+	memcpy(word, p->rest, len);
+	word[len] = '\0';
+	p->rest += len;
+	return true;
+}
+
+static uint64_t player__number(struct player *p)
+{
+	char word[32];
+
+	return player__word(p, word, sizeof(word)) ? strtoull(word, NULL, 10) : 0;
+}
+
+static char player__escape(const char **at)
+{
+	char hex[3] = { 0 };
+
+	switch (*(*at)++) {
+	case 'r':
+		return '\r';
+	case 'n':
+		return '\n';
+	case 't':
+		return '\t';
+	case '0':
+		return '\0';
+	case 'x':
+		memcpy(hex, *at, 2);
+		*at += 2;
+		return (char)strtoul(hex, NULL, 16);
+	default:
+		return (*at)[-1];
+	}
+}
+
+/* A quoted string, unescaped in place of @buf (room for a line); false when there is none. */
+static bool player__string(struct player *p, char *buf, struct slice *out)
+{
+	const char *at = p->rest + strspn(p->rest, " ");
+	size_t len = 0;
+
+	if (*at++ != '"')
+		return false;
+	while (*at && *at != '"' && *at != '\n') {
+		char c = *at++;
+
+		buf[len++] = c == '\\' ? player__escape(&at) : c;
+	}
+	*out = slice__of(buf, len);
+	p->rest = at + 1;
+	return *at == '"';
+}
+
+static uint8_t player__role(const char *word)
+{
+	if (strcmp(word, "client") == 0)
+		return ROLE_CLIENT;
+	return strcmp(word, "server") == 0 ? ROLE_SERVER : ROLE_UNKNOWN;
+}
+
+static bool player__address(struct player *p, uint16_t *family, uint8_t *addr, uint16_t *port)
+{
+	char word[64];
+
+	if (!player__word(p, word, sizeof(word)))
+		return false;
+	*family = strchr(word, ':') ? AF_INET6 : AF_INET;
+	if (inet_pton(*family, word, addr) != 1)
+		return false;
+	*port = (uint16_t)player__number(p);
+	return true;
+}
+
+/* -- lines -------------------------------------------------------------------------------- */
+
+static bool player__conn(struct player *p, uint64_t id, uint64_t us, int error)
+{
+	struct event_conn event = {
+		.hdr = { .type = error ? EVENT_CONN_FAILED : EVENT_CONN,
+			 .len = sizeof(event),
+			 .ts_ns = us * US,
+			 .conn_id = id },
+		.tgid = 100,
+		.error = error,
+		.comm = "case",
+	};
+	char word[64];
+
+	if (!player__word(p, word, sizeof(word)))
+		return false;
+	event.role = player__role(word);
+	p->rest += strspn(p->rest, " ");
+	if (strncmp(p->rest, "unix ", 5) == 0) {
+		p->rest += 5;
+		event.family = AF_UNIX;
+		if (!player__word(p, event.path, sizeof(event.path)))
+			return false;
+	} else if (!player__address(p, &event.family, event.local_addr, &event.local_port) ||
+		   !player__address(p, &event.family, event.peer_addr, &event.peer_port)) {
+		return false;
+	}
+	event.flags = strstr(p->rest, "fresh") ? CONN_FRESH : 0;
+	player__feed(p, &event, sizeof(event));
+	return true;
+}
+
+static bool player__option(struct player *p)
+{
+	if (strstr(p->rest, "db-server-spans"))
+		p->config.db_server_spans = true;
+	else if (strstr(p->rest, "no-heuristic"))
+		p->config.route_heuristic = false;
+	else
+		return false;
+	return true;
+}
+
+static bool player__match(struct player *p)
+{
+	p->match = strstr(p->rest, "request")	 ? MATCH_REQUEST
+		   : strstr(p->rest, "response") ? MATCH_RESPONSE
+						 : MATCH_EITHER;
+	return true;
+}
+
+static bool player__skip_line(struct player *p, char *buf)
+{
+	struct slice tail = { 0 };
+	uint64_t id, us, size;
+	char word[16];
+
+	if (!player__word(p, word, sizeof(word)))
+		return false;
+	id = player__number(p) % CONNS;
+	us = player__number(p);
+	size = player__number(p);
+	player__string(p, buf, &tail);
+	player__skip(p, id, word[0] == 's' ? DIR_SEND : DIR_RECV, us, size, tail);
+	return true;
+}
+
+static bool player__lost(struct player *p)
+{
+	char word[16];
+	uint64_t id;
+
+	if (!player__word(p, word, sizeof(word)))
+		return false;
+	id = player__number(p) % CONNS;
+	p->pos[id][word[0] == 's' ? DIR_SEND : DIR_RECV] += player__number(p);
+	return true;
+}
+
+static bool player__transfer(struct player *p, enum event_dir dir, char *buf)
+{
+	uint64_t id = player__number(p) % CONNS;
+	uint64_t start = player__number(p);
+	uint64_t end = dir == DIR_SEND ? player__number(p) : start;
+	struct slice bytes;
+
+	if (!player__string(p, buf, &bytes))
+		return false;
+	player__data(p, id, dir, start, end, bytes);
+	return true;
+}
+
+static bool player__end(struct player *p, enum close_kind kind)
+{
+	uint64_t id = player__number(p) % CONNS;
+
+	player__close(p, id, player__number(p), kind);
+	return true;
+}
+
+static bool player__line(struct player *p, const char *line, char *buf)
+{
+	uint64_t id, us;
+	char verb[16];
+
+	p->rest = line;
+	if (!player__word(p, verb, sizeof(verb)) || verb[0] == '#')
+		return true;
+	if (strcmp(verb, "option") == 0)
+		return player__option(p);
+	if (strcmp(verb, "match") == 0)
+		return player__match(p);
+	if (strcmp(verb, "conn") == 0)
+		return player__conn(p, player__number(p) % CONNS, 0, 0);
+	if (strcmp(verb, "send") == 0)
+		return player__transfer(p, DIR_SEND, buf);
+	if (strcmp(verb, "recv") == 0)
+		return player__transfer(p, DIR_RECV, buf);
+	if (strcmp(verb, "skip") == 0)
+		return player__skip_line(p, buf);
+	if (strcmp(verb, "lost") == 0)
+		return player__lost(p);
+	if (strcmp(verb, "eof") == 0)
+		return player__end(p, CLOSE_PEER_EOF);
+	if (strcmp(verb, "reset") == 0)
+		return player__end(p, CLOSE_RESET);
+	if (strcmp(verb, "close") == 0)
+		return player__end(p, CLOSE_DONE);
+	if (strcmp(verb, "failed") == 0) {
+		id = player__number(p) % CONNS;
+		us = player__number(p);
+		return player__conn(p, id, us, (int)player__number(p));
+	}
+	if (strcmp(verb, "tick") == 0) {
+		pipeline__tick(p->pipeline, player__number(p) * US);
+		return true;
+	}
+	return false;
+}
+
+/* -- a case ------------------------------------------------------------------------------- */
+
+static unsigned int player__proto(const char *path)
+{
+	for (unsigned int id = 1; id < PROTO_COUNT; id++) {
+		char folder[64];
+
+		snprintf(folder, sizeof(folder), "/%s/", protocol__by_id(id)->name);
+		if (strstr(path, folder))
+			return id;
+	}
+	return PROTO_UNKNOWN;
+}
+
+static int player__play(struct player *p)
+{
+	char *line = malloc(LINE_MAX_BYTES), *buf = malloc(LINE_MAX_BYTES);
+	FILE *in = fopen(p->replay->path, "r");
+	int number = 0, err = 0;
+
+	while (in && !err && fgets(line, LINE_MAX_BYTES, in)) {
+		number++;
+		if (player__line(p, line, buf))
+			continue;
+		fprintf(stderr, "%s:%d: malformed: %s", p->replay->path, number, line);
+		err = -1;
+	}
+	if (in)
+		fclose(in);
+	free(line);
+	free(buf);
+	return in ? err : -1;
+}
+
+int replay__run(struct replay *replay)
+{
+	struct player p = { .replay = replay, .random = replay->seed };
+	struct pipeline_callbacks callbacks = {
+		.span = player__on_span,
+		.resource = player__on_resource,
+		.ctx = &p,
+	};
+	size_t spans_len;
+	int err;
+
+	memset(&replay->ledger, 0, sizeof(replay->ledger));
+	flow_config__defaults(&p.config);
+	p.proto = player__proto(replay->path);
+	p.out = open_memstream(&replay->spans, &spans_len);
+	p.resource = resource__new(100);
+	p.page_bytes = 64 * 1024;
+	p.page = mmap(NULL, p.page_bytes + (size_t)getpagesize(), PROT_READ | PROT_WRITE,
+		      MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	mprotect(p.page + p.page_bytes, (size_t)getpagesize(), PROT_NONE);
+	p.pipeline = pipeline__new(&p.config, &callbacks, &replay->ledger);
+	err = player__play(&p);
+	pipeline__drain(p.pipeline, 0);
+	replay->in_flight = pipeline__in_flight(p.pipeline);
+	pipeline__free(p.pipeline);
+	munmap(p.page, p.page_bytes + (size_t)getpagesize());
+	resource__put(p.resource);
+	fclose(p.out);
+	return err;
+}
+
+void replay__free(struct replay *replay)
+{
+	free(replay->spans);
+	replay->spans = NULL;
+}
+
+bool replay__balanced(const struct replay *replay)
+{
+	const uint64_t *f = replay->ledger.count;
+
+	return f[LEDGER_RECORDS] == f[LEDGER_RECORDS_CONN] + f[LEDGER_RECORDS_DATA] +
+					    f[LEDGER_RECORDS_CLOSE] + f[LEDGER_RECORDS_PROCESS] +
+					    f[LEDGER_RECORDS_MALFORMED] &&
+	       f[LEDGER_REQUESTS] == f[LEDGER_SPANS] + f[LEDGER_QUIET] + f[LEDGER_PATH_IGNORED] +
+					     f[LEDGER_EXCLUDED] + f[LEDGER_SAMPLED_OUT] +
+					     f[LEDGER_SPANS_NO_MEMORY] +
+					     f[LEDGER_REQUESTS_ABANDONED] + replay->in_flight;
+}
