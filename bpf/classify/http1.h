@@ -28,7 +28,13 @@
 
 static __always_inline __u64 http1_word(const __u8 *p)
 {
-	return HTTP1_8(p[0], p[1], p[2], p[3], p[4], p[5], p[6], p[7]);
+	__u64 word;
+
+	__builtin_memcpy(&word, p, sizeof(word)); /* one load where @p is known to be aligned */
+#if __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__
+	word = __builtin_bswap64(word);
+#endif
+	return word;
 }
 
 /* Bytes of the method at the head and the space behind it; 0 when there is none. */

@@ -1,0 +1,273 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "user/protocols/http1_head.h"
+
+#include <errno.h>
+
+/* ---- lines -------------------------------------------------------------------------------- */
+
+bool http1_head__line(struct slice *rest, struct slice *line)
+{
+	size_t len = slice__find(*rest, '\n');
+
+	if (len == rest->len)
+		return false;
+	*line = slice__head(*rest, len);
+	*rest = slice__skip(*rest, len + 1);
+	if (line->len && line->data[line->len - 1] == '\r')
+		line->len--;
+	return true;
+}
+
+size_t http1_head__length(struct slice in)
+{
+	struct slice rest = in;
+	struct slice line;
+
+	while (http1_head__line(&rest, &line))
+		if (line.len == 0)
+			return in.len - rest.len;
+	return 0;
+}
+
+static bool is_folded(struct slice rest)
+{
+	return rest.len && (rest.data[0] == ' ' || rest.data[0] == '\t');
+}
+
+static struct slice trim(struct slice in)
+{
+	while (in.len && memchr(" \t\r\n", in.data[0], 4))
+		in = slice__skip(in, 1);
+	while (in.len && memchr(" \t\r\n", in.data[in.len - 1], 4))
+		in.len--;
+	return in;
+}
+
+/* The next header line that has a name, with the lines folded into it. */
+static bool next_field(struct slice *rest, struct slice *name, struct slice *value)
+{
+	struct slice line, more;
+	size_t colon;
+
+	while (http1_head__line(rest, &line)) {
+		if (line.len == 0)
+			return false;
+		while (is_folded(*rest) && http1_head__line(rest, &more))
+			line.len = (size_t)(more.data + more.len - line.data);
+		colon = slice__find(line, ':');
+		*name = slice__trim(slice__head(line, colon));
+		*value = trim(slice__skip(line, colon + 1));
+		if (colon < line.len && name->len)
+			return true;
+	}
+	return false;
+}
+
+/* ---- start lines -------------------------------------------------------------------------- */
+
+static bool is_token(struct slice in)
+{
+	for (size_t i = 0; i < in.len; i++) {
+		unsigned char c = (unsigned char)in.data[i];
+
+		if (c <= ' ' || c >= 0x7f || memchr("\"(),/:;<=>?@[\\]{}", c, 17))
+			return false;
+	}
+	return in.len > 0;
+}
+
+static bool has_control(struct slice in)
+{
+	for (size_t i = 0; i < in.len; i++)
+		if ((unsigned char)in.data[i] < ' ' || in.data[i] == 0x7f)
+			return true;
+	return false;
+}
+
+static bool is_digit(char c)
+{
+	return c >= '0' && c <= '9';
+}
+
+/* "HTTP/1.x" at the front: "1.x", or empty. */
+static struct slice version_of(struct slice in)
+{
+	if (in.len < 8 || !slice__starts(in, SLICE("HTTP/1.")) || !is_digit(in.data[7]))
+		return slice__of(in.data, 0);
+	return slice__of(in.data + 5, 3);
+}
+
+/* Servers take the last word as the version, so a target may hold spaces. */
+int http1_head__request_line(struct slice line, struct message *out)
+{
+	struct slice method = slice__head(line, slice__find(line, ' '));
+	struct slice rest = slice__trim(slice__skip(line, method.len));
+	const char *space = rest.len ? memrchr(rest.data, ' ', rest.len) : NULL;
+	size_t target_len = space ? (size_t)(space - rest.data) : 0;
+	struct slice target = slice__trim(slice__head(rest, target_len));
+	struct slice last = slice__skip(rest, target_len + 1);
+	struct slice version = version_of(last);
+
+	if (!is_token(method) || method.len > HTTP1_METHOD_MAX || target.len == 0 ||
+	    has_control(target) || version.len == 0 || last.len != 8)
+		return -EBADMSG;
+	out->type = MESSAGE_REQUEST;
+	out->field[HTTP1_METHOD] = method;
+	out->field[HTTP1_TARGET] = target;
+	out->field[HTTP1_VERSION] = version;
+	return 0;
+}
+
+int http1_head__cut_request_line(struct slice line, struct message *out)
+{
+	struct slice method = slice__head(line, slice__find(line, ' '));
+	struct slice target = slice__trim(slice__skip(line, method.len));
+
+	target = slice__head(target, slice__find(target, ' '));
+	if (!is_token(method) || method.len > HTTP1_METHOD_MAX || target.len == 0 ||
+	    has_control(target))
+		return -EBADMSG;
+	out->type = MESSAGE_REQUEST;
+	out->field[HTTP1_METHOD] = method;
+	out->field[HTTP1_TARGET] = target;
+	return 0;
+}
+
+int http1_head__status_line(struct slice line, struct message *out)
+{
+	struct slice version = version_of(line);
+	int64_t status = slice__number(slice__head(slice__skip(line, 9), 3));
+
+	if (version.len == 0 || line.len < 12 || line.data[8] != ' ' || status < 0 ||
+	    (line.len > 12 && line.data[12] != ' '))
+		return -EBADMSG;
+	out->type = MESSAGE_RESPONSE;
+	out->field[HTTP1_VERSION] = version;
+	message__number(out, HTTP1_STATUS, status);
+	return 0;
+}
+
+/* ---- header lines ------------------------------------------------------------------------- */
+
+static int field_index(struct slice name)
+{
+	static const struct {
+		struct slice name;
+		enum http1_field field;
+	} known[] = {
+		{ SLICE("Host"), HTTP1_HOST },
+		{ SLICE("User-Agent"), HTTP1_USER_AGENT },
+		{ SLICE("traceparent"), HTTP1_TRACEPARENT },
+		{ SLICE("tracestate"), HTTP1_TRACESTATE },
+		{ SLICE("Forwarded"), HTTP1_FORWARDED },
+		{ SLICE("X-Forwarded-For"), HTTP1_FORWARDED_FOR },
+		{ SLICE("X-Forwarded-Proto"), HTTP1_FORWARDED_PROTO },
+		{ SLICE("X-Forwarded-Host"), HTTP1_FORWARDED_HOST },
+		{ SLICE("Upgrade"), HTTP1_UPGRADE },
+	};
+
+	for (size_t i = 0; i < sizeof(known) / sizeof(known[0]); i++)
+		if (slice__ieq(name, known[i].name))
+			return known[i].field;
+	return -1;
+}
+
+static bool join__add(struct http1_join *join, struct slice value)
+{
+	size_t comma = join->len ? 1 : 0;
+
+	if (join->len + comma + value.len > sizeof(join->bytes))
+		return false;
+	if (comma)
+		join->bytes[join->len++] = ',';
+	memcpy(join->bytes + join->len, value.data, value.len);
+	join->len += value.len;
+	return true;
+}
+
+/* A line that does not fit is left out whole, so that no member is cut in two. */
+static void add_tracestate(struct slice value, struct http1_join *join, struct message *out)
+{
+	struct slice *all = &out->field[HTTP1_TRACESTATE];
+
+	if (value.len == 0)
+		return;
+	if (all->len == 0) {
+		*all = value;
+		return;
+	}
+	if (join->len == 0 && !join__add(join, *all))
+		return;
+	if (join__add(join, value))
+		*all = slice__of(join->bytes, join->len);
+}
+
+static void keep_field(int index, struct slice value, struct http1_join *join, struct message *out)
+{
+	switch (index) {
+	case HTTP1_TRACEPARENT:
+		out->field[index] = value;
+		message__number(out, HTTP1_TRACEPARENTS, out->number[HTTP1_TRACEPARENTS] + 1);
+		break;
+	case HTTP1_TRACESTATE:
+		add_tracestate(value, join, out);
+		break;
+	default:
+		if (out->field[index].len == 0)
+			out->field[index] = value;
+		break;
+	}
+}
+
+/* Repeated lengths are legal as long as they agree (RFC 9112, section 6.3). */
+static int add_length(struct slice value, struct http1_framing *framing)
+{
+	do {
+		struct slice item = slice__head(value, slice__find(value, ','));
+		int64_t length = slice__number(slice__trim(item));
+
+		value = slice__skip(value, item.len + 1);
+		if (length < 0 || (framing->length >= 0 && framing->length != length))
+			return -EBADMSG;
+		framing->length = length;
+	} while (value.len);
+	return 0;
+}
+
+static void add_coding(struct slice value, struct http1_framing *framing)
+{
+	const char *comma = value.len ? memrchr(value.data, ',', value.len) : NULL;
+	struct slice last = value;
+
+	if (comma)
+		last = trim(slice__skip(value, (size_t)(comma - value.data) + 1));
+	if (slice__ieq(last, SLICE("chunked")))
+		framing->coding = HTTP1_CHUNKED;
+	else if (!slice__ieq(last, SLICE("identity")))
+		framing->coding = HTTP1_UNFRAMED;
+}
+
+int http1_head__fields(struct slice rest, struct http1_join *join, struct http1_framing *framing,
+		       struct message *out)
+{
+	struct slice name, value;
+	int index, err;
+
+	join->len = 0;
+	*framing = (struct http1_framing){ .length = -1 };
+	while (next_field(&rest, &name, &value)) {
+		index = field_index(name);
+		if (index >= 0) {
+			keep_field(index, value, join, out);
+		} else if (slice__ieq(name, SLICE("Content-Length"))) {
+			err = add_length(value, framing);
+			if (err)
+				return err;
+		} else if (slice__ieq(name, SLICE("Transfer-Encoding"))) {
+			add_coding(value, framing);
+		}
+	}
+	if (framing->length >= 0)
+		message__number(out, HTTP1_LENGTH, framing->length);
+	return 0;
+}

@@ -1,0 +1,276 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "user/protocols/http1_span.h"
+
+#include "user/flow/config.h"
+#include "user/flow/endpoint.h"
+#include "user/flow/route.h"
+#include "user/flow/span.h"
+#include "user/flow/url.h"
+#include "user/protocols/http1_forwarded.h"
+#include "user/protocols/http1_head.h"
+
+#define PORT_HTTP  80
+#define PORT_HTTPS 443
+
+/* What the attributes are made of. */
+struct view {
+	const struct transaction *txn;
+	const struct flow_config *config;
+	struct span *span;
+	struct url_target target;
+	struct http1_forwarded forwarded; /* SERVER: what proxies said */
+	bool known_method;
+	int64_t status; /* 0: no response */
+};
+
+/* ---- method ------------------------------------------------------------------------------- */
+
+static bool method_is_known(const struct flow_config *config, struct slice method)
+{
+	static const char *const standard[] = { "GET",	  "HEAD",    "POST",	"PUT",
+						"DELETE", "CONNECT", "OPTIONS", "TRACE",
+						"PATCH",  "QUERY",   NULL };
+	const char *const *known = config->known_methods ? config->known_methods : standard;
+
+	for (; *known; known++)
+		if (slice__eq(method, slice__str(*known)))
+			return true;
+	return false;
+}
+
+static void add_method(const struct view *v)
+{
+	struct slice method = v->txn->request.field[HTTP1_METHOD];
+
+	if (v->known_method) {
+		span__add(v->span, "http.request.method", method);
+		return;
+	}
+	span__add(v->span, "http.request.method", SLICE("_OTHER"));
+	span__add(v->span, "http.request.method_original", method);
+}
+
+/* ---- addresses ---------------------------------------------------------------------------- */
+
+/* Of the connection that the outermost proxy took, else of the target, else of this one. */
+static struct slice scheme_of(const struct view *v)
+{
+	struct slice said = v->forwarded.proto.len ? v->forwarded.proto : v->target.scheme;
+
+	return slice__ieq(said, SLICE("https")) ? SLICE("https") : SLICE("http");
+}
+
+/* Who the request was for, from the first source that makes sense. */
+static bool logical_host(const struct view *v, struct slice *authority, struct url_host *host)
+{
+	const struct slice sources[] = {
+		v->forwarded.host,
+		v->target.authority,
+		v->txn->request.field[HTTP1_HOST],
+	};
+
+	for (size_t i = 0; i < sizeof(sources) / sizeof(sources[0]); i++) {
+		*authority = sources[i];
+		if (url__host(*authority, host))
+			return true;
+	}
+	return false;
+}
+
+static void add_server(const struct view *v)
+{
+	char text[ENDPOINT_TEXT_BYTES];
+	struct slice authority;
+	struct url_host host;
+
+	if (!logical_host(v, &authority, &host)) {
+		host.name = endpoint__address(v->txn->server, text, sizeof(text));
+		host.port = v->txn->server ? v->txn->server->port : 0;
+	} else if (host.port < 0) {
+		host.port = slice__eq(scheme_of(v), SLICE("https")) ? PORT_HTTPS : PORT_HTTP;
+	}
+	span__add(v->span, "server.address", host.name);
+	if (host.name.len && host.port > 0)
+		span__add_int(v->span, "server.port", host.port);
+}
+
+/* The other end of the socket. */
+static void add_peer(const struct view *v, const struct endpoint *peer)
+{
+	char text[ENDPOINT_TEXT_BYTES];
+	struct slice address = endpoint__address(peer, text, sizeof(text));
+
+	if (v->txn->role == ROLE_SERVER)
+		span__add(v->span, "client.address",
+			  v->forwarded.client.len ? v->forwarded.client : address);
+	span__add(v->span, "network.peer.address", address);
+	if (address.len && peer->port)
+		span__add_int(v->span, "network.peer.port", peer->port);
+}
+
+/* ---- the URL ------------------------------------------------------------------------------ */
+
+/* host[:port] of the server's end of the socket, for a request that names no host. */
+static struct slice socket_authority(const struct view *v)
+{
+	const struct endpoint *server = v->txn->server;
+	char text[ENDPOINT_TEXT_BYTES];
+	struct slice address = endpoint__address(server, text, sizeof(text));
+	bool ip6 = slice__find(address, ':') < address.len;
+
+	if (!endpoint__network_type(server))
+		return SLICE("localhost"); /* a unix socket */
+	return arena__printf(&v->span->text, ip6 ? "[%.*s]:%u" : "%.*s:%u", (int)address.len,
+			     address.data, server->port);
+}
+
+static void add_url_full(const struct view *v)
+{
+	bool has_path = v->target.form == URL_ORIGIN || v->target.form == URL_ABSOLUTE;
+	struct slice scheme = v->target.scheme.len ? v->target.scheme : SLICE("http");
+	struct slice path = has_path ? v->target.path : slice__of("", 0);
+	struct slice authority;
+	struct url_host host;
+
+	if (!logical_host(v, &authority, &host))
+		authority = socket_authority(v);
+	span__add(v->span, "url.full",
+		  url__full(&v->span->text, scheme, authority, path, v->target.query));
+}
+
+static void add_url_parts(const struct view *v)
+{
+	span__add(v->span, "url.path", v->target.path);
+	span__add(v->span, "url.query", url__redact_query(&v->span->text, v->target.query));
+	span__add(v->span, "url.scheme", scheme_of(v));
+}
+
+/* ---- name and outcome --------------------------------------------------------------------- */
+
+/* A path that the server does not know tells nothing of its routes: no guess then. */
+static struct slice add_route(const struct view *v)
+{
+	struct slice route;
+	enum route_source source = route__find(v->config, v->target.path, &v->span->text, &route);
+
+	if (source == ROUTE_NONE || (source == ROUTE_GUESS && v->status == 404))
+		return slice__of("", 0);
+	span__add(v->span, "http.route", route);
+	if (source == ROUTE_GUESS)
+		span__add(v->span, "spanloom.route.source", SLICE("heuristic"));
+	return route;
+}
+
+static void set_name(const struct view *v, struct slice route)
+{
+	struct slice method = v->known_method ? v->txn->request.field[HTTP1_METHOD] : SLICE("HTTP");
+	char *name = route.len ? arena__alloc(&v->span->text, method.len + 1 + route.len) : NULL;
+
+	if (!name) {
+		span__set_name(v->span, method);
+		return;
+	}
+	memcpy(name, method.data, method.len);
+	name[method.len] = ' ';
+	memcpy(name + method.len + 1, route.data, route.len);
+	span__set_name(v->span, slice__of(name, method.len + 1 + route.len));
+}
+
+static bool status_is_error(enum conn_role role, int64_t status)
+{
+	if (status < 100 || status > 599)
+		return true;
+	return status >= (role == ROLE_SERVER ? 500 : 400);
+}
+
+static void add_status(const struct view *v)
+{
+	char text[8];
+	int len;
+
+	if (v->txn->response.type != MESSAGE_RESPONSE ||
+	    !(v->txn->response.number_mask & 1u << HTTP1_STATUS))
+		return;
+	span__add_int(v->span, "http.response.status_code", v->status);
+	/* what ended a broken call says more than its status */
+	if (v->txn->failure || !status_is_error(v->txn->role, v->status))
+		return;
+	len = snprintf(text, sizeof(text), "%03d", (int)v->status);
+	span__fail(v->span, slice__of(text, (size_t)len));
+}
+
+/* A folded line as one: its line ends become spaces (RFC 9112, section 5.2). */
+static struct slice unfold(struct arena *a, struct slice value)
+{
+	char *out;
+
+	if (slice__find(value, '\n') == value.len)
+		return value;
+	out = arena__alloc(a, value.len);
+	if (!out)
+		return slice__of("", 0);
+	for (size_t i = 0; i < value.len; i++)
+		out[i] = memchr("\r\n\t", value.data[i], 3) ? ' ' : value.data[i];
+	return slice__of(out, value.len);
+}
+
+static void add_protocol(const struct view *v)
+{
+	struct slice version = v->txn->request.field[HTTP1_VERSION];
+
+	if (version.len == 0)
+		version = v->txn->response.field[HTTP1_VERSION];
+	span__add(v->span, "network.protocol.version", version);
+}
+
+/* ---- the span ----------------------------------------------------------------------------- */
+
+static void view__init(struct view *v, const struct transaction *txn,
+		       const struct flow_config *config, struct span *span)
+{
+	struct slice method = txn->request.field[HTTP1_METHOD];
+
+	*v = (struct view){ .txn = txn, .config = config, .span = span };
+	url__split(txn->request.field[HTTP1_TARGET], slice__eq(method, SLICE("CONNECT")),
+		   &v->target);
+	v->known_method = method_is_known(config, method);
+	v->status = txn->response.number[HTTP1_STATUS];
+	if (txn->role == ROLE_SERVER)
+		http1_forwarded__read(&txn->request, &v->forwarded);
+}
+
+void http1_span__describe(const struct transaction *txn, const struct flow_config *config,
+			  struct span *span)
+{
+	bool is_server = txn->role == ROLE_SERVER;
+	struct slice route = slice__of("", 0);
+	struct view v;
+
+	view__init(&v, txn, config, span);
+	add_method(&v);
+	if (is_server)
+		add_url_parts(&v);
+	else
+		add_url_full(&v);
+	add_server(&v);
+	add_peer(&v, is_server ? txn->client : txn->server);
+	add_protocol(&v);
+	if (is_server)
+		span__add(span, "user_agent.original",
+			  unfold(&span->text, txn->request.field[HTTP1_USER_AGENT]));
+	add_status(&v);
+	if (is_server)
+		route = add_route(&v);
+	set_name(&v, route);
+}
+
+bool http1_span__ignored(const struct transaction *txn, const struct flow_config *config)
+{
+	struct url_target target;
+
+	if (!config->ignore_paths)
+		return false;
+	url__split(txn->request.field[HTTP1_TARGET],
+		   slice__eq(txn->request.field[HTTP1_METHOD], SLICE("CONNECT")), &target);
+	return route__ignored(config, target.path);
+}
