@@ -67,8 +67,9 @@ USER_SRC := $(wildcard user/*.c user/*/*.c)
 USER_OBJ := $(USER_SRC:%.c=$(O)/%.o) $(O)/proto/otlp.pb-c.o
 
 # All that runs without a kernel: what the unit tests link.
-PURE_SRC := $(wildcard user/base/*.c user/flow/*.c user/protocols/*.c user/export/*.c) \
-	user/log.c $(wildcard user/options*.c user/kernel/process*.c user/kernel/cgroup.c user/kernel/host.c) user/kernel/features.c
+LIVE_SRC := user/main.c user/agent.c $(wildcard user/cli/*.c) \
+	$(addprefix user/kernel/,tracer.c features.c attempt.c attachment.c probes.c)
+PURE_SRC := $(filter-out $(LIVE_SRC),$(USER_SRC))
 SAN_OBJ  := $(PURE_SRC:%.c=$(O)/san/%.o) $(O)/san/proto/otlp.pb-c.o
 UNIT_SRC := $(wildcard tests/unit/test_*.c)
 UNIT_BIN := $(UNIT_SRC:tests/unit/%.c=$(O)/tests/%)
