@@ -7,10 +7,13 @@ import pwd
 import re
 import shutil
 import signal
+import socket
 import sys
+import threading
 from pathlib import Path
 
 import harness
+import load
 from harness import defer, folder, free_port, listening, run, spawn, wait_until
 
 _serial = itertools.count(1)
@@ -217,3 +220,30 @@ def node_program(text, *arguments, log="node.log", **kwargs):
     script = folder() / f"program{next(_serial)}.js"
     script.write_text(text)
     return spawn(["node", script, *arguments], log=log, **kwargs)
+
+
+class Script(threading.Thread):
+    """A server of one connection after another that plays function(connection)."""
+
+    def __init__(self, play, host="127.0.0.1"):
+        super().__init__(daemon=True)
+        self.play = play
+        self.listener = socket.create_server((host, 0), family=socket.AF_INET6
+                                             if ":" in host else socket.AF_INET)
+        self.port = self.listener.getsockname()[1]
+        defer(self.listener.close)
+        self.start()
+
+    def run(self):
+        while True:
+            try:
+                peer, _ = self.listener.accept()
+            except OSError:
+                return
+            connection = load.Http.__new__(load.Http)
+            connection.socket, connection.buffer = peer, bytearray()
+            try:
+                self.play(connection)
+            except (OSError, EOFError):
+                pass
+            peer.close()

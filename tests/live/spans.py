@@ -163,3 +163,35 @@ def scope_spans(data):
     for one in found:
         one.scope, one.schema_url = scope, schema
     return found
+
+
+# ---- picking ----------------------------------------------------------------------------
+
+
+def select(spans, **wanted):
+    """The spans with these attributes; "_" stands for "." in a name.  Also kind and pid."""
+    kind, pid = wanted.pop("kind", None), wanted.pop("pid", None)
+    keys = {name.replace("_", "."): value for name, value in wanted.items()}
+    return [span for span in spans
+            if (kind is None or span.kind == kind)
+            and (pid is None or span.resource.get("process.pid") == pid)
+            and all(span[key] == value for key, value in keys.items())]
+
+
+def at_port(spans, port, kind=None):
+    """The spans of calls to this port."""
+    return [span for span in spans if span["server.port"] == port
+            and (kind is None or span.kind == kind)]
+
+
+def one(spans, what="span"):
+    assert len(spans) == 1, f"{len(spans)} spans where 1 is expected: {what}: {spans}"
+    return spans[0]
+
+
+def http_pair(spans, port, path):
+    """(server span, client span) of the one request for @path."""
+    found = at_port(spans, port)
+    return (one([s for s in found if s.kind == SERVER and s["url.path"] == path], f"server {path}"),
+            one([s for s in found if s.kind == CLIENT and s["url.full"].endswith(path)],
+                f"client {path}"))

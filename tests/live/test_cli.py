@@ -1,0 +1,138 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The command line as a user meets it: what it prints, how it ends, what it refuses."""
+
+import json
+import os
+import time
+
+import servers
+from agent import Agent
+from harness import SPANLOOM, equal, folder, run, spawn, status_of
+
+NOBODY = {"user": 65534, "group": 65534, "extra_groups": []}
+
+
+def test_version_and_help():
+    status, out, _ = status_of(SPANLOOM, "--version")
+    equal(status, 0, "exit status of --version")
+    assert out.startswith("spanloom ") and out[9].isdigit(), out
+    status, out, _ = status_of(SPANLOOM, "help")
+    equal(status, 0, "exit status of help")
+    for word in ("run", "probes", "check"):
+        assert word in out, f"{word} in the help"
+    status, out, _ = status_of(SPANLOOM, "run", "--help")
+    equal(status, 0, "exit status of run --help")
+    for word in ("--exporter", "--endpoint", "--pid", "--exe", "--port", "--capture-bytes"):
+        assert word in out, f"{word} in the help of run"
+
+
+def test_bad_options_are_named():
+    for options, named in ((("run", "--capture-bytes", "7"), "7"),
+                           (("run", "--port", "70000"), "70000"),
+                           (("run", "--port", "http"), "http"),
+                           (("run", "--pid", "-4"), "-4"),
+                           (("run", "--exporter", "carrier-pigeon"), "carrier-pigeon"),
+                           (("run", "--log-level", "loud"), "loud"),
+                           (("run", "--duration", "soon"), "soon"),
+                           (("run", "--endpoint", "ftp://x"), "ftp://x"),
+                           (("run", "--no-such-option"), "no-such-option"),
+                           (("run", "stray"), "stray"),
+                           (("wander",), "wander")):
+        status, _, err = status_of(SPANLOOM, *options, timeout=5)
+        assert status not in (0, None) and status > 0, f"{options}: exit status {status}"
+        assert named in err, f"{options}: {err!r} does not name {named}"
+
+
+def test_not_root():
+    """One line: cause, consequence, remedy.  The binary may be where only root can read."""
+    binary = folder() / "spanloom"
+    run("cp", SPANLOOM, binary)
+    binary.chmod(0o755)
+    status, _, err = status_of(binary, "run", timeout=5, cwd="/", **NOBODY)
+    equal(status, 1, "exit status")
+    equal(len(err.strip().splitlines()), 1, f"lines: {err}")
+    assert "root" in err or "CAP_" in err or "sudo" in err, err
+    status, out, err = status_of(binary, "check", timeout=5, cwd="/", **NOBODY)
+    equal(status, 1, f"exit status of check: {out}{err}")
+
+
+def test_second_instance_says_so():
+    agent = Agent()
+    status, _, err = status_of(SPANLOOM, "run", "--exporter", "none", timeout=10)
+    equal(status, 1, "exit status of the second")
+    assert "running" in err or "instance" in err, err
+    assert str(agent.pid) in err, f"{err!r} does not name {agent.pid}"
+    agent.stop()
+
+
+def test_starts_again_after_a_kill():
+    agent = Agent()
+    agent.process.kill()
+    agent.process.wait()
+    Agent().stop()
+
+
+def test_check():
+    status, out, err = status_of(SPANLOOM, "check")
+    equal(status, 0, f"exit status: {out}{err}")
+    for word in ("kernel", "BTF", "lockdown"):
+        assert word.lower() in out.lower(), f"{word} in {out}"
+    status, out, _ = status_of(SPANLOOM, "check", "--json")
+    equal(status, 0, "exit status of --json")
+    assert os.uname().release in json.dumps(json.loads(out)), out
+
+
+def programs(document):
+    """The list of programs, wherever in the document it stands."""
+    return document if isinstance(document, list) else document["programs"]
+
+
+def test_probes_while_it_runs():
+    redis = servers.Redis()
+    agent = Agent()
+    for _ in range(20):
+        redis.cli("PING")
+    table = run(SPANLOOM, "probes")
+    listed = programs(json.loads(run(SPANLOOM, "probes", "--json")))
+    assert len(listed) >= 2, listed
+    for program in listed:
+        assert program["name"] in table, f"{program['name']} in the table"
+    assert any("sock_recv_length" in json.dumps(program) or "recvmsg" in json.dumps(program)
+               for program in listed), listed
+    agent.stop()
+
+
+def test_probes_when_nothing_runs():
+    status, out, err = status_of(SPANLOOM, "probes")
+    assert status in (0, 1), (status, out, err)
+    assert "no" in (out + err).lower(), (out, err)
+
+
+def test_console_json():
+    nginx = servers.Nginx()
+    agent = Agent(console=True)
+    run("curl", "-s", nginx.url + "/console/42")
+    agent.stop()
+    lines = [json.loads(line) for line in agent.stdout.read_text().splitlines()]
+    found = [line for line in lines if "/console/42" in json.dumps(line)]
+    equal(len(found), 2, "lines of the request")
+
+
+def test_console_tree():
+    nginx = servers.Nginx()
+    out = folder() / "console"
+    with open(out, "wb") as file:
+        process = spawn([SPANLOOM, "run", "--exporter", "console", "--duration", "3"], stdout=file)
+        time.sleep(1.5)
+        run("curl", "-s", nginx.url + "/console/42")
+        equal(process.wait(10), 0, "exit status")
+    text = out.read_text()
+    assert "GET /console/{id}" in text, text
+    assert "\x1b" not in text, "escape sequences in a file"
+
+
+def test_disabled_by_the_environment():
+    status, _, err = status_of(SPANLOOM, "run", "--duration", "1", timeout=10,
+                               env=dict(os.environ, OTEL_SDK_DISABLED="true"))
+    equal(status, 0, f"exit status: {err}")
+    assert "OTEL_SDK_DISABLED" in err, err

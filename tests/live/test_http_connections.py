@@ -1,0 +1,139 @@
+# SPDX-License-Identifier: Apache-2.0
+"""HTTP connections of all kinds, and those that break."""
+
+import re
+import time
+
+import load
+import servers
+from agent import Agent
+from harness import equal, free_port, run
+from spans import CLIENT, ERROR, SERVER, at_port, http_pair, one
+
+
+# ---- ways to connect ------------------------------------------------------------------
+
+
+def test_ipv6():
+    nginx = servers.Nginx()
+    agent = Agent()
+    run("curl", "-s", f"http://[::1]:{nginx.port}/ok")
+    server, client = http_pair(agent.stop(), nginx.port, "/ok")
+    for span in (server, client):
+        equal(span["network.peer.address"], "::1", "peer")
+        equal(span["server.address"].strip("[]"), "::1", "server.address")
+
+
+def test_unix_socket():
+    nginx = servers.Nginx()
+    agent = Agent()
+    run("curl", "-s", "--unix-socket", nginx.socket, "http://inside/ok?over=unix")
+    spans = agent.stop()
+    server = one([s for s in spans if s["url.query"] == "over=unix"], "server span")
+    client = one([s for s in spans if (s["url.full"] or "").endswith("over=unix")], "client span")
+    for span in (server, client):
+        equal(span["server.address"], "inside", "server.address")
+        equal(span["http.response.status_code"], 200, "status")
+
+
+def test_keep_alive_connection_older_than_the_agent():
+    nginx = servers.Nginx()
+    clients = [load.Http(nginx.port) for _ in range(8)]
+    for client in clients:
+        client.get("/before")
+    agent = Agent()
+    for _ in range(10):
+        for client in clients:
+            client.get("/ok")
+    spans = agent.stop()
+    for kind in (SERVER, CLIENT):
+        equal(len(at_port(spans, nginx.port, kind)), 80, f"spans of kind {kind}")
+
+
+def test_joining_in_the_middle_of_a_response():
+    """The agent starts while a body is on its way: no span of it, and all that follow."""
+    def play(connection):
+        connection.until(b"\r\n\r\n")
+        connection.send(b"HTTP/1.1 200 OK\r\nContent-Length: 60000\r\n\r\n" + b"GET / HT" * 2500)
+        connection.until(b"go")
+        connection.send(b"GET / HT" * 5000)
+        while True:
+            connection.until(b"\r\n\r\n")
+            connection.send(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
+    server = servers.Script(play)
+    with load.Http(server.port) as client:
+        client.send(load.http_request("/early"))
+        client.until(b"\r\n\r\n")
+        client.exactly(20000)
+        agent = Agent()
+        client.send(b"go")
+        client.exactly(40000)
+        for _ in range(5):
+            client.get("/late")
+    found = at_port(agent.stop(), server.port)
+    paths = [(s.kind, s["url.path"] or re.sub(r".*:\d+", "", s["url.full"])) for s in found]
+    for kind in (SERVER, CLIENT):
+        equal(paths.count((kind, "/late")), 5, f"spans of kind {kind} in {paths}")
+    equal(len(found), 10, f"spans, and none invented: {paths}")
+
+
+# ---- calls that go wrong --------------------------------------------------------------
+
+
+def test_reset_in_the_middle_of_a_response():
+    def play(connection):
+        connection.until(b"\r\n\r\n")
+        connection.send(b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\nhalf")
+        time.sleep(0.2)
+        connection.reset()
+    server = servers.Script(play)
+    agent = Agent()
+    run("curl", "-s", f"http://127.0.0.1:{server.port}/reset", ok=None)
+    client = http_pair(agent.stop(), server.port, "/reset")[1]
+    equal(client.status, ERROR, "status")
+    equal(client["error.type"], "connection_reset", "error.type")
+    equal(client["http.response.status_code"], 200, "code")
+
+
+def test_close_without_a_response():
+    server = servers.Script(lambda connection: connection.until(b"\r\n\r\n"))
+    agent = Agent()
+    run("curl", "-s", f"http://127.0.0.1:{server.port}/silence", ok=None)
+    for span in http_pair(agent.stop(), server.port, "/silence"):
+        equal(span.status, ERROR, "status")
+        assert span["error.type"] in ("eof", "connection_reset"), span
+        equal(span["http.response.status_code"], None, "code")
+
+
+def test_client_that_hangs_up():
+    def play(connection):
+        connection.until(b"\r\n\r\n")
+        time.sleep(0.5)
+    server = servers.Script(play)
+    agent = Agent()
+    run("curl", "-s", "-m", "0.2", f"http://127.0.0.1:{server.port}/slow", ok=None)
+    time.sleep(0.5)
+    server_span, client = http_pair(agent.stop(), server.port, "/slow")
+    equal((client.status, server_span.status), (ERROR, ERROR), "status")
+    assert 0.15 < client.seconds < 0.45, client
+
+
+def test_refused_connection_is_an_error_span():
+    port = free_port()
+    agent = Agent()
+    run("curl", "-s", f"http://127.0.0.1:{port}/nobody", ok=None)
+    span = one([s for s in agent.stop() if port in (s["network.peer.port"], s["server.port"])])
+    equal(span.kind, CLIENT, "kind")
+    equal(span.status, ERROR, "status")
+    equal(span["error.type"], "connection_refused", "error.type")
+
+
+def test_request_under_way_when_the_agent_ends():
+    server = servers.Script(lambda connection: (connection.until(b"\r\n\r\n"), time.sleep(20)))
+    agent = Agent()
+    with load.Http(server.port) as client:
+        client.send(load.http_request("/pending"))
+        time.sleep(0.3)
+        spans = agent.stop()
+    for span in http_pair(spans, server.port, "/pending"):
+        equal(span["spanloom.incomplete"], True, "incomplete")
