@@ -33,7 +33,7 @@ static void test_joins_what_follows(void **state)
 {
 	struct stream s;
 
-	stream__init(&s);
+	stream__init(&s, 100);
 	assert_int_equal(add(&s, 100, 3, "abc", false), 0);
 	assert_int_equal(add(&s, 103, 2, "de", false), 0);
 	expect_run(&s, "abcde");
@@ -50,7 +50,7 @@ static void test_hole_is_a_gap(void **state)
 {
 	struct stream s;
 
-	stream__init(&s);
+	stream__init(&s, 0);
 	add(&s, 0, 2, "ab", false);
 	assert_int_equal(add(&s, 5, 2, "fg", false), 3);
 	expect_run(&s, "ab");
@@ -68,7 +68,7 @@ static void test_head_and_tail_of_long_ranges(void **state)
 {
 	struct stream s;
 
-	stream__init(&s);
+	stream__init(&s, 0);
 	assert_int_equal(add(&s, 0, 10, "abc", false), 7);
 	assert_int_equal(add(&s, 10, 10, "xyz", true), 7);
 	expect_run(&s, "abc");
@@ -86,7 +86,7 @@ static void test_passes_over_captured_bytes(void **state)
 {
 	struct stream s;
 
-	stream__init(&s);
+	stream__init(&s, 0);
 	add(&s, 0, 10, "abc", false);
 	add(&s, 10, 5, "klmno", false);
 	assert_int_equal(stream__advance(&s, 12), 5); /* abc, kl */
@@ -98,7 +98,7 @@ static void test_what_was_there_is_ignored(void **state)
 {
 	struct stream s;
 
-	stream__init(&s);
+	stream__init(&s, 0);
 	add(&s, 0, 4, "abcd", false);
 	assert_int_equal(add(&s, 0, 4, "abcd", false), 0);
 	assert_int_equal(add(&s, 2, 4, "cdef", false), 0);
@@ -116,7 +116,7 @@ static void test_bounded(void **state)
 	struct segment range = { .pos = 0, .size = 6, .captured = 6 };
 	struct stream s;
 
-	stream__init(&s);
+	stream__init(&s, 0);
 	assert_int_equal(stream__add(&s, &range, SLICE("abcdef"), 8), 0);
 	range.pos = 6;
 	assert_int_equal(stream__add(&s, &range, SLICE("ghijkl"), 8), 6);
@@ -131,7 +131,7 @@ static void test_many_segments(void **state)
 	struct stream s;
 	int64_t missing = 0;
 
-	stream__init(&s);
+	stream__init(&s, 0);
 	for (uint64_t i = 0; i < 10000 && missing >= 0; i++)
 		missing = add(&s, i, 1, "x", false);
 	assert_true(missing < 0); /* bounded */
@@ -146,7 +146,7 @@ static void test_positions_at_the_end_of_the_range(void **state)
 {
 	struct stream s;
 
-	stream__init(&s);
+	stream__init(&s, UINT64_MAX - 10);
 	add(&s, UINT64_MAX - 10, 4, "abcd", false);
 	expect_run(&s, "abcd");
 	/* a hostile record that wraps is older than the end: ignored */

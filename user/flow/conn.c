@@ -60,9 +60,8 @@ struct conn *conn_table__add(struct conn_table *table, const struct event_conn *
 	conn->fresh = event->flags & CONN_FRESH;
 	conn->tgid = event->tgid;
 	memcpy(conn->comm, event->comm, sizeof(conn->comm));
+	memcpy(conn->first_pos, event->pos, sizeof(conn->first_pos));
 	endpoint__from_event(event, &conn->local, &conn->peer);
-	stream__init(&conn->reading[TO_SERVER].stream);
-	stream__init(&conn->reading[TO_CLIENT].stream);
 	HASH_ADD(hh, table->by_id, id, sizeof(conn->id), conn);
 	conn_table__link(table, conn);
 	conn->last_ns = event->hdr.ts_ns;
@@ -110,6 +109,7 @@ static void conn__place_path(struct conn *conn)
 
 int conn__bind(struct conn *conn, const struct protocol *protocol, enum conn_role role)
 {
+	bool bound_before = conn->protocol;
 	void *state = NULL;
 
 	if (protocol->state_size) {
@@ -122,6 +122,10 @@ int conn__bind(struct conn *conn, const struct protocol *protocol, enum conn_rol
 	conn->protocol = protocol;
 	conn->role = role;
 	conn__place_path(conn);
+	if (!bound_before)
+		for (enum event_dir dir = DIR_SEND; dir <= DIR_RECV; dir++)
+			stream__init(&conn->reading[conn__direction(conn, dir)].stream,
+				     conn->first_pos[dir]);
 	return 0;
 }
 

@@ -55,6 +55,7 @@ struct conn {
 	struct endpoint peer;
 	char comm[EVENT_COMM_LEN];
 	uint32_t tgid;
+	uint64_t first_pos[2];	   /* of the streams, by enum event_dir */
 	struct reading reading[2]; /* by enum direction */
 	void *state;		   /* of the parser */
 	struct memo memo;
@@ -77,7 +78,8 @@ void conn_table__remove(struct conn_table *table, struct conn *conn);
 /* The connection had traffic at @now_ns: it becomes the newest. */
 void conn_table__touch(struct conn_table *table, struct conn *conn, uint64_t now_ns);
 
-/* Sets protocol, role and fresh parser state; streams go on.  0 or -ENOMEM. */
+/* Sets protocol, role and fresh parser state.  The streams begin the first time, and go on
+ * when roles or protocol are corrected.  0 or -ENOMEM. */
 int conn__bind(struct conn *conn, const struct protocol *protocol, enum conn_role role);
 /* Gives up what the parser needs; the connection stays known. */
 void conn__unbind(struct conn *conn);

@@ -7,8 +7,9 @@
 
 /* So many parse errors, with less than GOOD_FRAGMENTS read well between each, and the
  * connection is taken for something else. */
-#define FAULTS_MAX     3
-#define GOOD_FRAGMENTS 8
+#define FAULTS_MAX	  3
+#define GOOD_FRAGMENTS	  8
+#define RESYNC_KEEP_BYTES 256
 
 /* Bytes that no parser can use: the run at the cursor. */
 static void message__drop(struct conn *conn, enum direction dir, uint64_t len,
@@ -63,20 +64,23 @@ static bool message__skip(struct conn *conn, enum direction dir,
 	return true;
 }
 
-static bool message__resync(struct conn *conn, enum direction dir, struct slice run,
+/* After a gap.  When no start is found, the last bytes may still be the beginning of one. */
+static bool message__resync(struct conn *conn, enum direction dir, const struct parse_input *in,
 			    const struct transaction_sink *sink)
 {
 	struct reading *r = &conn->reading[dir];
-	size_t offset = conn->protocol->resync(conn->state, dir, run);
+	size_t len = in->bytes.len, offset = conn->protocol->resync(conn->state, dir, in->bytes);
 
-	if (offset > run.len)
-		offset = run.len;
-	message__drop(conn, dir, offset, sink);
-	if (offset < run.len) {
+	if (offset < len) {
+		message__drop(conn, dir, offset, sink);
 		r->lost = false;
 		ledger__add(sink->ledger, LEDGER_RESYNCS, 1);
+		return true;
 	}
-	return true;
+	if (!in->cut && len <= RESYNC_KEEP_BYTES)
+		return false;
+	message__drop(conn, dir, in->cut ? len : len - RESYNC_KEEP_BYTES, sink);
+	return in->cut;
 }
 
 /* The roles were guessed from bytes that both sides may send, and wrongly so. */
@@ -159,7 +163,7 @@ static bool message__step(struct conn *conn, enum direction dir,
 	in.bytes = stream__run(&r->stream);
 	in.cut = stream__cut(&r->stream);
 	if (r->lost)
-		return message__resync(conn, dir, in.bytes, sink);
+		return message__resync(conn, dir, &in, sink);
 	memset(&fragment, 0, sizeof(fragment));
 	len = conn->protocol->parse(conn->state, &in, &fragment);
 	if (len < 0)

@@ -8,16 +8,18 @@
 #define BYTES_MIN    512
 #define BYTES_KEPT   8192 /* of an idle stream */
 
-void stream__init(struct stream *s)
+void stream__init(struct stream *s, uint64_t pos)
 {
 	memset(s, 0, sizeof(*s));
+	s->cursor = pos;
+	s->end = pos;
 }
 
 void stream__reset(struct stream *s)
 {
 	free(s->segments);
 	free(s->bytes);
-	stream__init(s);
+	stream__init(s, s->end);
 }
 
 static struct segment *stream__at(const struct stream *s, size_t i)
@@ -124,11 +126,6 @@ int64_t stream__add(struct stream *s, const struct segment *range, struct slice 
 	struct segment fresh;
 	int err;
 
-	if (!s->started) {
-		s->started = true;
-		s->cursor = range->pos;
-		s->end = range->pos;
-	}
 	if (range->pos + range->size <= s->end)
 		return 0;
 	if (range->pos > s->end) {

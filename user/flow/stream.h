@@ -26,8 +26,7 @@ struct segment {
 };
 
 struct stream {
-	bool started; /* @cursor is valid */
-	bool closed;  /* no more will come */
+	bool closed; /* no more will come */
 	uint64_t cursor;
 	uint64_t end;		  /* one past the last byte that passed */
 	struct segment *segments; /* ring: @count from @first */
@@ -37,7 +36,8 @@ struct stream {
 	struct segment last; /* the segment of the byte before the cursor; size 0: none yet */
 };
 
-void stream__init(struct stream *s);
+/* An empty stream whose first byte will have position @pos. */
+void stream__init(struct stream *s, uint64_t pos);
 void stream__reset(struct stream *s);
 
 /*
