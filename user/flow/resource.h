@@ -8,7 +8,7 @@
 #include "user/base/arena.h"
 #include "user/flow/attribute.h"
 
-#define RESOURCE_ATTRIBUTES 32
+#define RESOURCE_ATTRIBUTES 48
 
 struct resource {
 	unsigned int refs;

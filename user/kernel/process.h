@@ -14,10 +14,10 @@
 struct processes;
 
 struct processes_config {
-	const char *proc_root;	   /* "/proc" */
-	const char *service_name;  /* default for processes without one of their own, or NULL */
+	const char *proc_root;	  /* "/proc" */
+	const char *service_name; /* default for processes without one of their own, or NULL */
 	const char *resource_attributes; /* raw OTEL_RESOURCE_ATTRIBUTES, likewise */
-	char *const *exe_globs;	   /* NULL-terminated or NULL: only these programs */
+	char *const *exe_globs;		 /* NULL-terminated or NULL: only these programs */
 	char *const *exclude_exe_globs;
 	uint32_t self_pid;
 };
