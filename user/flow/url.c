@@ -75,10 +75,12 @@ static bool host_is_valid(struct slice name)
 {
 	if (name.len == 0 || name.len > HOST_MAX)
 		return false;
-	for (size_t i = 0; i < name.len; i++)
-		if (name.data[i] <= ' ' || name.data[i] == 0x7f ||
-		    strchr("/\\?#<>\"'`{}|^,;", name.data[i]))
+	for (size_t i = 0; i < name.len; i++) {
+		unsigned char c = (unsigned char)name.data[i];
+
+		if (c <= ' ' || c == 0x7f || strchr("/\\?#<>\"'`{}|^,;", c))
 			return false;
+	}
 	return true;
 }
 
