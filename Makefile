@@ -160,3 +160,18 @@ bench: $(O)/spanloom
 
 clean:
 	$(Q)rm -rf $(O)
+
+# ---- what a distribution needs ----------------------------------------------------------
+
+install: $(O)/spanloom
+	$(call msg,INSTALL,$(DESTDIR)$(PREFIX))
+	$(Q)install -D -s -m 755 $(O)/spanloom $(DESTDIR)$(PREFIX)/bin/spanloom
+	$(Q)install -D -m 644 deploy/spanloom.8 $(DESTDIR)$(PREFIX)/share/man/man8/spanloom.8
+	$(Q)install -D -m 644 deploy/completion.bash \
+		$(DESTDIR)$(PREFIX)/share/bash-completion/completions/spanloom
+	$(Q)install -d $(DESTDIR)$(PREFIX)/lib/systemd/system
+	$(Q)sed 's|/usr/local/bin|$(PREFIX)/bin|' deploy/spanloom.service \
+		> $(DESTDIR)$(PREFIX)/lib/systemd/system/spanloom.service
+
+lint:
+	$(Q)CC='$(CC)' tests/lint
