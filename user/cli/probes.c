@@ -242,7 +242,7 @@ static json_t *program_json(const struct probes *p, const struct probe *probe)
 	bool known = counted(p, probe);
 
 	return json_pack("{s:I, s:s, s:s, s:o, s:o, s:o, s:I, s:I}", "id", (json_int_t)probe->id,
-			 "program", probe->name, "program_type", probe->prog_type, "attached",
+			 "name", probe->name, "program_type", probe->prog_type, "attached",
 			 attached_json(p, probe->id), "hits",
 			 known ? json_integer((json_int_t)probe->hits) : json_null(), "average_ns",
 			 known && probe->hits ? json_real(average_ns(probe)) : json_null(),
@@ -252,7 +252,7 @@ static json_t *program_json(const struct probes *p, const struct probe *probe)
 
 static json_t *map_json(const struct probe_map *map)
 {
-	return json_pack("{s:I, s:s, s:s, s:I, s:I}", "id", (json_int_t)map->id, "map", map->name,
+	return json_pack("{s:I, s:s, s:s, s:I, s:I}", "id", (json_int_t)map->id, "name", map->name,
 			 "type", map->type, "max_entries", (json_int_t)map->max_entries,
 			 "memory_bytes", (json_int_t)map->memory_bytes);
 }
