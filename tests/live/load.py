@@ -71,14 +71,17 @@ class Connection:
 # ---- HTTP -------------------------------------------------------------------------------
 
 
-def http_request(path="/ok", headers="", method="GET", body=b""):
+def http_request(port, path="/ok", headers="", method="GET", body=b""):
+    """The port in Host becomes server.port: by it the tests know their spans."""
     length = f"Content-Length: {len(body)}\r\n" if body else ""
-    return f"{method} {path} HTTP/1.1\r\nHost: test\r\n{headers}{length}\r\n".encode() + body
+    head = f"{method} {path} HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\n{headers}{length}\r\n"
+    return head.encode() + body
 
 
 class Http(Connection):
     def get(self, path="/ok", headers="", method="GET", body=b""):
-        self.send(http_request(path, headers, method, body))
+        port = self.socket.getpeername()[1]
+        self.send(http_request(port, path, headers, method, body))
         return self.response(method)
 
     def response(self, method="GET"):
@@ -107,7 +110,7 @@ def http(port, connections, each, pipeline=1, path="/ok"):
     def work(_index):
         with Http(port) as connection:
             for _ in range(each // pipeline):
-                connection.send(http_request(path) * pipeline)
+                connection.send(http_request(port, path) * pipeline)
                 for _ in range(pipeline):
                     status, _body = connection.response()
                     assert status == 200, status

@@ -4,12 +4,13 @@ shares no code with the encoder under test."""
 
 import struct
 from dataclasses import dataclass, field
+from functools import cached_property
 
 SERVER, CLIENT = 2, 3  # Span.kind
 UNSET, ERROR = 0, 2  # Status.code
 
 
-@dataclass
+@dataclass(repr=False)
 class Span:
     trace_id: str = ""
     span_id: str = ""
@@ -23,13 +24,26 @@ class Span:
     status: int = UNSET
     status_message: str = ""
     dropped_attributes: int = 0
-    attributes: dict = field(default_factory=dict)
     resource: dict = field(default_factory=dict)
     scope: str = ""
     schema_url: str = ""
+    encoded: list = field(default_factory=list, repr=False)  # attributes, not yet read
+
+    @cached_property
+    def attributes(self):
+        pairs = [key_value(data) for data in self.encoded]
+        known = dict(pairs)
+        if len(known) != len(pairs):
+            raise ValueError(f"an attribute twice: {pairs}")
+        return known
 
     def __getitem__(self, key):
         return self.attributes.get(key)
+
+    def __repr__(self):
+        kind = {SERVER: "SERVER", CLIENT: "CLIENT"}.get(self.kind, self.kind)
+        return (f"<{kind} {self.name!r} {self.seconds:.6f} s status={self.status} "
+                f"parent={self.parent_id!r} {self.attributes}>")
 
     @property
     def seconds(self):
@@ -102,21 +116,19 @@ def key_value(data):
 
 def span(data):
     result = Span()
+    encoded = result.encoded
     for number, value in fields(data):
         if number == 9:
-            key, known = key_value(value)
-            if key in result.attributes:
-                raise ValueError(f"attribute {key} twice")
-            result.attributes[key] = known
+            encoded.append(value)
+        elif number in NUMBER_FIELDS:
+            setattr(result, NUMBER_FIELDS[number], value)
+        elif number in ID_FIELDS:
+            setattr(result, ID_FIELDS[number], value.hex())
+        elif number in TEXT_FIELDS:
+            setattr(result, TEXT_FIELDS[number], value.decode())
         elif number == 15:
             status = dict(fields(value))
             result.status, result.status_message = status.get(3, 0), status.get(2, b"").decode()
-        elif number in TEXT_FIELDS:
-            setattr(result, TEXT_FIELDS[number], value.decode())
-        elif number in ID_FIELDS:
-            setattr(result, ID_FIELDS[number], value.hex())
-        elif number in NUMBER_FIELDS:
-            setattr(result, NUMBER_FIELDS[number], value)
         else:
             raise ValueError(f"field {number} in a span")
     return result
@@ -179,8 +191,12 @@ def select(spans, **wanted):
 
 
 def at_port(spans, port, kind=None):
-    """The spans of calls to this port."""
-    return [span for span in spans if span["server.port"] == port
+    """The spans of calls to this port.  Looks for the encoded attribute, because there may be
+    half a million spans."""
+    value = b"\x18" + (bytes([port & 0x7F | 0x80, port >> 7]) if port < 1 << 14 else
+                       bytes([port & 0x7F | 0x80, port >> 7 & 0x7F | 0x80, port >> 14]))
+    wanted = b"\x0a\x0bserver.port\x12" + bytes([len(value)]) + value
+    return [span for span in spans if wanted in span.encoded
             and (kind is None or span.kind == kind)]
 
 

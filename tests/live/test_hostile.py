@@ -95,7 +95,7 @@ def test_lookalikes_are_no_span():
 def test_spoiled_http():
     nginx = servers.Nginx()
     agent = Agent()
-    request = load.http_request("/ok", "A: b\r\n") + load.http_request("/nothing")
+    request = load.http_request(nginx.port, "/ok", "A: b\r\n") * 2
     for data in spoiled(request, 150):
         throw(nginx.port, data)
     for data in (b"GET /ok HTTP/1.1\r\nHost: t\r\n" + b"X: " + b"y" * 100000 + b"\r\n\r\n",
@@ -173,7 +173,7 @@ def test_hostile_server():
     port = listener.getsockname()[1]
     agent = Agent()
     for number in range(len(replies)):
-        throw(port, load.http_request(f"/number-{number}"))
+        throw(port, load.http_request(port, f"/number-{number}"))
     spans = at_port(agent.stop(), port)
     for number in range(len(replies)):
         for kind in (2, 3):

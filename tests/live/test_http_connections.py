@@ -62,7 +62,7 @@ def test_joining_in_the_middle_of_a_response():
             connection.send(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
     server = servers.Script(play)
     with load.Http(server.port) as client:
-        client.send(load.http_request("/early"))
+        client.send(load.http_request(server.port, "/early"))
         client.until(b"\r\n\r\n")
         client.exactly(20000)
         agent = Agent()
@@ -132,7 +132,7 @@ def test_request_under_way_when_the_agent_ends():
     server = servers.Script(lambda connection: (connection.until(b"\r\n\r\n"), time.sleep(20)))
     agent = Agent()
     with load.Http(server.port) as client:
-        client.send(load.http_request("/pending"))
+        client.send(load.http_request(server.port, "/pending"))
         time.sleep(0.3)
         spans = agent.stop()
     for span in http_pair(spans, server.port, "/pending"):
