@@ -59,6 +59,7 @@ struct event_conn {
 	struct event_hdr hdr;
 	__u64 start_ns;	 /* connect() began, or state was created */
 	__u64 cgroup_id; /* of the process, cgroup v2; 0 when unknown */
+	__u64 pos[2];	 /* by enum event_dir: where the first record of each direction begins */
 	__u32 tgid;	 /* process in the initial pid namespace */
 	__u32 tid;
 	__u32 netns;	  /* inode number of the network namespace */
@@ -181,11 +182,13 @@ enum counter {
 	COUNT_UNINTERESTING,  /* of these, given up as no known protocol */
 	COUNT_IGNORED,	      /* of these, given up on user space's verdict */
 	COUNT_CONNECT_FAILED, /* connect() calls that failed */
+	COUNT_SERVER_SIDE,	 /* connections left alone: the server's side of a database */
+	COUNT_SCOPE_FULL,	 /* child processes without a verdict: no room in "scope" */
 	COUNTERS,
 };
 
 _Static_assert(sizeof(struct event_hdr) == 24, "event_hdr is ABI");
-_Static_assert(sizeof(struct event_conn) == 240, "event_conn is ABI");
+_Static_assert(sizeof(struct event_conn) == 256, "event_conn is ABI");
 _Static_assert(sizeof(struct event_data) == 64, "event_data is ABI");
 _Static_assert(offsetof(struct event_data, payload) == 64, "event_data is ABI");
 _Static_assert(sizeof(struct event_close) == 32, "event_close is ABI");

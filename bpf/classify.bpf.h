@@ -1,0 +1,71 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* First bytes of a message -> protocol: asks every classifier of protocols.def. */
+#ifndef SPANLOOM_CLASSIFY_BPF_H
+#define SPANLOOM_CLASSIFY_BPF_H
+
+#include "vmlinux.h"
+#include <bpf/bpf_helpers.h>
+
+#include "bpf/classify/http1.h"
+#include "bpf/classify/postgres.h"
+#include "bpf/classify/redis.h"
+#include "bpf/event.h"
+
+#define CLASSIFY_HEAD 64 /* bytes that a classifier may read */
+
+struct guess {
+	__u8 proto; /* enum proto_id */
+	__u8 match; /* enum match */
+};
+
+/* A message that only one side can have sent is better evidence than one of either side;
+ * among equals the first protocol of the list wins. */
+static __always_inline void classify__weigh(struct guess *best, enum proto_id proto,
+					    enum match match)
+{
+	if (match == MATCH_NONE)
+		return;
+	if (best->match == MATCH_NONE || (best->match == MATCH_EITHER && match != MATCH_EITHER)) {
+		best->proto = proto;
+		best->match = match;
+	}
+}
+
+/*
+ * @head: CLASSIFY_HEAD bytes, of which @len came from the message and the rest is zero;
+ * @size: bytes of the whole send or receive; @fresh: nothing went before it on this direction
+ * of the connection.
+ */
+static __always_inline struct guess classify__head(const __u8 *head, __u32 len, __u32 size,
+						   __u8 fresh)
+{
+	struct guess best = {};
+
+#define PROTOCOL(ID, name, depth)                                                                  \
+	classify__weigh(&best, PROTO_##ID, classify_##name(head, len, size, fresh));
+#include "bpf/protocols.def"
+#undef PROTOCOL
+	return best;
+}
+
+/* How many times capture_bytes may be copied per turn. */
+static __always_inline __u32 classify__depth(enum proto_id proto)
+{
+	switch (proto) {
+#define PROTOCOL(ID, name, depth)                                                                  \
+	case PROTO_##ID:                                                                           \
+		return depth;
+#include "bpf/protocols.def"
+#undef PROTOCOL
+	default:
+		return 1;
+	}
+}
+
+/* A protocol of which the server's own view is not asked for, unless db_server_spans. */
+static __always_inline bool classify__is_database(enum proto_id proto)
+{
+	return proto == PROTO_POSTGRES || proto == PROTO_REDIS;
+}
+
+#endif

@@ -1,0 +1,21 @@
+// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+#include "vmlinux.h"
+#include <bpf/bpf_helpers.h>
+
+#include "bpf/config.bpf.h"
+
+const volatile __u32 self_tgid = 0;
+const volatile __u32 capture_bytes = 4096;
+const volatile __u32 port_count = 0;
+const volatile __u16 ports[PORTS_MAX] = {};
+const volatile bool scope_default_skip = false;
+const volatile bool db_server_spans = false;
+const volatile bool use_sk_storage = true;
+const volatile __u64 sampler_threshold = 0;
+const volatile __u64 id_key[2] = {};
+const volatile __u32 wakeup_bytes = 1 << 18;
+
+volatile __u32 verdict_epoch = 0;
+volatile __u32 scope_epoch = 0;
+
+char LICENSE[] SEC("license") = "Dual BSD/GPL";

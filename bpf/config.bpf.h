@@ -1,0 +1,29 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * Knobs that user space sets before load.  They are constants to the verifier, which drops
+ * the branches they rule out: a helper that this kernel refuses to a program may stand behind
+ * a knob.
+ */
+#ifndef SPANLOOM_CONFIG_BPF_H
+#define SPANLOOM_CONFIG_BPF_H
+
+#include "vmlinux.h"
+
+#define PORTS_MAX 16
+
+extern const volatile __u32 self_tgid;	       /* never traced */
+extern const volatile __u32 capture_bytes;     /* copied per turn, times the protocol's depth */
+extern const volatile __u32 port_count;	       /* 0: all ports, and unix sockets */
+extern const volatile __u16 ports[PORTS_MAX];  /* host byte order; local or remote */
+extern const volatile bool scope_default_skip; /* a process without verdict is not traced */
+extern const volatile bool db_server_spans;    /* else the server's side is left alone */
+extern const volatile bool use_sk_storage;     /* else connection state is in a hash */
+extern const volatile __u64 sampler_threshold; /* sampled when R >= this; UINT64_MAX: never */
+extern const volatile __u64 id_key[2];	       /* bpf/ids.h */
+extern const volatile __u32 wakeup_bytes;      /* wake user space per this much; power of 2 */
+
+/* Written by user space at any time, through its mapping of .bss. */
+extern volatile __u32 verdict_epoch; /* rises with each entry of "verdicts" */
+extern volatile __u32 scope_epoch;   /* rises with each change of "scope"; 0: it is empty */
+
+#endif

@@ -1,0 +1,225 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * What is remembered of a socket: the only functions that create, find and free it.
+ *
+ *	UNKNOWN --some turns without a match--> IGNORED <--user space's verdict--+
+ *	   |                                                                     |
+ *	   +--either side could have sent this--> CANDIDATE --> BOUND -----------+
+ *	   +--only one side could have sent this-----------------^
+ */
+#ifndef SPANLOOM_CONN_BPF_H
+#define SPANLOOM_CONN_BPF_H
+
+#include "vmlinux.h"
+#include <bpf/bpf_core_read.h>
+#include <bpf/bpf_helpers.h>
+
+#include "bpf/config.bpf.h"
+#include "bpf/core.bpf.h"
+#include "bpf/count.bpf.h"
+#include "bpf/event.h"
+#include "bpf/scope.bpf.h"
+
+enum conn_state {
+	CONN_UNKNOWN,	/* no match yet: nothing is emitted */
+	CONN_CANDIDATE, /* a weak match: emitted, and each turn is classified again */
+	CONN_BOUND,	/* emitted */
+	CONN_IGNORED,	/* one lookup and return */
+};
+
+enum conn_mark {
+	CONN_ANNOUNCED = 1 << 0, /* EVENT_CONN is in the ring */
+	CONN_OUT = 1 << 1,	 /* out of scope, as of scope_seen and scope_tgid */
+	CONN_PORT_SEEN = 1 << 2, /* passed the filter of ports */
+	CONN_EOF = 1 << 3,	 /* these three were told to user space */
+	CONN_RESET = 1 << 4,
+	CONN_DONE = 1 << 5,
+};
+
+#define CONN_NO_DIR 0xff
+
+struct conn {
+	__u64 id; /* 0: not in use */
+	__u64 start_ns;
+	__u64 send_start_ns; /* 0: no send under way, or its start was not seen */
+	__u64 pos[2];	     /* bytes so far, by enum event_dir; lost records count too */
+	__u64 cgroup_id;
+	__u64 mmsg_vector; /* sendmmsg, recvmmsg: the user's vector, and what comes next */
+	__u32 tgid;	   /* that connected or first moved data; 0: not known yet */
+	__u32 tid;
+	__u32 scope_tgid; /* whose verdict CONN_OUT is, of which scope_epoch */
+	__u32 scope_seen;
+	__u32 verdict_seen; /* verdict_epoch at the last look */
+	__u32 budget;	    /* bytes that may yet be copied in this turn */
+	__u16 mmsg_next;
+	__u8 state; /* enum conn_state */
+	__u8 proto; /* enum proto_id */
+	__u8 role;  /* enum conn_role */
+	__u8 flags; /* enum conn_flag */
+	__u8 marks; /* enum conn_mark */
+	__u8 last_dir;
+	__u8 turns; /* without a match */
+	__u8 pad[7];
+	char comm[EVENT_COMM_LEN];
+} __attribute__((aligned(8)));
+
+_Static_assert(sizeof(struct conn) <= 128, "a host has many sockets");
+
+/* Freed with the socket. */
+struct {
+	__uint(type, BPF_MAP_TYPE_SK_STORAGE);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, int);
+	__type(value, struct conn);
+} conns __weak SEC(".maps");
+
+/* Address of the socket -> its state, where programs may not use socket storage.  User space
+ * sets the bound; the hooks on the end of a socket delete. */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 1);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, __u64);
+	__type(value, struct conn);
+} conns_by_address __weak SEC(".maps");
+
+/* conn_id -> enum verdict.  User space adds; an entry that is pushed out by newer ones before
+ * the connection moved data is given again when it does. */
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, 16384);
+	__type(key, __u64);
+	__type(value, __u32);
+} verdicts __weak SEC(".maps");
+
+/*
+ * One per program that may open connections or copy data at the same time on one CPU.  The
+ * kernel does not let a program interrupt itself on a CPU, so per-CPU memory that belongs to
+ * one program needs no lock, not even where programs can be preempted.
+ */
+enum slot {
+	SLOT_SEND,
+	SLOT_RECV,
+	SLOT_SEND6,
+	SLOT_RECV6,
+	SLOT_SEND_UNIX,
+	SLOT_RECV_UNIX,
+	SLOT_STATE,
+	SLOTS,
+};
+
+/* enum slot -> connections opened by that program on that CPU; never deleted. */
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, SLOTS);
+	__type(key, __u32);
+	__type(value, __u64);
+} conns_opened __weak SEC(".maps");
+
+static __always_inline __u64 conn__new_id(enum slot slot)
+{
+	__u32 key = slot;
+	__u64 *opened = bpf_map_lookup_elem(&conns_opened, &key);
+
+	if (!opened)
+		return 0;
+	*opened += 1;
+	return (__u64)slot << 60 | (__u64)(bpf_get_smp_processor_id() + 1) << 40 | *opened;
+}
+
+/* NULL: none. */
+static __always_inline struct conn *conn__find(struct sock *sk)
+{
+	__u64 key = (__u64)sk;
+
+	if (use_sk_storage)
+		return bpf_sk_storage_get(&conns, sk, NULL, 0);
+	return bpf_map_lookup_elem(&conns_by_address, &key);
+}
+
+static __always_inline struct conn *conn__allocate(struct sock *sk)
+{
+	struct conn empty = {};
+	__u64 key = (__u64)sk;
+
+	if (use_sk_storage)
+		return bpf_sk_storage_get(&conns, sk, NULL, BPF_SK_STORAGE_GET_F_CREATE);
+	bpf_map_update_elem(&conns_by_address, &key, &empty, BPF_NOEXIST);
+	return bpf_map_lookup_elem(&conns_by_address, &key);
+}
+
+/* Socket storage needs no help: it goes with the socket. */
+static __always_inline void conn__free(struct sock *sk)
+{
+	__u64 key = (__u64)sk;
+
+	if (!use_sk_storage)
+		bpf_map_delete_elem(&conns_by_address, &key);
+}
+
+/* Starts a new life for the state of @sk, new or used.  NULL: no memory, counted. */
+static __always_inline struct conn *conn__open(struct sock *sk, enum slot slot, __u64 now)
+{
+	struct conn *conn = conn__allocate(sk);
+
+	if (!conn) {
+		count__one(COUNT_NO_STATE);
+		return NULL;
+	}
+	__builtin_memset(conn, 0, sizeof(*conn));
+	conn->id = conn__new_id(slot);
+	conn->start_ns = now;
+	conn->last_dir = CONN_NO_DIR;
+	conn->verdict_seen = verdict_epoch;
+	count__one(COUNT_CONNECTIONS);
+	return conn;
+}
+
+/* The current process is the one to name. */
+static __always_inline void conn__adopt(struct conn *conn)
+{
+	__u64 pid_tgid = bpf_get_current_pid_tgid();
+
+	conn->tgid = pid_tgid >> 32;
+	conn->tid = pid_tgid;
+	conn->cgroup_id = bpf_get_current_cgroup_id();
+	bpf_get_current_comm(conn->comm, sizeof(conn->comm));
+	if (conn->tgid == self_tgid || core__task_flags() & PF_KTHREAD)
+		conn->state = CONN_IGNORED;
+}
+
+/* Is @tgid traced?  The answer is kept until another process or verdict comes. */
+static __always_inline bool conn__in_scope(struct conn *conn, __u32 tgid)
+{
+	__u32 epoch = scope_epoch;
+
+	if (conn->scope_tgid != tgid || conn->scope_seen != epoch) {
+		conn->scope_tgid = tgid;
+		conn->scope_seen = epoch;
+		if (scope__traced(tgid))
+			conn->marks &= ~CONN_OUT;
+		else
+			conn->marks |= CONN_OUT;
+	}
+	return !(conn->marks & CONN_OUT);
+}
+
+/* Has user space given this connection up?  Then it is ignored from now on. */
+static __always_inline bool conn__given_up(struct conn *conn)
+{
+	__u32 epoch = verdict_epoch;
+	__u64 id = conn->id;
+	__u32 *verdict;
+
+	if (conn->verdict_seen == epoch)
+		return false;
+	conn->verdict_seen = epoch;
+	verdict = bpf_map_lookup_elem(&verdicts, &id);
+	if (!verdict || *verdict != VERDICT_IGNORE)
+		return false;
+	conn->state = CONN_IGNORED;
+	count__one(COUNT_IGNORED);
+	return true;
+}
+
+#endif

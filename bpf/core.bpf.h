@@ -1,0 +1,130 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* What differs between kernels and processors: the current task and its system call. */
+#ifndef SPANLOOM_CORE_BPF_H
+#define SPANLOOM_CORE_BPF_H
+
+#include "vmlinux.h"
+#include <bpf/bpf_core_read.h>
+#include <bpf/bpf_helpers.h>
+
+/* The registers of the current thread's system call. */
+struct core_syscall {
+	__u64 arg1; /* its second argument */
+	__u64 arg2;
+	__u32 nr;
+	bool compat;  /* of a 32-bit program: other numbers, other structures */
+	bool running; /* not over yet; else this is work queued for the way back to user mode */
+};
+
+/* bpf_get_current_task_btf(), 5.11 (3ca1032ab7ab), lets us load fields without a helper call;
+ * bpf_task_pt_regs(), 5.15 (dd6e10fbd9fb), knows where the registers are. */
+static __always_inline bool core__has_task_btf(void)
+{
+	return bpf_core_enum_value_exists(enum bpf_func_id, BPF_FUNC_get_current_task_btf) &&
+	       bpf_core_enum_value_exists(enum bpf_func_id, BPF_FUNC_task_pt_regs);
+}
+
+static __always_inline __u32 core__task_flags(void)
+{
+	if (core__has_task_btf())
+		return bpf_get_current_task_btf()->flags;
+	return BPF_CORE_READ((struct task_struct *)bpf_get_current_task(), flags);
+}
+
+/* Without bpf_task_pt_regs(): the registers end the kernel stack, whose size is 16 KiB with
+ * pages of 4 KiB on both processors. */
+static __always_inline struct pt_regs *core__stack_regs(struct task_struct *task)
+{
+	__u64 stack = (__u64)BPF_CORE_READ(task, stack);
+
+	return (struct pt_regs *)(stack + 16384 - bpf_core_type_size(struct pt_regs));
+}
+
+#if defined(__TARGET_ARCH_x86)
+
+/* The entry code leaves -ENOSYS in ax until the call has its result. */
+static __always_inline void core__syscall(struct core_syscall *call)
+{
+	if (core__has_task_btf()) {
+		struct task_struct *task = bpf_get_current_task_btf();
+		struct pt_regs *regs = (struct pt_regs *)bpf_task_pt_regs(task);
+
+		call->compat = task->thread_info.status & TS_COMPAT;
+		call->running = (__s32)regs->ax == -ENOSYS;
+		call->nr = regs->orig_ax;
+		call->arg1 = regs->si;
+		call->arg2 = regs->dx;
+	} else {
+		struct task_struct *task = (struct task_struct *)bpf_get_current_task();
+		struct pt_regs *regs = core__stack_regs(task);
+
+		call->compat = BPF_CORE_READ(task, thread_info.status) & TS_COMPAT;
+		call->running = (__s32)BPF_CORE_READ(regs, ax) == -ENOSYS;
+		call->nr = BPF_CORE_READ(regs, orig_ax);
+		call->arg1 = BPF_CORE_READ(regs, si);
+		call->arg2 = BPF_CORE_READ(regs, dx);
+	}
+}
+
+enum syscall_nr {
+	NR_READ = 0,
+	NR_WRITE = 1,
+	NR_READV = 19,
+	NR_WRITEV = 20,
+	NR_SENDFILE = 40,
+	NR_SENDTO = 44,
+	NR_RECVFROM = 45,
+	NR_SENDMSG = 46,
+	NR_RECVMSG = 47,
+	NR_SPLICE = 275,
+	NR_VMSPLICE = 278,
+	NR_RECVMMSG = 299,
+	NR_SENDMMSG = 307,
+	NR_IO_URING_ENTER = 426,
+};
+
+#elif defined(__TARGET_ARCH_arm64)
+
+/* Nothing tells a finished call from a running one here. */
+static __always_inline void core__syscall(struct core_syscall *call)
+{
+	call->running = true;
+	if (core__has_task_btf()) {
+		struct task_struct *task = bpf_get_current_task_btf();
+		struct pt_regs *regs = (struct pt_regs *)bpf_task_pt_regs(task);
+
+		call->compat = task->thread_info.flags >> TIF_32BIT & 1;
+		call->nr = regs->syscallno;
+		call->arg1 = regs->regs[1];
+		call->arg2 = regs->regs[2];
+	} else {
+		struct task_struct *task = (struct task_struct *)bpf_get_current_task();
+		struct pt_regs *regs = core__stack_regs(task);
+
+		call->compat = BPF_CORE_READ(task, thread_info.flags) >> TIF_32BIT & 1;
+		call->nr = BPF_CORE_READ(regs, syscallno);
+		call->arg1 = BPF_CORE_READ(regs, regs[1]);
+		call->arg2 = BPF_CORE_READ(regs, regs[2]);
+	}
+}
+
+enum syscall_nr {
+	NR_READ = 63,
+	NR_WRITE = 64,
+	NR_READV = 65,
+	NR_WRITEV = 66,
+	NR_SENDFILE = 71,
+	NR_VMSPLICE = 75,
+	NR_SPLICE = 76,
+	NR_SENDTO = 206,
+	NR_RECVFROM = 207,
+	NR_SENDMSG = 211,
+	NR_RECVMSG = 212,
+	NR_RECVMMSG = 243,
+	NR_SENDMMSG = 269,
+	NR_IO_URING_ENTER = 426,
+};
+
+#endif
+
+#endif

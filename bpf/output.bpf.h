@@ -1,0 +1,69 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * The way out: one ring buffer.  A wake-up per record would cost the traced thread ten times
+ * what the record costs, so user space is woken when another wakeup_bytes are full, and looks
+ * in on a timer otherwise.
+ */
+#ifndef SPANLOOM_OUTPUT_BPF_H
+#define SPANLOOM_OUTPUT_BPF_H
+
+#include "vmlinux.h"
+#include <bpf/bpf_helpers.h>
+
+#include "bpf/config.bpf.h"
+#include "bpf/count.bpf.h"
+#include "bpf/event.h"
+
+/* Records of event.h; user space sets the size, and frees by reading. */
+struct {
+	__uint(type, BPF_MAP_TYPE_RINGBUF);
+	__uint(max_entries, 1 << 23);
+} events SEC(".maps") __weak;
+
+/*
+ * Was a multiple of wakeup_bytes passed by the last @len bytes?  @filled includes them.  Asked
+ * after the room was reserved: of two CPUs that reserve at once, one sees the sum of both.
+ */
+static __always_inline __u64 output__wakeup(__u64 filled, __u32 len)
+{
+	__u64 passed = (filled ^ (filled - len)) & -(__u64)wakeup_bytes;
+
+	return passed ? BPF_RB_FORCE_WAKEUP : BPF_RB_NO_WAKEUP;
+}
+
+/* A record of the constant size @len to be filled and submitted, or NULL, counted.  @traffic:
+ * bytes of traffic that the record stands for. */
+static __always_inline void *output__reserve(__u32 len, __u64 traffic)
+{
+	void *record = bpf_ringbuf_reserve(&events, len, 0);
+
+	if (!record) {
+		count__one(COUNT_RING_FULL);
+		count__add(COUNT_RING_FULL_BYTES, traffic);
+	}
+	return record;
+}
+
+static __always_inline void output__submit(void *record, __u32 len)
+{
+	__u64 filled = bpf_ringbuf_query(&events, BPF_RB_AVAIL_DATA);
+
+	count__one(COUNT_RECORDS);
+	bpf_ringbuf_submit(record, output__wakeup(filled, len));
+}
+
+/* Copies a whole record of @len bytes.  False: lost, and counted. */
+static __always_inline bool output__copy(void *record, __u32 len, __u64 traffic)
+{
+	__u64 filled = bpf_ringbuf_query(&events, BPF_RB_AVAIL_DATA) + len;
+
+	if (bpf_ringbuf_output(&events, record, len, output__wakeup(filled, len))) {
+		count__one(COUNT_RING_FULL);
+		count__add(COUNT_RING_FULL_BYTES, traffic);
+		return false;
+	}
+	count__one(COUNT_RECORDS);
+	return true;
+}
+
+#endif

@@ -1,0 +1,282 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * The one handler behind every hook: bytes moved on a socket, a connection ended.
+ *
+ * A turn is where the direction of the traffic changes.  Messages of the protocols that we
+ * know begin at a turn, so this is where bytes are classified and the budget is renewed.
+ */
+#ifndef SPANLOOM_TRAFFIC_BPF_H
+#define SPANLOOM_TRAFFIC_BPF_H
+
+#include "vmlinux.h"
+#include <bpf/bpf_core_read.h>
+#include <bpf/bpf_helpers.h>
+
+#include "bpf/address.bpf.h"
+#include "bpf/classify.bpf.h"
+#include "bpf/config.bpf.h"
+#include "bpf/conn.bpf.h"
+#include "bpf/count.bpf.h"
+#include "bpf/event.h"
+#include "bpf/ids.h"
+#include "bpf/output.bpf.h"
+#include "bpf/payload.bpf.h"
+#include "bpf/syscall.bpf.h"
+
+#define UNMATCHED_TURNS_MAX 6
+
+/* Sends EVENT_CONN or EVENT_CONN_FAILED.  @traffic: bytes that are lost with it. */
+static __always_inline bool traffic__announce(struct conn *conn, struct sock *sk, __u32 type,
+					      __u64 now, __s32 error, __u64 traffic)
+{
+	struct event_conn *event = output__reserve(sizeof(*event), traffic);
+
+	if (!event)
+		return false;
+	__builtin_memset(event, 0, sizeof(*event));
+	event->hdr.type = type;
+	event->hdr.len = sizeof(*event);
+	event->hdr.ts_ns = now;
+	event->hdr.conn_id = conn->id;
+	event->start_ns = conn->start_ns;
+	event->cgroup_id = conn->cgroup_id;
+	event->pos[DIR_SEND] = conn->pos[DIR_SEND];
+	event->pos[DIR_RECV] = conn->pos[DIR_RECV];
+	if (conn->last_dir != CONN_NO_DIR) /* what is being announced has been counted already */
+		event->pos[conn->last_dir & 1] -= traffic;
+	event->tgid = conn->tgid;
+	event->tid = conn->tid;
+	event->error = error;
+	event->role = conn->role;
+	event->flags = conn->flags;
+	__builtin_memcpy(event->comm, conn->comm, sizeof(event->comm));
+	address__read(event, sk);
+	output__submit(event, sizeof(*event));
+	return true;
+}
+
+/* Sends EVENT_CLOSE once per kind, for connections that user space knows. */
+static __always_inline void traffic__close(struct conn *conn, enum conn_mark mark,
+					   enum close_kind kind, __s32 error)
+{
+	struct event_close *event;
+
+	if (!(conn->marks & CONN_ANNOUNCED) || conn->marks & mark || conn->state == CONN_IGNORED)
+		return;
+	event = output__reserve(sizeof(*event), 0);
+	if (!event)
+		return;
+	conn->marks |= mark;
+	event->hdr.type = EVENT_CLOSE;
+	event->hdr.len = sizeof(*event);
+	event->hdr.ts_ns = bpf_ktime_get_ns();
+	event->hdr.conn_id = conn->id;
+	event->kind = kind;
+	event->error = error;
+	output__submit(event, sizeof(*event));
+}
+
+/* A send or receive that moved nothing. */
+static __always_inline void traffic__nothing(struct sock *sk, struct conn *conn, enum event_dir dir,
+					     int ret)
+{
+	conn->mmsg_vector = 0;
+	if (dir == DIR_SEND)
+		conn->send_start_ns = 0;
+	if (ret == -ECONNRESET || ret == -EPIPE || ret == -ETIMEDOUT)
+		traffic__close(conn, CONN_RESET, CLOSE_RESET, -ret);
+	else if (ret == 0 && dir == DIR_RECV && BPF_CORE_READ(sk, sk_shutdown) & RCV_SHUTDOWN)
+		traffic__close(conn, CONN_EOF, CLOSE_PEER_EOF, 0);
+}
+
+/* Does the trace that starts here get sampled, if one does? */
+static __always_inline bool traffic__sampled(const struct conn *conn, enum event_dir dir, __u64 pos)
+{
+	struct ids_key key;
+
+	if (sampler_threshold == 0)
+		return true;
+	if (sampler_threshold == ~0ULL)
+		return false;
+	key.word[0] = id_key[0];
+	key.word[1] = id_key[1];
+	return ids__random56(&key, conn->id, dir, pos) >= sampler_threshold;
+}
+
+/* A message that did not look like anything we know. */
+static __always_inline void traffic__unmatched(struct conn *conn)
+{
+	conn->turns++;
+	if (conn->turns < UNMATCHED_TURNS_MAX)
+		return;
+	conn->state = CONN_IGNORED;
+	count__one(COUNT_UNINTERESTING);
+}
+
+static __always_inline bool traffic__is_server(const struct conn *conn, enum event_dir dir,
+					       enum match match)
+{
+	return conn->role == ROLE_SERVER || (dir == DIR_RECV && match == MATCH_REQUEST) ||
+	       (dir == DIR_SEND && match == MATCH_RESPONSE);
+}
+
+static __always_inline void traffic__bind(struct conn *conn, enum event_dir dir, struct guess guess)
+{
+	if (conn->state == CONN_UNKNOWN)
+		count__one(COUNT_BOUND);
+	conn->state = guess.match == MATCH_EITHER ? CONN_CANDIDATE : CONN_BOUND;
+	conn->proto = guess.proto;
+	if (!db_server_spans && classify__is_database(guess.proto) &&
+	    traffic__is_server(conn, dir, guess.match)) {
+		conn->state = CONN_IGNORED;
+		count__one(COUNT_SERVER_SIDE);
+	}
+}
+
+/* First bytes of a turn on a connection that is not bound.  Is it worth a record? */
+static __always_inline bool traffic__classify(struct conn *conn, struct transfer *t, enum slot slot,
+					      enum event_dir dir, __u32 size)
+{
+	struct guess guess;
+
+	payload__classify(slot, size, conn->flags & CONN_FRESH && !t->data.pos);
+	guess = t->guess;
+	t->data.match = guess.match;
+	if (guess.match == MATCH_REQUEST || guess.match == MATCH_RESPONSE ||
+	    (guess.match == MATCH_EITHER && conn->state == CONN_UNKNOWN))
+		traffic__bind(conn, dir, guess);
+	else if (conn->state == CONN_UNKNOWN)
+		traffic__unmatched(conn);
+	return conn->state == CONN_CANDIDATE || conn->state == CONN_BOUND;
+}
+
+/* All of a record that does not depend on its bytes. */
+static __always_inline void traffic__describe(struct transfer *t, const struct conn *conn,
+					      enum event_dir dir, __u64 pos, __u64 now,
+					      __u64 start_ns)
+{
+	__u64 pid_tgid = bpf_get_current_pid_tgid();
+
+	__builtin_memset(&t->data, 0, sizeof(t->data));
+	t->data.hdr.type = EVENT_DATA;
+	t->data.hdr.len = sizeof(t->data);
+	t->data.hdr.ts_ns = now;
+	t->data.hdr.conn_id = conn->id;
+	t->data.start_ns = start_ns ? start_ns : now;
+	t->data.flags = start_ns ? DATA_EXACT_START : 0;
+	t->data.pos = pos;
+	t->data.tgid = pid_tgid >> 32;
+	t->data.tid = pid_tgid;
+	t->data.dir = dir;
+}
+
+/* Emits what is known to be of a protocol. */
+static __always_inline void traffic__emit(struct sock *sk, struct conn *conn, struct transfer *t,
+					  enum slot slot, enum event_dir dir, __u32 size,
+					  bool located)
+{
+	__u32 budget = conn->budget;
+
+	count__one(dir == DIR_SEND ? COUNT_SENDS : COUNT_RECEIVES);
+	if (!(conn->marks & CONN_ANNOUNCED)) {
+		if (!traffic__announce(conn, sk, EVENT_CONN, t->data.hdr.ts_ns, 0, size))
+			return;
+		conn->marks |= CONN_ANNOUNCED;
+	}
+	t->data.proto = conn->proto;
+	if (!located) {
+		payload__emit_length(t, size);
+		return;
+	}
+	conn->budget = budget > size ? budget - size : 0;
+	payload__emit(t, slot, size, budget);
+}
+
+/* @size bytes were moved on @conn, a connection that is not ignored. */
+static __always_inline void traffic__moved(struct sock *sk, struct conn *conn, enum slot slot,
+					   enum event_dir dir, __u32 size, int flags, __u64 now)
+{
+	bool turn = conn->last_dir != dir;
+	__u64 pos = conn->pos[dir];
+	__u64 start_ns = 0;
+	struct transfer *t;
+	bool located;
+
+	if (dir == DIR_SEND) {
+		start_ns = conn->send_start_ns;
+		conn->send_start_ns = 0;
+	}
+	conn->pos[dir] = pos + size;
+	conn->last_dir = dir;
+	if (!conn->tgid)
+		conn__adopt(conn);
+	if (conn->state == CONN_IGNORED || conn__given_up(conn))
+		return;
+	if (!conn__in_scope(conn, bpf_get_current_pid_tgid() >> 32) ||
+	    (conn->state == CONN_UNKNOWN && !turn)) {
+		conn->mmsg_vector = 0;
+		return;
+	}
+	t = payload__transfer(slot);
+	if (!t)
+		return;
+	traffic__describe(t, conn, dir, pos, now, start_ns);
+	located = !(flags & MSG_TRUNC) && syscall__locate(t, conn, dir, size);
+	if (turn && conn->state != CONN_BOUND) {
+		if (!located)
+			t->piece.len = 0;
+		if (!traffic__classify(conn, t, slot, dir, size))
+			return;
+	}
+	if (turn) {
+		conn->budget = capture_bytes * classify__depth(conn->proto);
+		t->data.flags |= DATA_TURN;
+		if (traffic__sampled(conn, dir, pos))
+			t->data.flags |= DATA_SAMPLED;
+	}
+	traffic__emit(sk, conn, t, slot, dir, size, located);
+}
+
+/* A send or receive of @ret bytes is done.  @stream: the kind of socket that we follow. */
+static __always_inline void traffic__done(struct sock *sk, bool stream, enum slot slot,
+					  enum event_dir dir, int ret, int flags)
+{
+	struct conn *conn;
+	__u64 now;
+
+	if (!stream || flags & (MSG_PEEK | MSG_OOB | MSG_ERRQUEUE))
+		return;
+	conn = conn__find(sk);
+	if (conn && conn->state == CONN_IGNORED)
+		return;
+	if (ret <= 0) {
+		if (conn)
+			traffic__nothing(sk, conn, dir, ret);
+		return;
+	}
+	now = bpf_ktime_get_ns();
+	if (!conn) {
+		conn = conn__open(sk, slot, now);
+		if (!conn)
+			return;
+	}
+	if (!(conn->marks & CONN_PORT_SEEN)) {
+		conn->marks |= CONN_PORT_SEEN;
+		if (!address__wanted(sk)) {
+			conn->state = CONN_IGNORED;
+			return;
+		}
+	}
+	traffic__moved(sk, conn, slot, dir, ret, flags, now);
+}
+
+/* A send begins; the kernel may call this several times for one send. */
+static __always_inline void traffic__begins(struct sock *sk)
+{
+	struct conn *conn = conn__find(sk);
+
+	if (conn && conn->state != CONN_IGNORED && !conn->send_start_ns)
+		conn->send_start_ns = bpf_ktime_get_ns();
+}
+
+#endif

@@ -1,0 +1,485 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "user/kernel/tracer.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdarg.h>
+#include <sys/file.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include <bpf/bpf.h>
+#include <bpf/btf.h>
+#include <bpf/libbpf.h>
+
+#include "bpf/ids.h"
+#include "spanloom.skel.h"
+#include "user/log.h"
+
+#define LOCK_PATH	 "/run/spanloom.lock"
+#define CONNS_BY_ADDRESS 65536 /* connections followed where socket storage is not to be had */
+#define WAKEUP_BYTES_MAX (256 * 1024)
+#define RING_BYTES_MIN	 (64 * 1024)
+#define RING_BYTES_MAX	 (1024 * 1024 * 1024)
+#define TP_TRANSFERS	 2 /* SLOT_SEND and SLOT_RECV of bpf/conn.bpf.h */
+#define PORTS_MAX	 (sizeof(((struct spanloom_bpf__rodata *)0)->ports) / sizeof(uint16_t))
+
+struct tracer {
+	struct spanloom_bpf *skel;
+	struct ring_buffer *ring;
+	tracer_record_fn fn;
+	void *ctx;
+	int lock_fd;
+};
+
+static const char *const counter_names[COUNTERS] = {
+	[COUNT_RECORDS] = "records",
+	[COUNT_RING_FULL] = "ring.full",
+	[COUNT_RING_FULL_BYTES] = "ring.full.bytes",
+	[COUNT_SENDS] = "sends",
+	[COUNT_RECEIVES] = "receives",
+	[COUNT_NO_STATE] = "conn.no_memory",
+	[COUNT_NO_BUFFER_SENDFILE] = "no_buffer.sendfile",
+	[COUNT_NO_BUFFER_SPLICE] = "no_buffer.splice",
+	[COUNT_NO_BUFFER_IO_URING] = "no_buffer.io_uring",
+	[COUNT_NO_BUFFER_COMPAT] = "no_buffer.compat",
+	[COUNT_NO_BUFFER_OTHER] = "no_buffer.other",
+	[COUNT_COPY_FAULT] = "copy.fault",
+	[COUNT_CUT_BYTES] = "copy.cut.bytes",
+	[COUNT_IOVEC_LIMIT] = "copy.iovec_limit",
+	[COUNT_CONNECTIONS] = "conn.opened",
+	[COUNT_BOUND] = "conn.bound",
+	[COUNT_UNINTERESTING] = "conn.uninteresting",
+	[COUNT_IGNORED] = "conn.ignored",
+	[COUNT_CONNECT_FAILED] = "connect.failed",
+	[COUNT_SERVER_SIDE] = "conn.server_side",
+	[COUNT_SCOPE_FULL] = "scope.full",
+};
+
+const char *tracer__counter_name(enum counter counter)
+{
+	return (unsigned int)counter < COUNTERS ? counter_names[counter] : "unknown";
+}
+
+/* ---- what libbpf has to say ------------------------------------------------------------- */
+
+/* libbpf's print function has no context: what it said of the load that is under way. */
+static struct {
+	char first[160];   /* its first complaint */
+	char verdict[160]; /* last line of the verifier's log */
+} complaint;
+
+static void copy_line(char *out, size_t out_len, const char *line, size_t len)
+{
+	if (len >= out_len)
+		len = out_len - 1;
+	memcpy(out, line, len);
+	out[len] = '\0';
+}
+
+/* The verifier's reason is the line before its statistics. */
+static void keep_verdict(const char *log)
+{
+	const char *line = log, *last = log;
+	size_t last_len = 0;
+
+	while (*line && strncmp(line, "processed ", 10) != 0 && strncmp(line, "-- END", 6) != 0) {
+		size_t len = strcspn(line, "\n");
+
+		if (len) {
+			last = line;
+			last_len = len;
+		}
+		line += len + (line[len] == '\n');
+	}
+	copy_line(complaint.verdict, sizeof(complaint.verdict), last, last_len);
+}
+
+__attribute__((format(printf, 2, 0))) static int on_libbpf_print(enum libbpf_print_level level,
+								 const char *format, va_list args)
+{
+	static char text[1 << 16];
+	const char *log;
+	size_t line;
+
+	if (level == LIBBPF_DEBUG)
+		return 0;
+	vsnprintf(text, sizeof(text), format, args);
+	log_debug("libbpf", "%s", text);
+	log = strstr(text, "-- BEGIN PROG LOAD LOG --\n");
+	if (log)
+		keep_verdict(strchr(log, '\n') + 1);
+	line = strcspn(text, "\n");
+	if (level == LIBBPF_WARN && !complaint.first[0] && !log)
+		copy_line(complaint.first, sizeof(complaint.first), text, line);
+	return 0;
+}
+
+static void explain(char *why, size_t len, const char *what, int err)
+{
+	const char *said = complaint.verdict[0] ? complaint.verdict : complaint.first;
+
+	switch (-err) {
+	case EPERM:
+	case EACCES:
+		if (!complaint.verdict[0]) {
+			snprintf(why, len,
+				 "cannot %s the kernel programs: %s; run as root, or with CAP_BPF, "
+				 "CAP_PERFMON and CAP_NET_ADMIN",
+				 what, errstr(err));
+			return;
+		}
+		break;
+	case ENOMEM:
+		snprintf(why, len, "cannot %s the kernel programs: %s; try a smaller --ring-size",
+			 what, errstr(err));
+		return;
+	case ESRCH:
+	case ENOENT:
+		if (access("/sys/kernel/btf/vmlinux", R_OK) != 0) {
+			snprintf(why, len,
+				 "cannot %s the kernel programs: this kernel has no BTF; use one "
+				 "built with CONFIG_DEBUG_INFO_BTF=y",
+				 what);
+			return;
+		}
+		break;
+	}
+	snprintf(why, len, "cannot %s the kernel programs: %s (%s); see \"spanloom check\"", what,
+		 errstr(err), said[0] ? said : "no reason given");
+}
+
+/* ---- one at a time ---------------------------------------------------------------------- */
+
+/* A file descriptor that holds the lock, or a negative errno with @why. */
+static int lock__take(char *why, size_t why_len)
+{
+	char pid[16] = "";
+	int fd, err, len;
+
+	fd = open(LOCK_PATH, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0644);
+	if (fd < 0) {
+		err = -errno;
+		snprintf(why, why_len, "cannot open %s: %s; run as root", LOCK_PATH, errstr(err));
+		return err;
+	}
+	if (flock(fd, LOCK_EX | LOCK_NB) != 0) {
+		err = -errno;
+		if (read(fd, pid, sizeof(pid) - 1) < 0)
+			pid[0] = '\0';
+		pid[strcspn(pid, "\n")] = '\0';
+		if (err == -EWOULDBLOCK)
+			snprintf(why, why_len,
+				 "another spanloom (pid %s) is running on this host; stop it first",
+				 pid[0] ? pid : "unknown");
+		else
+			snprintf(why, why_len, "cannot lock %s: %s", LOCK_PATH, errstr(err));
+		close(fd);
+		return err;
+	}
+	len = snprintf(pid, sizeof(pid), "%d\n", (int)getpid());
+	if (ftruncate(fd, 0) != 0 || pwrite(fd, pid, len, 0) != len)
+		log_warn("tracer", "cannot write %s: %s", LOCK_PATH, errstr(errno));
+	return fd;
+}
+
+/* ---- what to load ----------------------------------------------------------------------- */
+
+static bool starts_with(const char *s, const char *prefix)
+{
+	return strncmp(s, prefix, strlen(prefix)) == 0;
+}
+
+/* Does the kernel have what the program hangs on?  @section: "tp_btf/NAME", "fexit/NAME" ... */
+static bool target_exists(const struct btf *btf, const char *section)
+{
+	const char *name = strchr(section, '/');
+	char type[128];
+
+	if (!name)
+		return false;
+	name++;
+	if (!starts_with(section, "tp_btf/"))
+		return btf__find_by_name_kind(btf, name, BTF_KIND_FUNC) > 0;
+	snprintf(type, sizeof(type), "btf_trace_%s", name);
+	return btf__find_by_name_kind(btf, type, BTF_KIND_TYPEDEF) > 0;
+}
+
+/* A program's name begins with its hook family; without one it is for every family. */
+static bool in_family(const char *name, enum hook_family family)
+{
+	if (starts_with(name, "tp_"))
+		return family == HOOKS_TP;
+	if (starts_with(name, "fentry_"))
+		return family == HOOKS_FENTRY;
+	if (starts_with(name, "kprobe_"))
+		return family == HOOKS_KPROBE;
+	return true;
+}
+
+static int select_programs(struct spanloom_bpf *skel, enum hook_family family)
+{
+	struct btf *btf = btf__load_vmlinux_btf();
+	struct bpf_program *prog;
+	int err;
+
+	if (!btf)
+		return -errno;
+	bpf_object__for_each_program(prog, skel->obj)
+	{
+		const char *name = bpf_program__name(prog);
+		const char *section = bpf_program__section_name(prog);
+		bool wanted = in_family(name, family);
+
+		if (wanted && !target_exists(btf, section)) {
+			log_info("tracer", "%s: not in this kernel: %s", name, section);
+			wanted = false;
+		}
+		err = bpf_program__set_autoload(prog, wanted);
+		if (err)
+			goto out;
+	}
+	err = 0;
+out:
+	btf__free(btf);
+	return err;
+}
+
+static uint32_t power_of_two(uint32_t bytes)
+{
+	uint32_t size = RING_BYTES_MIN;
+
+	while (size < bytes && size < RING_BYTES_MAX)
+		size <<= 1;
+	return size;
+}
+
+static void set_knobs(struct spanloom_bpf *skel, const struct tracer_config *config,
+		      bool use_sk_storage)
+{
+	struct ids_key key = ids__key(config->id_key);
+	uint32_t ring_bytes = power_of_two(config->ring_bytes);
+
+	skel->rodata->self_tgid = config->self_tgid;
+	skel->rodata->capture_bytes = config->capture_bytes;
+	skel->rodata->port_count = config->port_count;
+	for (unsigned int i = 0; i < config->port_count; i++)
+		skel->rodata->ports[i] = config->ports[i];
+	skel->rodata->scope_default_skip = config->scope_default_skip;
+	skel->rodata->db_server_spans = config->db_server_spans;
+	skel->rodata->use_sk_storage = use_sk_storage;
+	skel->rodata->sampler_threshold = config->sampler_threshold;
+	skel->rodata->id_key[0] = key.word[0];
+	skel->rodata->id_key[1] = key.word[1];
+	skel->rodata->wakeup_bytes =
+		ring_bytes / 4 < WAKEUP_BYTES_MAX ? ring_bytes / 4 : WAKEUP_BYTES_MAX;
+}
+
+static int set_sizes(struct spanloom_bpf *skel, const struct tracer_config *config,
+		     bool use_sk_storage)
+{
+	int err;
+
+	err = bpf_map__set_max_entries(skel->maps.events, power_of_two(config->ring_bytes));
+	if (!err && config->family == HOOKS_TP)
+		err = bpf_map__set_max_entries(skel->maps.transfers, TP_TRANSFERS);
+	if (!err && !use_sk_storage)
+		err = bpf_map__set_max_entries(skel->maps.conns_by_address, CONNS_BY_ADDRESS);
+	return err;
+}
+
+static int open_and_load(struct tracer *t, const struct tracer_config *config, bool use_sk_storage)
+{
+	int err;
+
+	t->skel = spanloom_bpf__open();
+	if (!t->skel)
+		return -errno;
+	set_knobs(t->skel, config, use_sk_storage);
+	err = set_sizes(t->skel, config, use_sk_storage);
+	if (!err)
+		err = select_programs(t->skel, config->family);
+	if (!err)
+		err = spanloom_bpf__load(t->skel);
+	if (err) {
+		spanloom_bpf__destroy(t->skel);
+		t->skel = NULL;
+	}
+	return err;
+}
+
+/* Socket storage came to fentry programs in 5.11 (8e4597c627fb), to kprobes never. */
+static int load(struct tracer *t, const struct tracer_config *config)
+{
+	int err;
+
+	if (config->family == HOOKS_KPROBE)
+		return open_and_load(t, config, false);
+	err = open_and_load(t, config, true);
+	if (err && config->family == HOOKS_FENTRY) {
+		memset(&complaint, 0, sizeof(complaint));
+		err = open_and_load(t, config, false);
+	}
+	return err;
+}
+
+/* ---- the tracer ------------------------------------------------------------------------- */
+
+static int on_record(void *ctx, void *record, size_t size)
+{
+	struct tracer *t = ctx;
+	const struct event_hdr *hdr = record;
+
+	/* The ring gives out sizes of a few classes; hdr.len is what was filled. */
+	if (size >= sizeof(*hdr))
+		t->fn(t->ctx, record, hdr->len < size ? hdr->len : size);
+	return 0;
+}
+
+/* Kernels before 5.11 count map memory as locked memory. */
+static void raise_memlock(void)
+{
+	const struct rlimit unlimited = { RLIM_INFINITY, RLIM_INFINITY };
+
+	if (setrlimit(RLIMIT_MEMLOCK, &unlimited) != 0)
+		log_debug("tracer", "cannot raise RLIMIT_MEMLOCK: %s", errstr(errno));
+}
+
+static int start(struct tracer *t, const struct tracer_config *config, char *why, size_t why_len)
+{
+	int err;
+
+	memset(&complaint, 0, sizeof(complaint));
+	err = load(t, config);
+	if (err) {
+		explain(why, why_len, "load", err);
+		return err;
+	}
+	t->ring = ring_buffer__new(bpf_map__fd(t->skel->maps.events), on_record, t, NULL);
+	if (!t->ring) {
+		err = -errno;
+		explain(why, why_len, "read the ring of", err);
+		return err;
+	}
+	err = spanloom_bpf__attach(t->skel);
+	if (err)
+		explain(why, why_len, "attach", err);
+	return err;
+}
+
+struct tracer *tracer__new(const struct tracer_config *config, tracer_record_fn fn, void *ctx,
+			   char *why, size_t why_len)
+{
+	libbpf_print_fn_t print;
+	struct tracer *t;
+	int err;
+
+	if (config->port_count > PORTS_MAX) {
+		snprintf(why, why_len, "%u ports given: at most %zu", config->port_count,
+			 PORTS_MAX);
+		return NULL;
+	}
+	t = calloc(1, sizeof(*t));
+	if (!t) {
+		snprintf(why, why_len, "out of memory");
+		return NULL;
+	}
+	t->fn = fn;
+	t->ctx = ctx;
+	t->lock_fd = lock__take(why, why_len);
+	if (t->lock_fd < 0) {
+		free(t);
+		return NULL;
+	}
+	raise_memlock();
+	print = libbpf_set_print(on_libbpf_print);
+	err = start(t, config, why, why_len);
+	libbpf_set_print(print);
+	if (err) {
+		tracer__free(t);
+		return NULL;
+	}
+	return t;
+}
+
+void tracer__free(struct tracer *t)
+{
+	if (!t)
+		return;
+	ring_buffer__free(t->ring);
+	spanloom_bpf__destroy(t->skel);
+	close(t->lock_fd);
+	free(t);
+}
+
+int tracer__fd(const struct tracer *t)
+{
+	return ring_buffer__epoll_fd(t->ring);
+}
+
+int tracer__drain(struct tracer *t)
+{
+	return ring_buffer__consume(t->ring);
+}
+
+void tracer__detach(struct tracer *t)
+{
+	spanloom_bpf__detach(t->skel);
+}
+
+/* The kernel compares epochs only for equality; it must not see the epoch before the entry. */
+static void next_epoch(uint32_t *epoch)
+{
+	__atomic_add_fetch(epoch, 1, __ATOMIC_RELEASE);
+}
+
+int tracer__ignore_conn(struct tracer *t, uint64_t conn_id)
+{
+	uint32_t verdict = VERDICT_IGNORE;
+	int err;
+
+	err = bpf_map_update_elem(bpf_map__fd(t->skel->maps.verdicts), &conn_id, &verdict, BPF_ANY);
+	if (!err)
+		next_epoch(&t->skel->bss->verdict_epoch);
+	return err;
+}
+
+int tracer__scope(struct tracer *t, uint32_t tgid, enum scope_verdict verdict)
+{
+	int fd = bpf_map__fd(t->skel->maps.scope);
+	uint32_t value = verdict;
+	int err;
+
+	if (verdict == SCOPE_UNDECIDED) {
+		err = bpf_map_delete_elem(fd, &tgid);
+		if (err == -ENOENT)
+			return 0;
+	} else {
+		err = bpf_map_update_elem(fd, &tgid, &value, BPF_ANY);
+	}
+	if (!err)
+		next_epoch(&t->skel->bss->scope_epoch);
+	return err;
+}
+
+int tracer__counters(const struct tracer *t, uint64_t out[COUNTERS])
+{
+	int fd = bpf_map__fd(t->skel->maps.counters);
+	int cpus = libbpf_num_possible_cpus();
+	uint64_t *per_cpu;
+	int err = 0;
+
+	if (cpus < 0)
+		return cpus;
+	per_cpu = calloc(cpus, sizeof(*per_cpu));
+	if (!per_cpu)
+		return -ENOMEM;
+	for (uint32_t i = 0; i < COUNTERS && !err; i++) {
+		out[i] = 0;
+		err = bpf_map_lookup_elem(fd, &i, per_cpu);
+		for (int cpu = 0; cpu < cpus && !err; cpu++)
+			out[i] += per_cpu[cpu];
+	}
+	free(per_cpu);
+	return err;
+}
