@@ -126,6 +126,19 @@ static void print_feature(const struct feature *feature, bool colours)
 		       plain);
 }
 
+static void print_capabilities(const struct features *f, bool colours)
+{
+	if (!f->capabilities[0]) {
+		printf("  capabilities  all that are needed\n");
+		return;
+	}
+	printf("  capabilities  %smissing: %s%s\n", cli__colour(colours, CLI_YELLOW),
+	       f->capabilities, cli__colour(colours, CLI_PLAIN));
+	if (f->feature[FEATURE_ROOT].on) /* else that is what matters, and it says so */
+		printf("%16s%sconsequence: services of other users go by their command names%s\n",
+		       "", cli__colour(colours, CLI_DIM), cli__colour(colours, CLI_PLAIN));
+}
+
 static void print_report(const struct features *f, const char *blocker)
 {
 	bool colours = cli__colours(stdout);
@@ -137,11 +150,7 @@ static void print_report(const struct features *f, const char *blocker)
 	       f->family_reason);
 	printf("  lockdown      %s%s\n", f->lockdown,
 	       strcmp(f->lockdown, "unknown") ? "" : " (/sys/kernel/security cannot be read)");
-	if (f->capabilities[0])
-		printf("  capabilities  %smissing: %s%s\n", cli__colour(colours, CLI_YELLOW),
-		       f->capabilities, plain);
-	else
-		printf("  capabilities  all that are needed\n");
+	print_capabilities(f, colours);
 	putchar('\n');
 	for (int id = 0; id < FEATURES; id++)
 		print_feature(&f->feature[id], colours);

@@ -223,8 +223,7 @@ static void choose_family(struct features *f)
 
 	if (feature[FEATURE_TP_SOCK_LENGTH].on && feature[FEATURE_TP_SEND_START].on) {
 		f->family = HOOKS_TP;
-		f->family_reason = "a tracepoint for each moment: begin of a send, end of a send, "
-				   "end of a receive";
+		f->family_reason = "tracepoints see sends begin and end, and receives end";
 	} else if (feature[FEATURE_FENTRY].on) {
 		f->family = HOOKS_FENTRY;
 		f->family_reason = "no tracepoint for the begin of a send; fentry sees it";
