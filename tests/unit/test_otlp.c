@@ -348,9 +348,8 @@ static void test_answer(void **state)
 	assert_string_equal(answer.message, "bad [31m id? ");
 	memset(message, 'm', sizeof(message) - 1);
 	message[sizeof(message) - 1] = '\0';
-	assert_int_equal(otlp__decode_answer(answer_bytes(bytes, sizeof(bytes), -1, message),
-					     &answer),
-			 0);
+	assert_int_equal(
+		otlp__decode_answer(answer_bytes(bytes, sizeof(bytes), -1, message), &answer), 0);
 	assert_int_equal(answer.rejected_spans, -1);
 	assert_int_equal(strlen(answer.message), sizeof(answer.message) - 1);
 }

@@ -18,6 +18,8 @@
 
 #define MS_NS	    1000000ull
 #define CAUSE_BYTES 192 /* of a log line */
+/* Even when tries may go on for ever, a collector cannot silence us for longer. */
+#define MAX_WAIT_S 600
 
 /* The one request under way: being sent, or waiting to be sent again. */
 struct request {
@@ -140,7 +142,7 @@ static bool exporter__ready(const struct http_exporter *e)
 	       (e->flushing && e->queue.size > 0);
 }
 
-static void exporter__retry(struct http_exporter *e, uint64_t told_ms, const char *cause);
+static void exporter__retry(struct http_exporter *e, uint64_t told_s, const char *cause);
 
 static void exporter__try(struct http_exporter *e)
 {
@@ -206,23 +208,23 @@ static uint32_t random_bits(void)
 	return bits;
 }
 
-/* @told_ms: what the collector asked for, 0: nothing. */
-static void exporter__retry(struct http_exporter *e, uint64_t told_ms, const char *cause)
+/* @told_s: how long the collector wants us to wait, 0: it did not say. */
+static void exporter__retry(struct http_exporter *e, uint64_t told_s, const char *cause)
 {
 	struct request *r = &e->request;
 	uint64_t now = now_ns();
-	uint64_t wait_ms = told_ms ? told_ms : backoff__next_ms(&r->backoff, random_bits());
+	uint64_t wait_ns = told_s ? (told_s < MAX_WAIT_S ? told_s : MAX_WAIT_S) * 1000 * MS_NS
+				  : backoff__next_ms(&r->backoff, random_bits()) * MS_NS;
 
 	health__unreachable(&e->health, now, exporter__lost(e), cause);
-	if (r->deadline_ns &&
-	    (now >= r->deadline_ns || wait_ms >= (r->deadline_ns - now) / MS_NS)) {
+	if (r->deadline_ns && now + wait_ns >= r->deadline_ns) {
 		e->counts.failed += r->spans;
 		exporter__next(e);
 		return;
 	}
 	r->waiting = true;
-	r->told = told_ms > 0;
-	loop_timer__after(e->retry_timer, wait_ms * MS_NS);
+	r->told = told_s > 0;
+	loop_timer__after(e->retry_timer, wait_ns);
 }
 
 static void exporter__refused(struct http_exporter *e, long status, const char *cause)
@@ -264,7 +266,7 @@ static void exporter__on_answer(struct http_exporter *e, const struct transfer_r
 	printable__copy(text, sizeof(text), result->body);
 	snprintf(cause, sizeof(cause), "HTTP %ld%s%s", result->status, text[0] ? ": " : "", text);
 	if (retry__allowed(result->status))
-		exporter__retry(e, result->retry_after_ms, cause);
+		exporter__retry(e, result->retry_after_s, cause);
 	else
 		exporter__refused(e, result->status, cause);
 }

@@ -29,11 +29,20 @@ struct transfer {
 	size_t body_len;
 	size_t body_room;
 	size_t header_bytes;
+	bool header_ended; /* of the answer itself, not of an interim one */
 	const char *limit; /* what was exceeded, or NULL */
 	char error[CURL_ERROR_SIZE];
 };
 
 /* ---- what came back --------------------------------------------------------------------- */
+
+static long transfer__status(const struct transfer *t)
+{
+	long status = 0;
+
+	curl_easy_getinfo(t->easy, CURLINFO_RESPONSE_CODE, &status);
+	return status;
+}
 
 static size_t transfer__on_header(char *data, size_t size, size_t count, void *ctx)
 {
@@ -45,6 +54,8 @@ static size_t transfer__on_header(char *data, size_t size, size_t count, void *c
 		return 0;
 	}
 	t->header_bytes += len;
+	if (data[0] == '\r' || data[0] == '\n')
+		t->header_ended = t->header_ended || transfer__status(t) >= 200;
 	return len;
 }
 
@@ -90,6 +101,7 @@ static void transfer__reset_answer(struct transfer *t)
 	t->body_len = 0;
 	t->body_room = 0;
 	t->header_bytes = 0;
+	t->header_ended = false;
 	t->limit = NULL;
 	t->error[0] = '\0';
 }
@@ -98,6 +110,7 @@ static void transfer__reset_answer(struct transfer *t)
 static bool is_no_answer(CURLcode code)
 {
 	switch (code) {
+	case CURLE_OK: /* closed amid the header */
 	case CURLE_COULDNT_RESOLVE_PROXY:
 	case CURLE_COULDNT_RESOLVE_HOST:
 	case CURLE_COULDNT_CONNECT:
@@ -116,32 +129,34 @@ static bool is_no_answer(CURLcode code)
 	}
 }
 
+static const char *transfer__error(const struct transfer *t, CURLcode code)
+{
+	if (t->limit)
+		return t->limit;
+	if (code == CURLE_OK)
+		return "disconnected amid the answer";
+	return t->error[0] ? t->error : curl_easy_strerror(code);
+}
+
 static void transfer__read_result(struct transfer *t, CURLcode code, struct transfer_result *result)
 {
 	curl_off_t retry_after = 0;
-	long status = 0;
 
-	curl_easy_getinfo(t->easy, CURLINFO_RESPONSE_CODE, &status);
 	*result = (struct transfer_result){ .end = TRANSFER_BAD_ANSWER };
-	if (t->limit) {
-		result->error = t->limit;
-		return;
-	}
-	if (status < 200) { /* none, or only interim ones */
-		if (is_no_answer(code))
+	if (t->limit || !t->header_ended) {
+		if (!t->limit && is_no_answer(code))
 			result->end = TRANSFER_NO_ANSWER;
-		result->error = t->error[0] ? t->error : curl_easy_strerror(code);
+		result->error = transfer__error(t, code);
 		return;
 	}
-	/* A failure past the status, e.g. a body that is cut off, changes nothing: the
+	/* A failure past the header, e.g. a body that is cut off, changes nothing: the
 	 * collector has decided. */
 	curl_easy_getinfo(t->easy, CURLINFO_RETRY_AFTER, &retry_after);
 	result->end = TRANSFER_ANSWERED;
-	result->status = status;
+	result->status = transfer__status(t);
 	result->body = slice__of(t->body, t->body_len);
 	if (retry_after > 0) /* a date that has passed is negative */
-		result->retry_after_ms =
-			retry_after < UINT32_MAX ? retry_after * 1000ull : UINT64_MAX;
+		result->retry_after_s = (uint64_t)retry_after;
 }
 
 /* ---- libcurl and the loop --------------------------------------------------------------- */

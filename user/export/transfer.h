@@ -24,10 +24,10 @@ enum transfer_end {
 /* Borrowed during the callback, until it starts the next transfer. */
 struct transfer_result {
 	enum transfer_end end;
-	long status;		 /* ANSWERED: 200 to 999, else 0 */
-	uint64_t retry_after_ms; /* Retry-After, 0: none */
-	struct slice body;	 /* ANSWERED */
-	const char *error;	 /* else: the cause, "" never */
+	long status;		/* ANSWERED: 200 to 999, else 0 */
+	uint64_t retry_after_s; /* Retry-After, 0: none */
+	struct slice body;	/* ANSWERED */
+	const char *error;	/* else: the cause, "" never */
 };
 
 /* May start the next transfer; must not free this one. */
