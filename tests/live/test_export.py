@@ -98,14 +98,15 @@ service:
 def collector():
     """The OpenTelemetry Collector, built once from its published Go modules."""
     binary = ROOT / ".output" / "otelcol"
-    if binary.exists():
+    source = ROOT / "tests" / "live" / "collector"
+    if binary.exists() and binary.stat().st_mtime > (source / "main.go").stat().st_mtime:
         return binary
     go = shutil.which("go") or shutil.which("/usr/local/go/bin/go")
     if not go:
         raise Skip("no Go toolchain here to build the OpenTelemetry Collector with")
     environ = dict(os.environ, CGO_ENABLED="0", GOFLAGS="-mod=readonly -trimpath")
     done = subprocess.run([go, "build", "-ldflags=-s -w", "-o", binary, "."], env=environ,
-                          cwd=ROOT / "tests" / "live" / "collector", check=False, timeout=280,
+                          cwd=source, check=False, timeout=280,
                           capture_output=True, text=True)
     if done.returncode != 0 and "proxy" in done.stderr:
         raise Skip("the Go module proxy does not give the OpenTelemetry Collector: "
