@@ -1,0 +1,333 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "user/protocols/sql_lexer.h"
+
+static bool is_digit(char c)
+{
+	return c >= '0' && c <= '9';
+}
+
+static bool is_space(char c)
+{
+	return c == ' ' || (c >= '\t' && c <= '\r');
+}
+
+static bool is_word_start(char c)
+{
+	char lower = c | 0x20;
+
+	return (lower >= 'a' && lower <= 'z') || c == '_' || (unsigned char)c >= 0x80;
+}
+
+bool sql__is_word(char c)
+{
+	return is_word_start(c) || is_digit(c) || c == '$';
+}
+
+/* The byte at @i, '\0' past the end. */
+static char peek(struct slice in, size_t i)
+{
+	return i < in.len ? in.data[i] : '\0';
+}
+
+/* -- each kind of token: its length at the head of @in -------------------------------------- */
+
+static size_t space_len(struct slice in)
+{
+	size_t i = 0;
+
+	while (i < in.len && is_space(in.data[i]))
+		i++;
+	return i;
+}
+
+static size_t word_len(struct slice in)
+{
+	size_t i = 0;
+
+	while (i < in.len && sql__is_word(in.data[i]))
+		i++;
+	return i;
+}
+
+/* To the end of the line, which is not part of it. */
+static size_t line_comment_len(struct slice in)
+{
+	size_t i = 2;
+
+	while (i < in.len && in.data[i] != '\n' && in.data[i] != '\r')
+		i++;
+	return i;
+}
+
+static size_t block_comment_len(struct slice in, bool *open)
+{
+	size_t depth = 1;
+	size_t i = 2;
+
+	for (; i < in.len && depth; i++) {
+		char next = peek(in, i + 1);
+
+		if (in.data[i] == '/' && next == '*') {
+			depth++;
+			i++;
+		} else if (in.data[i] == '*' && next == '/') {
+			depth--;
+			i++;
+		}
+	}
+	*open |= depth > 0;
+	return i < in.len ? i : in.len;
+}
+
+/* From the opening quote at @at to behind the closing one. */
+static size_t quote_end(struct slice in, size_t at, enum sql_reading reading, bool *open)
+{
+	char quote = in.data[at];
+
+	for (size_t i = at + 1; i < in.len; i++) {
+		char next = peek(in, i + 1);
+
+		if (in.data[i] == '\\' && reading == SQL_BACKSLASH) {
+			i++;
+		} else if (in.data[i] == '\\' && reading == SQL_UNSURE) {
+			/* two are the same in both readings: nothing, or an escape of nothing */
+			if (next == quote)
+				break;
+			i += next == '\\';
+		} else if (in.data[i] == quote && next == quote) {
+			i++;
+		} else if (in.data[i] == quote) {
+			return i + 1;
+		}
+	}
+	*open = true;
+	return in.len;
+}
+
+/* Where a string goes on that was closed at @at: behind space with a line's end in it, and
+ * comments to the end of a line, another quote continues it.  0: it does not. */
+static size_t continuation(struct slice in, size_t at)
+{
+	bool new_line = false;
+
+	while (at < in.len) {
+		if (peek(in, at) == '-' && peek(in, at + 1) == '-') {
+			at += line_comment_len(slice__skip(in, at));
+			continue;
+		}
+		if (!is_space(in.data[at]))
+			break;
+		new_line |= in.data[at] == '\n' || in.data[at] == '\r';
+		at++;
+	}
+	return new_line && peek(in, at) == '\'' ? at : 0;
+}
+
+/* @at: of the opening quote, behind a prefix if there is one. */
+static size_t string_len(struct slice in, size_t at, enum sql_reading reading, bool *open)
+{
+	size_t end;
+
+	do {
+		end = quote_end(in, at, reading, open);
+		at = continuation(in, end);
+	} while (at);
+	return end;
+}
+
+/* $tag$ ... $tag$; 0 when there is none at the head of @in. */
+static size_t dollar_len(struct slice in, bool *open)
+{
+	struct slice body, mark;
+	size_t i = 1;
+
+	if (is_word_start(peek(in, i)))
+		while (i < in.len && sql__is_word(in.data[i]) && in.data[i] != '$')
+			i++;
+	if (i == in.len) {
+		/* cut in the opening mark */
+		*open = true;
+		return in.len;
+	}
+	if (in.data[i] != '$')
+		return 0;
+	mark = slice__head(in, i + 1);
+	body = slice__skip(in, mark.len);
+	i = slice__search(body, mark);
+	*open |= i == body.len;
+	return i == body.len ? in.len : mark.len + i + mark.len;
+}
+
+/* Digits and all that hangs on to them: what starts as a number never ends as a word. */
+static size_t number_len(struct slice in, size_t at)
+{
+	bool hex = peek(in, at) == '0' && (peek(in, at + 1) | 0x20) == 'x';
+
+	for (; at < in.len; at++) {
+		char c = in.data[at];
+		char next = peek(in, at + 1);
+
+		if (!sql__is_word(c) && c != '.')
+			break;
+		if ((c | 0x20) == 'e' && !hex && (next == '+' || next == '-') &&
+		    is_digit(peek(in, at + 2)))
+			at++;
+	}
+	return at;
+}
+
+/* -- what is at the head -------------------------------------------------------------------- */
+
+/* Bytes of the prefix of a string or identifier, before its quote; @in starts with a letter. */
+static size_t prefix_len(struct slice in)
+{
+	char next = peek(in, 1);
+
+	switch (in.data[0] | 0x20) {
+	case 'e':
+	case 'b':
+	case 'x':
+	case 'n':
+		return next == '\'' ? 1 : 0;
+	case 'u':
+		return next == '&' && (peek(in, 2) == '\'' || peek(in, 2) == '"') ? 2 : 0;
+	}
+	return 0;
+}
+
+/* A sign belongs to the number behind it, but where it clearly joins two values. */
+static bool is_signed_number(const struct sql_lexer *lexer, struct slice in)
+{
+	char before;
+
+	if (!is_digit(peek(in, 1)) && !(peek(in, 1) == '.' && is_digit(peek(in, 2))))
+		return false;
+	switch (lexer->last.type) {
+	case SQL_WORD:
+	case SQL_QUOTED:
+	case SQL_PARAM:
+		return false;
+	case SQL_SYMBOL:
+		before = lexer->last.text.data[0];
+		return before != ')' && before != ']';
+	default:
+		return true;
+	}
+}
+
+/* A quoted thing whose quote is at @at. */
+static size_t quoted(struct sql_lexer *lexer, struct slice in, size_t at, enum sql_token_type *type)
+{
+	enum sql_reading reading = lexer->reading;
+	bool open = false;
+	size_t len;
+
+	if (in.data[at] == '"') {
+		len = quote_end(in, at, SQL_STANDARD, &open);
+		*type = open ? SQL_LITERAL : SQL_QUOTED;
+	} else {
+		if (at == 1 && (in.data[0] | 0x20) == 'e')
+			reading = SQL_BACKSLASH;
+		len = string_len(in, at, reading, &open);
+		*type = SQL_LITERAL;
+	}
+	lexer->broken |= open;
+	return len;
+}
+
+static size_t dollar(struct sql_lexer *lexer, struct slice in, enum sql_token_type *type)
+{
+	size_t len = 1;
+
+	if (is_digit(peek(in, 1))) {
+		*type = SQL_PARAM;
+		while (is_digit(peek(in, len)))
+			len++;
+		return len;
+	}
+	len = dollar_len(in, &lexer->broken);
+	*type = len ? SQL_LITERAL : SQL_SYMBOL;
+	return len ? len : 1;
+}
+
+static size_t symbol(struct sql_lexer *lexer, struct slice in, enum sql_token_type *type)
+{
+	char c = in.data[0];
+	char next = peek(in, 1);
+
+	*type = SQL_COMMENT;
+	if (c == '-' && next == '-')
+		return line_comment_len(in);
+	if (c == '/' && next == '*')
+		return block_comment_len(in, &lexer->broken);
+	*type = SQL_LITERAL;
+	if (c == '.' && is_digit(next))
+		return number_len(in, 0);
+	if ((c == '-' || c == '+') && is_signed_number(lexer, in))
+		return number_len(in, 1);
+	/* no operator has one: a string was left too early */
+	lexer->broken |= c == '\\';
+	*type = SQL_SYMBOL;
+	return 1;
+}
+
+struct sql_token sql_lexer__next(struct sql_lexer *lexer)
+{
+	struct slice in = lexer->rest;
+	enum sql_token_type type = SQL_END;
+	size_t len = 0;
+	char c = peek(in, 0);
+
+	if (in.len == 0)
+		return (struct sql_token){ SQL_END, in };
+	if (is_space(c)) {
+		type = SQL_SPACE;
+		len = space_len(in);
+	} else if (is_word_start(c) && prefix_len(in)) {
+		len = quoted(lexer, in, prefix_len(in), &type);
+	} else if (is_word_start(c)) {
+		type = SQL_WORD;
+		len = word_len(in);
+	} else if (is_digit(c)) {
+		type = SQL_LITERAL;
+		len = number_len(in, 0);
+	} else if (c == '\'' || c == '"') {
+		len = quoted(lexer, in, 0, &type);
+	} else if (c == '$') {
+		len = dollar(lexer, in, &type);
+	} else {
+		len = symbol(lexer, in, &type);
+	}
+	lexer->last = (struct sql_token){ type, slice__head(in, len) };
+	lexer->rest = slice__skip(in, len);
+	return lexer->last;
+}
+
+/* Does @sql end with nothing left open when it is read like this? */
+static bool is_whole(struct slice sql, enum sql_reading reading)
+{
+	struct sql_lexer lexer = { .rest = sql, .reading = reading };
+
+	while (sql_lexer__next(&lexer).type != SQL_END)
+		;
+	return !lexer.broken;
+}
+
+static enum sql_reading choose(struct slice sql, bool cut)
+{
+	bool standard;
+
+	if (slice__search(sql, SLICE("\\'")) == sql.len)
+		return SQL_STANDARD; /* both readings are the same */
+	if (cut)
+		return SQL_UNSURE;
+	standard = is_whole(sql, SQL_STANDARD);
+	if (standard == is_whole(sql, SQL_BACKSLASH))
+		return SQL_UNSURE;
+	return standard ? SQL_STANDARD : SQL_BACKSLASH;
+}
+
+void sql_lexer__init(struct sql_lexer *lexer, struct slice sql, bool cut)
+{
+	*lexer = (struct sql_lexer){ .rest = sql, .reading = choose(sql, cut) };
+}
