@@ -169,7 +169,7 @@ static size_t parameter_len(struct slice in, bool *is_secret)
 	for (size_t i = 0; i < end; i++) {
 		if (in.data[i] == ';')
 			start = i + 1;
-		if (in.data[i] != '=')
+		if (in.data[i] != '=' || i < start)
 			continue;
 		if (key_is_secret(slice__of(in.data + start, i - start))) {
 			*is_secret = true;
