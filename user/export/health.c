@@ -35,14 +35,24 @@ void health__good(struct health *h, uint64_t now_ns, uint64_t lost)
 		 h->target, (uint64_t)((now_ns - h->since_ns) / SECOND_NS), lost - h->lost);
 }
 
-void health__unreachable(struct health *h, uint64_t now_ns, uint64_t lost, const char *cause)
+static const char *wait_remedy(const struct health *h, long status)
+{
+	if (status)
+		return "its own log says why";
+	if (strncmp(h->target, "https:", 6) == 0)
+		return "start it, or set OTEL_EXPORTER_OTLP_ENDPOINT and _CERTIFICATE";
+	return "start it, or set OTEL_EXPORTER_OTLP_ENDPOINT";
+}
+
+void health__unreachable(struct health *h, uint64_t now_ns, uint64_t lost, long status,
+			 const char *cause)
 {
 	if (!health__change(h, HEALTH_UNREACHABLE, now_ns, lost))
 		return;
 	log_warn("export",
 		 "collector %s: %s; spans are queued, up to %" PRIu32
-		 ", then dropped and counted; start it, or set OTEL_EXPORTER_OTLP_ENDPOINT",
-		 h->target, cause, h->queue_size);
+		 ", then dropped and counted; %s",
+		 h->target, cause, h->queue_size, wait_remedy(h, status));
 }
 
 static const char *remedy(long status)

@@ -29,9 +29,10 @@ void health__init(struct health *h, const char *target, uint32_t queue_size);
 
 /* An export succeeded.  @lost: spans lost so far, for whatever reason. */
 void health__good(struct health *h, uint64_t now_ns, uint64_t lost);
-/* It will be tried again. */
-void health__unreachable(struct health *h, uint64_t now_ns, uint64_t lost, const char *cause);
-/* A final answer: @status, or 0 when it was none of HTTP.  @cause is printable. */
+/* It will be tried again.  @status: of HTTP, 0: there was no answer.  @cause is printable. */
+void health__unreachable(struct health *h, uint64_t now_ns, uint64_t lost, long status,
+			 const char *cause);
+/* A final answer.  @status: likewise, 0: it was not HTTP. */
 void health__refusing(struct health *h, uint64_t now_ns, uint64_t lost, long status,
 		      const char *cause);
 

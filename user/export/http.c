@@ -142,7 +142,8 @@ static bool exporter__ready(const struct http_exporter *e)
 	       (e->flushing && e->queue.size > 0);
 }
 
-static void exporter__retry(struct http_exporter *e, uint64_t told_s, const char *cause);
+static void exporter__retry(struct http_exporter *e, uint64_t told_s, long status,
+			    const char *cause);
 
 static void exporter__try(struct http_exporter *e)
 {
@@ -161,7 +162,7 @@ static void exporter__try(struct http_exporter *e)
 	err = transfer__start(e->transfer, slice__of((const char *)r->bytes, r->len),
 			      (uint32_t)timeout_ms);
 	if (err)
-		exporter__retry(e, 0, "no memory for a transfer");
+		exporter__retry(e, 0, 0, "no memory for a transfer");
 }
 
 /* Sends the next request, if there is one to send and none is under way. */
@@ -208,15 +209,16 @@ static uint32_t random_bits(void)
 	return bits;
 }
 
-/* @told_s: how long the collector wants us to wait, 0: it did not say. */
-static void exporter__retry(struct http_exporter *e, uint64_t told_s, const char *cause)
+/* @told_s: how long the collector wants us to wait, 0: it did not say.  @status: of HTTP, or 0. */
+static void exporter__retry(struct http_exporter *e, uint64_t told_s, long status,
+			    const char *cause)
 {
 	struct request *r = &e->request;
 	uint64_t now = now_ns();
 	uint64_t wait_ns = told_s ? (told_s < MAX_WAIT_S ? told_s : MAX_WAIT_S) * 1000 * MS_NS
 				  : backoff__next_ms(&r->backoff, random_bits()) * MS_NS;
 
-	health__unreachable(&e->health, now, exporter__lost(e), cause);
+	health__unreachable(&e->health, now, exporter__lost(e), status, cause);
 	if (r->deadline_ns && now + wait_ns >= r->deadline_ns) {
 		e->counts.failed += r->spans;
 		exporter__next(e);
@@ -266,7 +268,7 @@ static void exporter__on_answer(struct http_exporter *e, const struct transfer_r
 	printable__copy(text, sizeof(text), result->body);
 	snprintf(cause, sizeof(cause), "HTTP %ld%s%s", result->status, text[0] ? ": " : "", text);
 	if (retry__allowed(result->status))
-		exporter__retry(e, result->retry_after_s, cause);
+		exporter__retry(e, result->retry_after_s, result->status, cause);
 	else
 		exporter__refused(e, result->status, cause);
 }
@@ -281,7 +283,7 @@ static void exporter__on_result(void *ctx, const struct transfer_result *result)
 	}
 	printable__copy(cause, sizeof(cause), slice__str(result->error));
 	if (result->end == TRANSFER_NO_ANSWER)
-		exporter__retry(ctx, 0, cause);
+		exporter__retry(ctx, 0, 0, cause);
 	else
 		exporter__refused(ctx, 0, cause);
 }

@@ -380,7 +380,6 @@ static int compare_spans(const void *left, const void *right)
 static int request__pack(const Otlp__Request *request, size_t room, uint8_t **bytes, size_t *len)
 {
 	uint8_t *packed = malloc(room);
-	uint8_t *shrunk;
 	size_t size;
 
 	if (!packed)
@@ -390,9 +389,10 @@ static int request__pack(const Otlp__Request *request, size_t room, uint8_t **by
 		free(packed);
 		return -E2BIG;
 	}
-	shrunk = realloc(packed, size);
-	*bytes = shrunk ? shrunk : packed;
 	*len = size;
+	*bytes = realloc(packed, size);
+	if (!*bytes)
+		*bytes = packed;
 	return 0;
 }
 
