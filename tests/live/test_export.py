@@ -1,44 +1,23 @@
 # SPDX-License-Identifier: Apache-2.0
 """What leaves the host is OTLP, by the judgement of others' code."""
 
+import collections
+import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import time
 
 import load
 import servers
-from agent import Agent
+from agent import Agent, check_ledger, parse_ledger
 from harness import (ROOT, SPANLOOM, VENV, Skip, end, equal, folder, free_port, listening, run,
-                     spawn, takes, wait_until)
-from spans import at_port
+                     show_on_failure, spawn, takes, wait_until)
+from spans import CLIENT, SERVER, at_port
 
-OFFICIAL = """
-import sys
-from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
-
-def unknown(message):
-    if hasattr(message, "UnknownFields") and len(message.UnknownFields()):
-        return True
-    for field, value in message.ListFields():
-        if field.message_type is None:
-            continue
-        items = [value] if not hasattr(value, "__len__") else value
-        if any(unknown(item) for item in items):
-            return True
-    return False
-
-for path in sys.argv[1:]:
-    request = ExportTraceServiceRequest()
-    request.ParseFromString(open(path, "rb").read())
-    for group in request.resource_spans:
-        for scope in group.scope_spans:
-            for span in scope.spans:
-                print(span.trace_id.hex(), span.span_id.hex(), span.kind,
-                      span.start_time_unix_nano, span.end_time_unix_nano, span.name, sep="|")
-"""
-
+LIVE = ROOT / "tests" / "live"
 
 def official_python():
     """An interpreter with the package opentelemetry-proto, installed once."""
@@ -54,25 +33,91 @@ def official_python():
     return python
 
 
-@takes(200)
-def test_official_package_reads_the_same():
-    python = official_python()
-    nginx, redis, postgres = servers.Nginx(), servers.Redis(), servers.Postgres()
-    agent = Agent()
-    load.http(nginx.port, 4, 50)
-    run("curl", "-s", nginx.url + "/missing?q=%C3%A9")
-    redis.cli("SET", "a", "b")
-    postgres.psql("SELECT * FROM nowhere", ok=(1,))
-    spans = agent.stop()
-    paths = []
-    for number, body in enumerate(agent.sink.bodies):
-        paths.append(folder() / f"body{number}")
-        paths[-1].write_bytes(body)
-    lines = run(python, "-c", OFFICIAL, *paths).splitlines()
-    ours = [f"{s.trace_id}|{s.span_id}|{s.kind}|{s.start_ns}|{s.end_ns}|{s.name}" for s in spans]
-    equal(sorted(lines), sorted(ours), "spans as the official package reads them")
-    assert len(at_port(spans, nginx.port)) >= 402, len(spans)
+class OfficialSink:
+    """A collector that reads with the official package: otlp_sink.py in its interpreter."""
 
+    def __init__(self, mode="ok", *options, scheme="http"):
+        self.out = folder() / f"sink-{mode}.jsonl"
+        self.process = spawn([official_python(), LIVE / "otlp_sink.py", "--mode", mode, "--out",
+                              self.out, *options], stdout=subprocess.PIPE, text=True)
+        self.url = f"{scheme}://127.0.0.1:{int(self.process.stdout.readline())}"
+
+    def seen(self):
+        return [json.loads(line) for line in self.out.read_text().splitlines()]
+
+
+def agent_to(sink, *options, seconds=30, traffic=None, **environ):
+    """Runs spanloom against @sink while @traffic() goes on; its ledger."""
+    err = folder() / "agent-to-sink.err"
+    with open(err, "wb") as out:
+        process = spawn([SPANLOOM, "run", "--exporter", "otlp", "--endpoint", sink.url, *options],
+                        stderr=out, env=dict(os.environ, OTEL_BSP_SCHEDULE_DELAY="200", **environ))
+    show_on_failure(err)
+    wait_until(lambda: "info run: tracing" in err.read_text(), "spanloom to attach", 15)
+    traffic()
+    time.sleep(0.5)
+    equal(end(process, signal.SIGINT, seconds), 0, "exit status of spanloom")
+    ledger = parse_ledger(err.read_text())
+    check_ledger(err.read_text(), ledger)
+    return ledger
+
+
+@takes(200)
+def test_official_package_reads_every_field():
+    binary = ROOT / ".output" / "tests" / "test_otlp"
+    assert binary.exists(), f"{binary} is not built (make unit)"
+    dump = folder() / "dump"
+    run(binary, env=dict(os.environ, SPANLOOM_OTLP_DUMP=str(dump)))
+    run(official_python(), LIVE / "check_proto.py", dump)
+
+
+@takes(200)
+def test_official_package_reads_the_same_of_real_traffic():
+    sink = OfficialSink()
+    nginx, redis, postgres = servers.Nginx(), servers.Redis(), servers.Postgres()
+
+    def traffic():
+        load.http(nginx.port, 4, 50)
+        run("curl", "-s", nginx.url + "/missing?q=%C3%A9")
+        redis.cli("SET", "a", "b")
+        postgres.psql("SELECT * FROM nowhere", ok=(1,))
+    ledger = agent_to(sink, traffic=traffic)
+    seen = sink.seen()
+    equal(len(seen), ledger["otlp.exported"], "spans that the package read")
+    mine = [s for s in seen if s["attributes"].get("server.port") == nginx.port]
+    equal(sorted(s["kind"] for s in mine), [SERVER] * 201 + [CLIENT] * 201, "kinds")
+    assert any(s["attributes"].get("db.query.text") == "SET a ?" for s in seen), "Redis"
+    assert any(s["attributes"].get("error.type") == "42P01" for s in seen), "PostgreSQL"
+
+
+@takes(150)
+def test_collectors_that_misbehave():
+    """Whatever they do, spanloom goes on, ends in time and accounts for each span."""
+    for mode, entries in (("503", ("failed", "shutdown")), ("reset", ("failed", "shutdown")),
+                          ("garbage", ("failed", "refused", "shutdown")),
+                          ("partial", ("rejected",)), ("huge", ("exported", "failed", "shutdown")),
+                          ("slow", ("failed", "shutdown"))):
+        sink, nginx = OfficialSink(mode), servers.Nginx()
+        ledger = agent_to(sink, traffic=lambda port=nginx.port: load.http(port, 2, 50))
+        assert any(ledger[f"otlp.{entry}"] for entry in entries), f"{mode}: {ledger}"
+        end(sink.process)
+
+
+@takes(150)
+def test_collector_behind_tls():
+    cert, key = folder() / "cert.pem", folder() / "key.pem"
+    if not shutil.which("openssl"):
+        raise Skip("no openssl here to make a certificate with")
+    run("openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-keyout", key, "-out", cert,
+        "-days", "2", "-subj", "/CN=127.0.0.1", "-addext", "subjectAltName=IP:127.0.0.1")
+    sink = OfficialSink("ok", "--cert", cert, "--key", key, scheme="https")
+    nginx = servers.Nginx()
+    ledger = agent_to(sink, traffic=lambda: load.http(nginx.port, 1, 20),
+                      OTEL_EXPORTER_OTLP_CERTIFICATE=str(cert))
+    assert ledger["otlp.exported"] >= 40, ledger
+
+
+Address = collections.namedtuple("Address", "url")
 
 COLLECTOR_CONF = """
 receivers:
@@ -124,15 +169,11 @@ def test_opentelemetry_collector_takes_it():
     process = spawn([binary, "--config", f"file:{conf}"], log="collector.log")
     wait_until(lambda: listening(port), "the collector to listen", 20)
     nginx, redis = servers.Nginx(), servers.Redis()
-    err = folder() / "agent.err"
-    with open(err, "wb") as out:
-        agent = spawn([SPANLOOM, "run", "--exporter", "otlp", "--endpoint",
-                       f"http://127.0.0.1:{port}", "--exclude-exe", "*/otelcol"], stderr=out)
-    time.sleep(1.5)
-    load.http(nginx.port, 2, 100)
-    redis.cli("SET", "a", "secret")
-    equal(end(agent, 2, 20), 0, "exit status of spanloom: " + err.read_text())
-    text = ""
+
+    def traffic():
+        load.http(nginx.port, 2, 100)
+        redis.cli("SET", "a", "secret")
+    agent_to(Address(f"http://127.0.0.1:{port}"), "--exclude-exe", "*/otelcol", traffic=traffic)
     wait_until(lambda: log.read_text().count("-> url.path: Str(/ok)") >= 200,
                "200 server spans in the collector's output", 5)
     text = log.read_text()
