@@ -18,14 +18,14 @@
 
 #include "user/protocols/protocol.h"
 
-#define REDIS_TEXT_BYTES       1024 /* of one command, sanitised */
-#define REDIS_MULTI_TEXT_BYTES 4096 /* of all commands of a MULTI */
-#define REDIS_NAME_BYTES       64   /* of a command or subcommand */
-#define REDIS_CODE_BYTES       32   /* of an error's prefix */
-#define REDIS_DEPTH	       32   /* of nested aggregates in a reply */
-#define REDIS_PENDING	       64   /* runs of commands of one kind */
-#define REDIS_ARGUMENT_BYTES   128  /* so much of an argument is looked at */
-#define REDIS_WAIT_BYTES       4096 /* a command is read at once when it is not longer */
+#define REDIS_TEXT_BYTES       1024	   /* of one command, sanitised */
+#define REDIS_MULTI_TEXT_BYTES 4096	   /* of all commands of a MULTI */
+#define REDIS_NAME_BYTES       64	   /* of a command or subcommand */
+#define REDIS_CODE_BYTES       32	   /* of an error's prefix */
+#define REDIS_DEPTH	       32	   /* of nested aggregates in a reply */
+#define REDIS_PENDING	       64	   /* runs of commands of one kind */
+#define REDIS_ARGUMENT_BYTES   128	   /* so much of an argument is looked at */
+#define REDIS_WAIT_BYTES       4096	   /* a command is read at once when it is not longer */
 #define REDIS_LENGTH_END       (1ll << 32) /* of a string */
 #define REDIS_COUNT_END	       (1ll << 30) /* of an aggregate's elements */
 
@@ -33,7 +33,7 @@ enum redis_field {
 	REDIS_OPERATION,
 	REDIS_TEXT,
 	REDIS_PROCEDURE,
-	REDIS_NAMESPACE, /* request: as it was sent; response: when it was run */
+	REDIS_NAMESPACE, /* request: as it was sent; response: when it was done */
 	REDIS_STATUS,	 /* response: the error's prefix */
 };
 
@@ -83,10 +83,10 @@ struct redis_argument {
 /* The command that is being read; its text stands in struct redis_state. */
 struct redis_command {
 	const struct redis_spec *spec; /* NULL: not known */
-	uint32_t left;	    /* arguments still to come */
-	uint32_t count;	    /* arguments read */
-	uint32_t keys_left; /* so many keys are next, whatever the rules say */
-	uint32_t database;  /* SELECT: index + 1; 0 unknown */
+	uint32_t left;		       /* arguments still to come */
+	uint32_t count;		       /* arguments read */
+	uint32_t keys_left;	       /* so many keys are next, whatever the rules say */
+	uint32_t database;	       /* SELECT: index + 1; 0 unknown */
 	uint16_t text_len;
 	uint16_t name_len; /* the text begins with the operation's name */
 	uint16_t procedure_at;
@@ -120,14 +120,14 @@ struct redis_reply {
 	uint32_t attributes;	    /* bit per depth: these elements belong to an attribute */
 	uint8_t depth;		    /* 0: between two replies */
 	uint8_t code_len;
-	char type;	   /* first byte of the reply */
-	bool in_line;	   /* the rest of a long line is passed over */
-	bool begun;	   /* a fragment of it was given */
-	bool none;	   /* push, monitor line, attribute: answers nothing */
-	bool orphan;	   /* no command waited for it */
+	char type;    /* first byte of the reply */
+	bool in_line; /* the rest of a long line is passed over */
+	bool begun;   /* a fragment of it was given */
+	bool none;    /* push, monitor line, attribute: answers nothing */
+	bool orphan;  /* no command waited for it */
 	bool failed;
 	bool nil;
-	bool queued; /* it is +QUEUED */
+	bool queued;	 /* it is +QUEUED */
 	int8_t word;	 /* which confirmation of SUBSCRIBE it is; -1: none */
 	uint8_t kind;	 /* of the command that it answers */
 	int64_t integer; /* the last element of the outermost aggregate that was a number */
@@ -147,11 +147,11 @@ struct redis_state {
 	bool skip_next;
 	bool resp3;
 	bool monitor;
-	bool response_open; /* begun, not ended: more replies belong to it */
-	bool multi_refused; /* MULTI was answered by an error, its commands run at once */
-	bool multi;	     /* between MULTI and EXEC, as sent */
-	bool multi_mixed;    /* its commands differ */
-	uint16_t multi_text; /* bytes of text given for it */
+	bool response_open;	/* begun, not ended: more replies belong to it */
+	bool multi_refused;	/* MULTI was answered by an error, its commands run at once */
+	bool multi;		/* between MULTI and EXEC, as sent */
+	bool multi_mixed;	/* its commands differ */
+	uint16_t multi_text;	/* bytes of text given for it */
 	uint8_t multi_name_len; /* of "MULTI", or of "MULTI SET" when all were SET */
 	uint8_t database_len;
 	uint32_t multi_database; /* as struct redis_pending */
@@ -171,8 +171,8 @@ int redis_text__add(struct redis_state *s, const struct redis_argument *argument
 
 /* redis_pending.c */
 int redis_pending__word(struct slice name); /* 0..5, odd: it unsubscribes; -1: none */
-void redis_pending__push(struct redis_state *s, enum redis_kind kind, uint32_t count,
-			 uint8_t word, uint32_t database);
+void redis_pending__push(struct redis_state *s, enum redis_kind kind, uint32_t count, uint8_t word,
+			 uint32_t database);
 /* Room for a MULTI, its commands and its EXEC, or for another special kind. */
 bool redis_pending__has_room(const struct redis_state *s);
 struct redis_pending *redis_pending__oldest(struct redis_state *s); /* NULL: none */

@@ -308,13 +308,14 @@ static const struct redis_spec specs[] = {
 
 /* Words that are never a value where an option may stand. */
 static const char *const options[] = {
-	"AFTER",     "AGGREGATE", "ALPHA",  "AND",	"ASC",	"ASYNC",      "BEFORE",	  "BLOCK",
-	"BY",	     "BYLEX",	  "BYSCORE", "CH",	"COUNT", "DESC",      "EX",	  "EXAT",
-	"FIELDS",    "FNX",	  "FXX",    "GET",	"GROUP", "GT",	      "INCR",	  "KEEPTTL",
-	"LEFT",	     "LIMIT",	  "LT",	    "MATCH",	"MAX",	"MAXLEN",     "MIN",	  "MINID",
-	"NOACK",     "NOT",	  "NOVALUES", "NX",	"OR",	"PERSIST",    "PX",	  "PXAT",
-	"REPLACE",   "REV",	  "RIGHT",  "STORE",	"STREAMS", "SUM",     "SYNC",	  "TYPE",
-	"WEIGHTS",   "WITHSCORE", "WITHSCORES", "WITHVALUES", "XOR", "XX",
+	"AFTER",     "AGGREGATE",  "ALPHA",	 "AND",	    "ASC",   "ASYNC",	"BEFORE",
+	"BLOCK",     "BY",	   "BYLEX",	 "BYSCORE", "CH",    "COUNT",	"DESC",
+	"EX",	     "EXAT",	   "FIELDS",	 "FNX",	    "FXX",   "GET",	"GROUP",
+	"GT",	     "INCR",	   "KEEPTTL",	 "LEFT",    "LIMIT", "LT",	"MATCH",
+	"MAX",	     "MAXLEN",	   "MIN",	 "MINID",   "NOACK", "NOT",	"NOVALUES",
+	"NX",	     "OR",	   "PERSIST",	 "PX",	    "PXAT",  "REPLACE", "REV",
+	"RIGHT",     "STORE",	   "STREAMS",	 "SUM",	    "SYNC",  "TYPE",	"WEIGHTS",
+	"WITHSCORE", "WITHSCORES", "WITHVALUES", "XOR",	    "XX",
 };
 
 static int compare(struct slice name, const char *known)

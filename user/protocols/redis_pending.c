@@ -33,8 +33,8 @@ static bool kind__counted(unsigned int kind)
 	return kind == REDIS_NORMAL || kind == REDIS_QUEUED;
 }
 
-void redis_pending__push(struct redis_state *s, enum redis_kind kind, uint32_t count,
-			 uint8_t word, uint32_t database)
+void redis_pending__push(struct redis_state *s, enum redis_kind kind, uint32_t count, uint8_t word,
+			 uint32_t database)
 {
 	if (s->pending_count) {
 		struct redis_pending *last = pending__slot(s, s->pending_count - 1u);
@@ -101,6 +101,6 @@ void redis_state__set_database(struct redis_state *s, uint32_t database)
 		return;
 	s->database_len = 0;
 	if (database)
-		s->database_len = (uint8_t)snprintf(s->database, sizeof(s->database), "%u",
-						    database - 1);
+		s->database_len =
+			(uint8_t)snprintf(s->database, sizeof(s->database), "%u", database - 1);
 }

@@ -5,13 +5,13 @@
  */
 #include "user/protocols/redis.h"
 
-#define LINE_WAIT   512 /* a line is read at once when it is not longer */
-#define SCALAR_MAX  64  /* bytes of a number's line */
-#define BIGNUM_MAX  4096
+#define LINE_WAIT  512 /* a line is read at once when it is not longer */
+#define SCALAR_MAX 64  /* bytes of a number's line */
+#define BIGNUM_MAX 4096
 
 /* Values of redis_reply.left for what ends by a mark, not by a count. */
-#define LEFT_STREAMED UINT32_MAX	/* "." */
-#define LEFT_CHUNKS   (UINT32_MAX - 1)	/* ";0" */
+#define LEFT_STREAMED UINT32_MAX       /* "." */
+#define LEFT_CHUNKS   (UINT32_MAX - 1) /* ";0" */
 
 ssize_t redis_line__number(struct slice in, int64_t *value)
 {
@@ -285,8 +285,8 @@ static ssize_t element__aggregate(struct redis_reply *r, struct slice in)
 			reply__complete(r);
 		return line;
 	}
-	if (reply__descend(r, count == REDIS_STREAMED ? LEFT_STREAMED :
-							(uint32_t)count * (pairs ? 2 : 1)))
+	if (reply__descend(r, count == REDIS_STREAMED ? LEFT_STREAMED
+						      : (uint32_t)count * (pairs ? 2 : 1)))
 		return -EBADMSG;
 	if (attribute)
 		r->attributes |= 1u << (r->depth - 1);

@@ -357,8 +357,8 @@ static void request__give(struct redis_state *s, struct message *out)
 	if (!s->multi) {
 		out->field[REDIS_OPERATION] = slice__of(s->text, c->name_len);
 		out->field[REDIS_TEXT] = slice__of(s->text, c->text_len);
-		out->field[REDIS_PROCEDURE] = slice__of(s->text + c->procedure_at,
-							c->procedure_len);
+		out->field[REDIS_PROCEDURE] =
+			slice__of(s->text + c->procedure_at, c->procedure_len);
 	}
 	if (!ended)
 		return;

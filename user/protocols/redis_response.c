@@ -43,8 +43,8 @@ static bool expects_messages(struct redis_state *s)
 
 	if (s->resp3)
 		return false;
-	return !oldest || oldest->kind == REDIS_SUBSCRIBE || s->subscribed[0] ||
-	       s->subscribed[1] || s->subscribed[2];
+	return !oldest || oldest->kind == REDIS_SUBSCRIBE || s->subscribed[0] || s->subscribed[1] ||
+	       s->subscribed[2];
 }
 
 /* Is it a push, and if so, a confirmation that is waited for?  1: known, 0: cannot tell. */
@@ -258,14 +258,13 @@ static void response__give(struct redis_state *s, struct message *out)
 	if (!orphaned)
 		s->response_open = true;
 	r->begun = true;
-	if (!orphaned)
-		out->field[REDIS_NAMESPACE] = slice__of(s->database, s->database_len);
 	if (r->failed && r->kind != REDIS_QUEUED) {
 		out->flags |= MESSAGE_FAILED;
 		out->field[REDIS_STATUS] = slice__of(r->code, r->code_len);
 	}
 	if (done)
 		response__end(s, out);
+	out->field[REDIS_NAMESPACE] = slice__of(s->database, s->database_len);
 	if (orphaned) {
 		s->response_open = false;
 		out->flags = 0;

@@ -5,11 +5,11 @@
  */
 #include "user/protocols/redis.h"
 
-#define ARGUMENTS_MAX	64 /* shown of one command */
-#define SUBCOMMAND_MAX	24
-#define NUMBER_MAX	9 /* digits: fits any 32 bits */
-#define ELLIPSIS	"..."
-#define ELLIPSIS_ROOM	4 /* with its space */
+#define ARGUMENTS_MAX  64 /* shown of one command */
+#define SUBCOMMAND_MAX 24
+#define NUMBER_MAX     9 /* digits: fits any 32 bits */
+#define ELLIPSIS       "..."
+#define ELLIPSIS_ROOM  4 /* with its space */
 
 static bool is_alpha(char c)
 {
@@ -55,8 +55,7 @@ static bool text__open(struct redis_state *s, size_t len)
 
 	if (c->full)
 		return false;
-	if (c->count > ARGUMENTS_MAX ||
-	    c->text_len + 1 + len + ELLIPSIS_ROOM > sizeof(s->text)) {
+	if (c->count > ARGUMENTS_MAX || c->text_len + 1 + len + ELLIPSIS_ROOM > sizeof(s->text)) {
 		text__put(s, SLICE(" " ELLIPSIS));
 		c->full = true;
 		return false;
