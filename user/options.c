@@ -424,7 +424,6 @@ static int read_all(struct options *options, int argc, char **argv, char *const 
 					  NULL,		NULL,	      NULL };
 	const unsigned int unset = ~0u;
 	struct parse parse = { .options = options, .err = err_stream };
-	char *arg0 = argv[0], name[] = "spanloom run"; /* as argp shall call itself */
 	bool from_env;
 	int err;
 
@@ -434,9 +433,7 @@ static int read_all(struct options *options, int argc, char **argv, char *const 
 	if (err)
 		return err;
 	from_env = options->exporters != unset;
-	argv[0] = name;
 	err = argp_parse(&argp, argc, argv, argp_flags, NULL, &parse);
-	argv[0] = arg0;
 	return err ? -err : choose_exporters(options, &parse, from_env);
 }
 

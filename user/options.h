@@ -65,7 +65,7 @@ struct options {
 };
 
 /*
- * Parses the arguments of "spanloom run".  A refused option names the value and the accepted
+ * Parses the arguments of "spanloom run", which is argv[0].  A refused option names the value and the accepted
  * range on stderr and exits with 1 (argp).  A bad environment variable is a warning and its
  * default.  Call options__free() afterwards.
  */

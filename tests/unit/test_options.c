@@ -18,7 +18,7 @@ static char *said; /* what the last read_options() printed */
 static int read_options(struct options *o, const char *const *args, const char *const *env)
 {
 	static char *const nothing[] = { NULL };
-	char *argv[MAX_ARGS] = { (char *)"run" };
+	char *argv[MAX_ARGS] = { (char *)"spanloom run" };
 	size_t len;
 	FILE *err;
 	int argc = 1, ret;

@@ -11,14 +11,10 @@
 #include <unistd.h>
 #include <cmocka.h>
 
-#include "user/base/sha1.h"
-#include "user/base/utf8.h"
-#include "user/kernel/cgroup.h"
 #include "user/kernel/process.h"
 #include "user/kernel/process_facts.h"
 
 #define ID  "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
-#define ID2 "fedcba9876543210fedcba9876543210fedcba9876543210fedcba9876543210"
 #define UID "11111111-2222-3333-4444-555555555555"
 
 static char root[64];
@@ -424,85 +420,6 @@ static void test_container(void **state)
 	processes__free(p);
 }
 
-static void test_cgroup(void **state)
-{
-	static const struct {
-		const char *text;
-		const char *container;
-		const char *pod;
-	} cases[] = {
-		{ "", "", "" },
-		{ "garbage", "", "" },
-		{ "0::/\n", "", "" },
-		{ "0::/system.slice/docker-" ID ".scope", ID, "" },
-		{ "0::/docker/" ID "\n", ID, "" },
-		{ "0::/docker/" ID "/init.scope\n", ID, "" },
-		{ "0::/machine.slice/libpod-" ID ".scope/container\n", ID, "" },
-		{ "0::/machine.slice/libpod-conmon-" ID ".scope\n", "", "" },
-		{ "0::/x/crio-conmon-" ID ".scope\n", "", "" },
-		{ "0::/kubepods/burstable/pod" UID "/" ID "\n", ID, UID },
-		{ "0::/kubepods/pod" UID "/" ID "/child\n", ID, UID },
-		{ "0::/kubepods.slice/kubepods-besteffort.slice/kubepods-besteffort-pod"
-		  "11111111_2222_3333_4444_555555555555.slice/crio-" ID ".scope\n",
-		  ID, UID },
-		{ "0::/kubelet/kubepods/pod0123456789abcdef0123456789abcdef/" ID, ID, "" },
-		{ "0::/system.slice/containerd.service/kubepods-burstable-pod"
-		  "11111111_2222_3333_4444_555555555555.slice:cri-containerd:" ID,
-		  ID, "" },
-		/* nested: the innermost */
-		{ "0::/docker/" ID2 "/kubelet/kubepods/pod" UID "/" ID "\n", ID, UID },
-		/* v1: memory is better than none, cpu better, kubepods best */
-		{ "9:memory:/docker/" ID2 "\n3:cpu,cpuacct:/docker/" ID "\n1:name=systemd:/\n", ID,
-		  "" },
-		{ "9:memory:/docker/" ID "\n3:cpuset:/docker/" ID2 "\n0::/\n", ID, "" },
-		/* no ids */
-		{ "0::/system.slice/" ID "0\n", "", "" },
-		{ "0::/system.slice/x" ID "\n", "", "" },
-		{ "0::/lxc/web\n", "", "" },
-		{ "0::/kubepods/podgggggggg-2222-3333-4444-555555555555/\n", "", "" },
-		{ "0::/machine.slice/pod" UID "/\n", "", "" },
-	};
-	struct cgroup_ids ids;
-
-	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
-		cgroup__ids(slice__str(cases[i].text), &ids);
-		if (strcmp(ids.container, cases[i].container) || strcmp(ids.pod, cases[i].pod))
-			fail_msg("%s: container %s pod %s", cases[i].text, ids.container, ids.pod);
-	}
-}
-
-static void assert_sha1(struct slice in, const char *expected)
-{
-	uint8_t hash[SHA1_BYTES];
-	char text[2 * SHA1_BYTES + 1];
-
-	sha1__digest(in, hash);
-	for (int i = 0; i < SHA1_BYTES; i++)
-		snprintf(text + 2 * i, 3, "%02x", hash[i]);
-	assert_string_equal(text, expected);
-}
-
-/* The vectors of RFC 3174 and FIPS 180, and every length around the padding. */
-static void test_sha1(void **state)
-{
-	static const uint8_t dns[UUID_BYTES] = { 0x6b, 0xa7, 0xb8, 0x10, 0x9d, 0xad, 0x11, 0xd1,
-						 0x80, 0xb4, 0x00, 0xc0, 0x4f, 0xd4, 0x30, 0xc8 };
-	char million[1000000], uuid[UUID_TEXT_LEN + 1];
-
-	assert_sha1(slice__of(NULL, 0), "da39a3ee5e6b4b0d3255bfef95601890afd80709");
-	assert_sha1(SLICE("abc"), "a9993e364706816aba3e25717850c26c9cd0d89d");
-	assert_sha1(SLICE("abcdbcdecdefdefgefghfghighijhijkijkljklmklmnlmnomnopnopq"),
-		    "84983e441c3bd26ebaae4aa1f95129e5e54670f1");
-	memset(million, 'a', sizeof(million));
-	assert_sha1(slice__of(million, sizeof(million)),
-		    "34aa973cd4c4daa4f61eeb2bdbad27316534016f");
-	assert_sha1(slice__of(million, 55), "c1c8bbdc22796e28c0e15163d20899b65621d65a");
-	assert_sha1(slice__of(million, 64), "0098ba824b5c16427bd7a1122a5a442a25ec644d");
-	/* the example of RFC 9562 */
-	sha1__uuid5(dns, SLICE("www.example.com"), uuid);
-	assert_string_equal(uuid, "2ed6657d-e927-568b-95e1-2665a8aea6a2");
-}
-
 /* The program that runs this test is no Go program, but a real ELF file. */
 static void test_elf(void **state)
 {
@@ -550,8 +467,7 @@ int main(void)
 		TEST(test_default_name), TEST(test_hostile_environment),
 		TEST(test_gone),	 TEST(test_pid_reuse),
 		TEST(test_bound),	 TEST(test_globs),
-		TEST(test_container),	 TEST(test_cgroup),
-		TEST(test_sha1),	 TEST(test_elf),
+		TEST(test_container),	 TEST(test_elf),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
