@@ -65,9 +65,9 @@ struct options {
 };
 
 /*
- * Parses the arguments of "spanloom run", which is argv[0].  A refused option names the value and the accepted
- * range on stderr and exits with 1 (argp).  A bad environment variable is a warning and its
- * default.  Call options__free() afterwards.
+ * Parses the arguments of "spanloom run", which is argv[0].  A refused option names the value
+ * and the accepted range on stderr and exits with 1 (argp).  A bad environment variable is a
+ * warning and its default.  Call options__free() afterwards.
  */
 void options__parse(struct options *options, int argc, char **argv);
 void options__free(struct options *options);
