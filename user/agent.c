@@ -89,7 +89,8 @@ static struct resource *agent__on_resource(void *ctx, uint32_t tgid, const char 
 	struct agent *agent = ctx;
 	struct resource *resource = processes__resource(agent->processes, tgid, comm);
 
-	if (!resource)
+	/* NULL may also be want of memory: that is no verdict. */
+	if (!resource && !processes__wanted(agent->processes, tgid))
 		tracer__scope(agent->tracer, tgid, SCOPE_SKIP);
 	return resource;
 }
