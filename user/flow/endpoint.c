@@ -21,6 +21,23 @@ static const uint8_t *v4_of(const struct endpoint *e)
 	return is_mapped(e) ? e->addr + V4_OFFSET : NULL;
 }
 
+/* inet_ntop() goes through printf, which a span's budget feels.  @buf: INET_ADDRSTRLEN bytes. */
+static struct slice v4_text(const uint8_t *v4, char *buf)
+{
+	size_t at = 0;
+
+	for (size_t i = 0; i < 4; i++) {
+		if (i)
+			buf[at++] = '.';
+		if (v4[i] >= 100)
+			buf[at++] = (char)('0' + v4[i] / 100);
+		if (v4[i] >= 10)
+			buf[at++] = (char)('0' + v4[i] / 10 % 10);
+		buf[at++] = (char)('0' + v4[i] % 10);
+	}
+	return slice__of(buf, at);
+}
+
 struct slice endpoint__address(const struct endpoint *e, char *buf, size_t len)
 {
 	const uint8_t *v4 = e ? v4_of(e) : NULL;
@@ -37,8 +54,8 @@ struct slice endpoint__address(const struct endpoint *e, char *buf, size_t len)
 		return slice__of(buf, path_len);
 	}
 	if (v4)
-		text = inet_ntop(AF_INET, v4, buf, len);
-	else if (e->family == AF_INET6)
+		return v4_text(v4, buf);
+	if (e->family == AF_INET6)
 		text = inet_ntop(AF_INET6, e->addr, buf, len);
 	return slice__str(text);
 }

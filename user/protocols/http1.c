@@ -248,29 +248,28 @@ static int read_start(const struct parse_input *in, struct slice *rest, struct m
 
 static ssize_t parse_head(struct http1 *http, const struct parse_input *in, struct message *out)
 {
-	size_t len = http1_head__length(in->bytes);
-	struct slice rest = slice__head(in->bytes, len ? len : in->bytes.len);
 	struct http1_framing framing;
-	int err;
+	struct slice rest = in->bytes;
+	int err, whole;
 
 	err = check_start(in->dir, in->bytes);
 	if (err)
 		return err;
-	if (len == 0 && in->bytes.len > HTTP1_HEAD_MAX)
-		return -EBADMSG;
 	err = read_start(in, &rest, out);
-	if (err <= 0)
+	if (err < 0)
 		return err;
-	if (len == 0 && !in->cut)
+	whole = err ? http1_head__fields(&rest, &http->join, &framing, out) : 0;
+	if (whole < 0)
+		return whole;
+	if (!whole && in->bytes.len > HTTP1_HEAD_MAX)
+		return -EBADMSG;
+	if (err == 0 || (!whole && !in->cut))
 		return 0;
-	err = http1_head__fields(rest, &http->join, &framing, out);
-	if (err)
-		return err;
 	if (in->dir == TO_SERVER)
-		begin_request(http, &framing, len == 0, out);
+		begin_request(http, &framing, !whole, out);
 	else
-		begin_response(http, &framing, len == 0, out);
-	return (ssize_t)(len ? len : in->bytes.len);
+		begin_response(http, &framing, !whole, out);
+	return (ssize_t)(whole ? in->bytes.len - rest.len : in->bytes.len);
 }
 
 /* ---- the other phases --------------------------------------------------------------------- */

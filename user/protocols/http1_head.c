@@ -18,39 +18,37 @@ bool http1_head__line(struct slice *rest, struct slice *line)
 	return true;
 }
 
-size_t http1_head__length(struct slice in)
-{
-	struct slice rest = in;
-	struct slice line;
-
-	while (http1_head__line(&rest, &line))
-		if (line.len == 0)
-			return in.len - rest.len;
-	return 0;
-}
-
 static bool is_folded(struct slice rest)
 {
 	return rest.len && (rest.data[0] == ' ' || rest.data[0] == '\t');
 }
 
+static bool is_space(char c)
+{
+	return c == ' ' || c == '\t' || c == '\r' || c == '\n';
+}
+
+/* As slice__trim(), and of the line ends that folding brought in. */
 static struct slice trim(struct slice in)
 {
-	while (in.len && memchr(" \t\r\n", in.data[0], 4))
+	while (in.len && is_space(in.data[0]))
 		in = slice__skip(in, 1);
-	while (in.len && memchr(" \t\r\n", in.data[in.len - 1], 4))
+	while (in.len && is_space(in.data[in.len - 1]))
 		in.len--;
 	return in;
 }
 
-/* The next header line that has a name, with the lines folded into it. */
-static bool next_field(struct slice *rest, struct slice *name, struct slice *value)
+/* The next header line that has a name, with the lines folded into it.  *@end: there was none,
+ * but the empty line that ends the head. */
+static bool next_field(struct slice *rest, struct slice *name, struct slice *value, bool *end)
 {
 	struct slice line, more;
 	size_t colon;
 
+	*end = false;
 	while (http1_head__line(rest, &line)) {
-		if (line.len == 0)
+		*end = line.len == 0;
+		if (*end)
 			return false;
 		while (is_folded(*rest) && http1_head__line(rest, &more))
 			line.len = (size_t)(more.data + more.len - line.data);
@@ -149,6 +147,13 @@ int http1_head__status_line(struct slice line, struct message *out)
 
 /* ---- header lines ------------------------------------------------------------------------- */
 
+/* @known is not empty.  Its first letter spares most comparisons. */
+static bool name_is(struct slice name, struct slice known)
+{
+	return name.len == known.len && (name.data[0] | 0x20) == (known.data[0] | 0x20) &&
+	       slice__ieq(name, known);
+}
+
 static int field_index(struct slice name)
 {
 	static const struct {
@@ -167,7 +172,7 @@ static int field_index(struct slice name)
 	};
 
 	for (size_t i = 0; i < sizeof(known) / sizeof(known[0]); i++)
-		if (slice__ieq(name, known[i].name))
+		if (name_is(name, known[i].name))
 			return known[i].field;
 	return -1;
 }
@@ -247,27 +252,30 @@ static void add_coding(struct slice value, struct http1_framing *framing)
 		framing->coding = HTTP1_UNFRAMED;
 }
 
-int http1_head__fields(struct slice rest, struct http1_join *join, struct http1_framing *framing,
+int http1_head__fields(struct slice *rest, struct http1_join *join, struct http1_framing *framing,
 		       struct message *out)
 {
 	struct slice name, value;
-	int index, err;
+	bool end, lie = false;
+	int index;
 
 	join->len = 0;
 	*framing = (struct http1_framing){ .length = -1 };
-	while (next_field(&rest, &name, &value)) {
+	while (next_field(rest, &name, &value, &end)) {
 		index = field_index(name);
-		if (index >= 0) {
+		if (index >= 0)
 			keep_field(index, value, join, out);
-		} else if (slice__ieq(name, SLICE("Content-Length"))) {
-			err = add_length(value, framing);
-			if (err)
-				return err;
-		} else if (slice__ieq(name, SLICE("Transfer-Encoding"))) {
+		else if (name_is(name, SLICE("Content-Length")))
+			lie |= add_length(value, framing) != 0;
+		else if (name_is(name, SLICE("Transfer-Encoding")))
 			add_coding(value, framing);
-		}
 	}
+	/* without its end the last line may still be folded */
+	if (lie && end)
+		return -EBADMSG;
+	if (lie)
+		framing->length = -1;
 	if (framing->length >= 0)
 		message__number(out, HTTP1_LENGTH, framing->length);
-	return 0;
+	return end;
 }

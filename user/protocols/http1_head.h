@@ -55,9 +55,6 @@ struct http1_join {
 	char bytes[HTTP1_JOIN_BYTES];
 };
 
-/* Bytes of the head at the front of @in, empty line included; 0 when its end is not there. */
-size_t http1_head__length(struct slice in);
-
 /* Reads a line that ended off @rest, without its end; false when there is none. */
 bool http1_head__line(struct slice *rest, struct slice *line);
 
@@ -67,8 +64,13 @@ int http1_head__status_line(struct slice line, struct message *out);
 /* The beginning of a request line: the method, and what there is of the target. */
 int http1_head__cut_request_line(struct slice line, struct message *out);
 
-/* The header lines that end in @rest.  0, or -EBADMSG when the length of the body is a lie. */
-int http1_head__fields(struct slice rest, struct http1_join *join, struct http1_framing *framing,
+/*
+ * Reads the header lines off @rest.
+ * 1        with the empty line after them: @rest is what follows the head
+ * 0        the empty line is not there
+ * -EBADMSG the length of the body is a lie
+ */
+int http1_head__fields(struct slice *rest, struct http1_join *join, struct http1_framing *framing,
 		       struct message *out);
 
 #endif
