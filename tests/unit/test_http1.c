@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * The HTTP/1.x parser and its classifier.  Each exchange is read whole, byte by byte and torn
+ * The HTTP/1.x parser.  Each exchange is read whole, byte by byte and torn
  * at every place, with the input ending on a guard page; the outcome must be the same.
  *
  * Notation of what came out: "<GET /x>" a request, "[200]" a response; "." its end, "+N" the
@@ -16,7 +16,6 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-#include "bpf/classify/http1.h"
 #include "user/protocols/http1_head.h"
 #include "user/protocols/protocol.h"
 
@@ -460,67 +459,6 @@ static void test_endless_head(void **unused)
 	free(state);
 }
 
-/* ---- the classifier ----------------------------------------------------------------------- */
-
-static enum match match_of(const char *text)
-{
-	__u8 head[64] = { 0 };
-	size_t len = strlen(text);
-
-	memcpy(head, text, len < sizeof(head) ? len : sizeof(head));
-	return classify_http1(head, (__u32)len, (__u32)len, 1);
-}
-
-static void test_classify(void **unused)
-{
-	static const char *const methods[] = {
-		"GET",	  "HEAD",   "POST",   "PUT",   "DELETE",   "CONNECT",	"OPTIONS",
-		"TRACE",  "PATCH",  "QUERY",  "MKCOL", "COPY",	   "MOVE",	"LOCK",
-		"UNLOCK", "REPORT", "SEARCH", "PURGE", "PROPFIND", "PROPPATCH",
-	};
-	static const char *const none[] = {
-		"",
-		"G",
-		"GE",
-		"GET",
-		"GET ",
-		"get / HTTP/1.1",
-		"GET foo",
-		"GET h",
-		"SET /a b",
-		"SELECT 1",
-		"PROPFINDX /",
-		"PROPPATCH",
-		"EHLO h",
-		"HTTP/1.1 ",
-		"HTTP/1.1 2x0",
-		"HTTP/2.0 200",
-		"HTTP/1.1  200",
-		"GETX /",
-		"*1\r\n$4\r\nPING\r\n",
-		"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
-		" GET /",
-	};
-	char text[64];
-
-	for (size_t i = 0; i < sizeof(methods) / sizeof(methods[0]); i++) {
-		bool is_connect = strcmp(methods[i], "CONNECT") == 0;
-
-		snprintf(text, sizeof(text), "%s %s HTTP/1.1\r\n", methods[i],
-			 is_connect ? "h:1" : "/");
-		if (match_of(text) != MATCH_REQUEST)
-			fail_msg("%s", text);
-		snprintf(text, sizeof(text), "%s %s", methods[i], is_connect ? "[" : "http://h/");
-		assert_int_equal(match_of(text), MATCH_REQUEST);
-	}
-	assert_int_equal(match_of("OPTIONS * HTTP/1.1"), MATCH_REQUEST);
-	assert_int_equal(match_of("HTTP/1.1 200 OK"), MATCH_RESPONSE);
-	assert_int_equal(match_of("HTTP/1.0 404"), MATCH_RESPONSE);
-	for (size_t i = 0; i < sizeof(none) / sizeof(none[0]); i++)
-		if (match_of(none[i]) != MATCH_NONE)
-			fail_msg("\"%s\"", none[i]);
-}
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -528,7 +466,7 @@ int main(void)
 		cmocka_unit_test(test_long_tracestate), cmocka_unit_test(test_cut),
 		cmocka_unit_test(test_resync),		cmocka_unit_test(test_after_gap),
 		cmocka_unit_test(test_lost_response),	cmocka_unit_test(test_deep_pipeline),
-		cmocka_unit_test(test_endless_head),	cmocka_unit_test(test_classify),
+		cmocka_unit_test(test_endless_head),
 	};
 
 	return cmocka_run_group_tests(tests, map_guard, NULL);
