@@ -56,12 +56,29 @@ static size_t utf8__measure(struct slice in, size_t max_chars, size_t *taken, bo
 	return out;
 }
 
+/* Most strings are: then bytes are characters, and all are good. */
+static bool utf8__is_ascii(struct slice in)
+{
+	uint64_t word, high = 0;
+	size_t i = 0;
+
+	for (; i + sizeof(word) <= in.len; i += sizeof(word)) {
+		memcpy(&word, in.data + i, sizeof(word));
+		high |= word;
+	}
+	for (; i < in.len; i++)
+		high |= (unsigned char)in.data[i];
+	return !(high & 0x8080808080808080ULL);
+}
+
 struct slice utf8__copy(struct arena *a, struct slice in, size_t max_chars)
 {
 	size_t taken, bytes;
 	char *out, *to;
 	bool clean;
 
+	if (utf8__is_ascii(in))
+		return arena__copy(a, max_chars ? slice__head(in, max_chars) : in);
 	bytes = utf8__measure(in, max_chars, &taken, &clean);
 	if (clean)
 		return arena__copy(a, slice__head(in, taken));
