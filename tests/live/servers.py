@@ -10,6 +10,7 @@ import signal
 import socket
 import sys
 import threading
+import time
 from pathlib import Path
 
 import harness
@@ -46,6 +47,7 @@ http {{
 		listen unix:{dir}/http.sock;
 		root {dir}/www;
 		location /ok {{ return 200 "ok\\n"; }}
+		location /users/ {{ return 200 "ok\n"; }}
 		location /nothing {{ return 204; }}
 		location /broken {{ return 500; }}
 		location /moved {{ return 302 /ok; }}
@@ -83,7 +85,9 @@ class Nginx:
             out.truncate(size)
 
     def served(self, pattern=""):
-        """How many requests whose line of the log matches @pattern it has answered."""
+        """How many requests whose line of the log matches @pattern it has answered.  The line
+        is written after the answer, so the last ones may be late."""
+        time.sleep(0.1)
         try:
             lines = (self.dir / "access.log").read_text().splitlines()
         except FileNotFoundError:

@@ -180,14 +180,12 @@ def scope_spans(data):
 # ---- picking ----------------------------------------------------------------------------
 
 
-def select(spans, **wanted):
-    """The spans with these attributes; "_" stands for "." in a name.  Also kind and pid."""
-    kind, pid = wanted.pop("kind", None), wanted.pop("pid", None)
-    keys = {name.replace("_", "."): value for name, value in wanted.items()}
+def select(spans, attributes, kind=None, pid=None):
+    """The spans with these attributes (None: without it), of a kind, of a process."""
     return [span for span in spans
             if (kind is None or span.kind == kind)
             and (pid is None or span.resource.get("process.pid") == pid)
-            and all(span[key] == value for key, value in keys.items())]
+            and all(span[key] == value for key, value in attributes.items())]
 
 
 def at_port(spans, port, kind=None):

@@ -111,10 +111,10 @@ def test_probes_when_nothing_runs():
 def test_console_json():
     nginx = servers.Nginx()
     agent = Agent(console=True)
-    run("curl", "-s", nginx.url + "/console/42")
+    run("curl", "-s", nginx.url + "/users/42")
     agent.stop()
     lines = [json.loads(line) for line in agent.stdout.read_text().splitlines()]
-    found = [line for line in lines if "/console/42" in json.dumps(line)]
+    found = [line for line in lines if "/users/42" in json.dumps(line)]
     equal(len(found), 2, "lines of the request")
 
 
@@ -124,10 +124,10 @@ def test_console_tree():
     with open(out, "wb") as file:
         process = spawn([SPANLOOM, "run", "--exporter", "console", "--duration", "3"], stdout=file)
         time.sleep(1.5)
-        run("curl", "-s", nginx.url + "/console/42")
+        run("curl", "-s", nginx.url + "/users/42")
         equal(process.wait(10), 0, "exit status")
     text = out.read_text()
-    assert "GET /console/{id}" in text, text
+    assert "GET /users/{id}" in text, text
     assert "\x1b" not in text, "escape sequences in a file"
 
 

@@ -136,15 +136,17 @@ def test_bad_traceparent_starts_a_new_trace():
 def test_routes_and_ignored_paths():
     nginx = servers.Nginx()
     agent = Agent("--routes", "/shop/{item}/buy", "--ignore-path", "/health*")
-    for path in ("/shop/chair/buy", "/health", "/healthz", "/users/42", "/ok"):
+    for path in ("/shop/chair/buy", "/health", "/healthz", "/users/42", "/ok", "/unknown/42"):
         run("curl", "-s", nginx.url + path)
     found = at_port(agent.stop(), nginx.port, SERVER)
     by_path = {span["url.path"]: span for span in found}
-    equal(sorted(by_path), ["/ok", "/shop/chair/buy", "/users/42"], "paths")
+    equal(sorted(by_path), ["/ok", "/shop/chair/buy", "/unknown/42", "/users/42"],
+          "paths")
     equal(by_path["/shop/chair/buy"].name, "GET /shop/{item}/buy", "name")
     equal(by_path["/shop/chair/buy"]["http.route"], "/shop/{item}/buy", "route")
     equal(by_path["/users/42"].name, "GET /users/{id}", "name")
     equal(by_path["/users/42"]["spanloom.route.source"], "heuristic", "source")
+    equal(by_path["/unknown/42"].name, "GET", "name of a path that the server does not know")
     assert agent.ledger["flow.requests.path_ignored"] >= 2, agent.ledger
 
 
@@ -158,12 +160,17 @@ def test_names_by_the_letter():
 
 
 def test_service_name_of_the_traced_process():
-    nginx = servers.Nginx()
-    agent = Agent(env={"OTEL_SERVICE_NAME": ""})
+    """From its environment; it lives half a second, so there is time to read it."""
+    def play(connection):
+        connection.until(b"\r\n\r\n")
+        time.sleep(0.5)
+        connection.send(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+    server = servers.Script(play)
+    agent = Agent()
     environ = dict(os.environ, OTEL_SERVICE_NAME="checkout",
                    OTEL_RESOURCE_ATTRIBUTES="team=a,service.version=7")
-    run("curl", "-s", nginx.url + "/ok", env=environ)
-    span = one(at_port(agent.stop(), nginx.port, CLIENT))
+    run("curl", "-s", f"http://127.0.0.1:{server.port}/ok", env=environ)
+    span = one(at_port(agent.stop(), server.port, CLIENT))
     equal(span.resource["service.name"], "checkout", "service.name")
     equal(span.resource.get("team"), "a", "team")
     equal(span.resource.get("service.version"), "7", "service.version")

@@ -85,9 +85,9 @@ def test_request_with_a_chunked_body():
             client.send(b"0\r\n\r\n")
             equal(client.response()[0], 200, "status")
     spans = agent.stop()
-    equal(len(select(at_port(spans, nginx.port, SERVER), url_path="/upload")), 2, "spans")
+    equal(len(select(at_port(spans, nginx.port, SERVER), {"url.path": "/upload"})), 2, "spans")
     # and nginx's own calls to itself, of both sides
-    equal(len(select(at_port(spans, nginx.port, SERVER), url_path="/ok")), 2, "upstream spans")
+    equal(len(select(at_port(spans, nginx.port, SERVER), {"url.path": "/ok"})), 2, "upstream spans")
 
 
 def test_response_until_close():

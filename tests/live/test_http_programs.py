@@ -58,7 +58,7 @@ def program_pair(start_server, client):
     equal(client(port).wait(30), 0, "exit status of the client")
     spans = agent.stop()
     for kind in (SERVER, CLIENT):
-        whole = select(at_port(spans, port, kind), http_response_status_code=200)
+        whole = select(at_port(spans, port, kind), {"http.response.status_code": 200})
         equal(len(whole), 400, f"spans of kind {kind}")
     return at_port(spans, port)
 

@@ -203,7 +203,7 @@ def test_samplers():
     load.http(nginx.port, 8, 500)
     found = at_port(agent.stop(), nginx.port, SERVER)
     assert 800 < len(found) < 1200, f"{len(found)} of 4000 at 0.25"
-    assert len(select(found, spanloom_incomplete=True)) == 0
+    assert len(select(found, {"spanloom.incomplete": True})) == 0
 
 
 def test_own_export_is_not_traced():
