@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Spans -> the bytes of an OTLP ExportTraceServiceRequest, and back the answer
- * (opentelemetry-proto 1.11.0), through protobuf-c.
+ * (opentelemetry-proto 1.11.0, in our words: proto/otlp.proto).
  */
 #ifndef SPANLOOM_OTLP_H
 #define SPANLOOM_OTLP_H

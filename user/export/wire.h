@@ -1,0 +1,141 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Writes protobuf back to front: when the tag and the length of a message are written, the
+ * message stands already behind them, so nothing is measured beforehand or moved afterwards.
+ *
+ *	size_t mark = wire__mark(w);
+ *	... the fields of the message, the last one first ...
+ *	wire__message(w, field, mark);
+ *
+ * As proto3 has it, a zero or empty value is left out, except by the functions that say so.
+ * A failure (no memory, too large) sticks; what is written after it goes nowhere.
+ */
+#ifndef SPANLOOM_WIRE_H
+#define SPANLOOM_WIRE_H
+
+#include <endian.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "user/base/slice.h"
+
+#define WIRE_VARINT_BYTES 10			  /* the longest */
+#define WIRE_HEAD_BYTES	  (5 + WIRE_VARINT_BYTES) /* tag and length, or number */
+
+enum wire_type {
+	WIRE_VARINT = 0,
+	WIRE_FIXED64 = 1,
+	WIRE_BYTES = 2,
+	WIRE_FIXED32 = 5,
+};
+
+struct wire {
+	uint8_t *start;
+	uint8_t *at; /* what is written: from here to the end */
+	uint8_t *end;
+	size_t limit;
+	int err;
+};
+
+/* More than @limit bytes fail with -E2BIG.  @guess (> 0): how many there will
+ * be.  0 or -ENOMEM. */
+int wire__init(struct wire *w, size_t guess, size_t limit);
+/* Frees what has not been taken. */
+void wire__reset(struct wire *w);
+/* All that was written (malloc'd, the caller frees).  0, -ENOMEM or -E2BIG. */
+int wire__take(struct wire *w, uint8_t **bytes, size_t *len);
+
+/* False when there cannot be @len more bytes. */
+bool wire__grow(struct wire *w, size_t len);
+
+static inline bool wire__room(struct wire *w, size_t len)
+{
+	return len <= (size_t)(w->at - w->start) || wire__grow(w, len);
+}
+
+/* Of two bytes or more. */
+uint8_t *wire__put_long(uint8_t *at, uint64_t value);
+
+/* The put functions write before @at, where room has been made, and return what @at is then. */
+static inline uint8_t *wire__put_varint(uint8_t *at, uint64_t value)
+{
+	if (value >= 0x80)
+		return wire__put_long(at, value);
+	*--at = (uint8_t)value;
+	return at;
+}
+
+static inline uint8_t *wire__put_tag(uint8_t *at, uint32_t field, enum wire_type type)
+{
+	return wire__put_varint(at, field << 3 | type);
+}
+
+static inline uint8_t *wire__put_copy(uint8_t *at, const void *from, size_t len)
+{
+	return len ? memcpy(at - len, from, len) : at;
+}
+
+/* Zero too. */
+static inline void wire__any_uint(struct wire *w, uint32_t field, uint64_t value)
+{
+	if (wire__room(w, WIRE_HEAD_BYTES))
+		w->at = wire__put_tag(wire__put_varint(w->at, value), field, WIRE_VARINT);
+}
+
+static inline void wire__uint(struct wire *w, uint32_t field, uint64_t value)
+{
+	if (value)
+		wire__any_uint(w, field, value);
+}
+
+static inline void wire__fixed64(struct wire *w, uint32_t field, uint64_t value)
+{
+	uint64_t out = htole64(value);
+
+	if (value && wire__room(w, WIRE_HEAD_BYTES))
+		w->at = wire__put_tag(wire__put_copy(w->at, &out, sizeof(out)), field,
+				      WIRE_FIXED64);
+}
+
+static inline void wire__fixed32(struct wire *w, uint32_t field, uint32_t value)
+{
+	uint32_t out = htole32(value);
+
+	if (value && wire__room(w, WIRE_HEAD_BYTES))
+		w->at = wire__put_tag(wire__put_copy(w->at, &out, sizeof(out)), field,
+				      WIRE_FIXED32);
+}
+
+/* Empty ones too. */
+static inline void wire__any_bytes(struct wire *w, uint32_t field, struct slice in)
+{
+	uint8_t *at;
+
+	if (!wire__room(w, in.len + WIRE_HEAD_BYTES))
+		return;
+	at = wire__put_copy(w->at, in.data, in.len);
+	w->at = wire__put_tag(wire__put_varint(at, in.len), field, WIRE_BYTES);
+}
+
+static inline void wire__bytes(struct wire *w, uint32_t field, struct slice in)
+{
+	if (in.len)
+		wire__any_bytes(w, field, in);
+}
+
+/* Where a message ends, as wire__message() wants it. */
+static inline size_t wire__mark(const struct wire *w)
+{
+	return (size_t)(w->end - w->at);
+}
+
+/* Puts the tag and the length before all that was written since @mark; empty ones too. */
+static inline void wire__message(struct wire *w, uint32_t field, size_t mark)
+{
+	size_t len = wire__mark(w) - mark;
+
+	if (wire__room(w, WIRE_HEAD_BYTES))
+		w->at = wire__put_tag(wire__put_varint(w->at, len), field, WIRE_BYTES);
+}
+
+#endif
