@@ -64,15 +64,15 @@ uint8_t *wire__put_long(uint8_t *at, uint64_t value)
 int wire__take(struct wire *w, uint8_t **bytes, size_t *len)
 {
 	size_t used = (size_t)(w->end - w->at);
-	uint8_t *shrunk;
 
 	if (w->err)
 		return w->err;
 	if (used > w->limit)
 		return -E2BIG;
 	memmove(w->start, w->at, used);
-	shrunk = realloc(w->start, used ? used : 1);
-	*bytes = shrunk ? shrunk : w->start;
+	*bytes = realloc(w->start, used ? used : 1);
+	if (!*bytes)
+		*bytes = w->start;
 	*len = used;
 	*w = (struct wire){ 0 };
 	return 0;
