@@ -515,7 +515,7 @@ bool replay__balanced(const struct replay *replay)
 	return f[LEDGER_RECORDS] == f[LEDGER_RECORDS_CONN] + f[LEDGER_RECORDS_DATA] +
 					    f[LEDGER_RECORDS_CLOSE] + f[LEDGER_RECORDS_PROCESS] +
 					    f[LEDGER_RECORDS_MALFORMED] &&
-	       f[LEDGER_REQUESTS] == f[LEDGER_SPANS] + f[LEDGER_QUIET] + f[LEDGER_PATH_IGNORED] +
+	       f[LEDGER_REQUESTS] == f[LEDGER_SPANS] + f[LEDGER_QUIET] + f[LEDGER_IGNORED] +
 					     f[LEDGER_EXCLUDED] + f[LEDGER_SAMPLED_OUT] +
 					     f[LEDGER_SPANS_NO_MEMORY] +
 					     f[LEDGER_REQUESTS_ABANDONED] + replay->in_flight;

@@ -59,7 +59,7 @@ static bool report__sums(const struct agent_totals *t, FILE *out)
 				     f[LEDGER_RECORDS_CLOSE] + f[LEDGER_RECORDS_PROCESS] +
 				     f[LEDGER_RECORDS_MALFORMED]);
 	agree &= report__sum(out, "flow.requests", f[LEDGER_REQUESTS],
-			     f[LEDGER_SPANS] + f[LEDGER_QUIET] + f[LEDGER_PATH_IGNORED] +
+			     f[LEDGER_SPANS] + f[LEDGER_QUIET] + f[LEDGER_IGNORED] +
 				     f[LEDGER_EXCLUDED] + f[LEDGER_SAMPLED_OUT] +
 				     f[LEDGER_SPANS_NO_MEMORY] + f[LEDGER_REQUESTS_ABANDONED] +
 				     t->in_flight);

@@ -52,7 +52,7 @@ static enum ledger_entry pipeline__judge(const struct pipeline *p, struct transa
 	if (txn->flags & TXN_QUIET && !(txn->flags & TXN_FAILED) && !txn->failure)
 		return LEDGER_QUIET;
 	if (protocol->ignored && protocol->ignored(txn, p->config))
-		return LEDGER_PATH_IGNORED;
+		return LEDGER_IGNORED;
 	trace__decide(txn, p->config, context);
 	return context->sampled ? LEDGER_SPANS : LEDGER_SAMPLED_OUT;
 }

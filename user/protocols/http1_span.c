@@ -264,10 +264,20 @@ void http1_span__describe(const struct transaction *txn, const struct flow_confi
 	set_name(&v, route);
 }
 
+/* The export of telemetry is not part of what it tells of: a span of it would be exported, and
+ * so give the next one.  The product name is that of the OpenTelemetry specification. */
+static bool http1_span__is_export(struct slice user_agent)
+{
+	return slice__search(user_agent, SLICE("OTel-OTLP-Exporter-")) < user_agent.len ||
+	       slice__starts(user_agent, SLICE("OTel OTLP Exporter "));
+}
+
 bool http1_span__ignored(const struct transaction *txn, const struct flow_config *config)
 {
 	struct url_target target;
 
+	if (http1_span__is_export(txn->request.field[HTTP1_USER_AGENT]))
+		return true;
 	if (!config->ignore_paths)
 		return false;
 	url__split(txn->request.field[HTTP1_TARGET],
