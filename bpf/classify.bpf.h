@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* First bytes of a message -> protocol: asks every classifier of protocols.def. */
+/* First bytes of a message -> protocol: the classifiers of protocols.def, and what is known of
+ * each protocol. */
 #ifndef SPANLOOM_CLASSIFY_BPF_H
 #define SPANLOOM_CLASSIFY_BPF_H
 
@@ -29,23 +30,6 @@ static __always_inline void classify__weigh(struct guess *best, enum proto_id pr
 		best->proto = proto;
 		best->match = match;
 	}
-}
-
-/*
- * @head: CLASSIFY_HEAD bytes, of which @len came from the message and the rest is zero;
- * @size: bytes of the whole send or receive; @fresh: nothing went before it on this direction
- * of the connection.
- */
-static __always_inline struct guess classify__head(const __u8 *head, __u32 len, __u32 size,
-						   __u8 fresh)
-{
-	struct guess best = {};
-
-#define PROTOCOL(ID, name, depth)                                                                  \
-	classify__weigh(&best, PROTO_##ID, classify_##name(head, len, size, fresh));
-#include "bpf/protocols.def"
-#undef PROTOCOL
-	return best;
 }
 
 /* How many times capture_bytes may be copied per turn. */

@@ -47,7 +47,8 @@ struct transfer {
 	__u32 skip;	    /* to be passed over before */
 	__u32 filled;	    /* bytes that were put together behind @data */
 	__u32 fault;	    /* user memory could not be read */
-	struct guess guess; /* what the first piece begins with */
+	__u32 fresh;	    /* for the classifiers */
+	__u32 pad;
 	union {
 		struct event_data data; /* the next record */
 		__u8 record[sizeof(struct event_data) + 2 * GATHER_BYTES];
@@ -65,6 +66,16 @@ struct {
 static __always_inline struct transfer *payload__transfer(__u32 slot)
 {
 	return bpf_map_lookup_elem(&transfers, &slot);
+}
+
+/* A system call moved @left bytes; the first @want of them are to be copied. */
+static __always_inline void payload__start(struct transfer *t, __u32 left, __u32 want)
+{
+	t->left = left;
+	t->want = want;
+	t->skip = 0;
+	t->filled = 0;
+	t->fault = 0;
 }
 
 /* The record is out, or lost and counted: the next one goes on behind it. */
@@ -225,24 +236,45 @@ __weak int payload__gather(__u32 slot)
 	return 0;
 }
 
-/* Classifies the head of the current piece; t->guess has the answer. */
-__weak int payload__classify(__u32 slot, __u32 size, __u8 fresh)
-{
-	__u8 head[CLASSIFY_HEAD] __attribute__((aligned(8))) = {};
-	struct transfer *t = payload__transfer(slot);
-	__u32 len = size;
+/*
+ * What each classifier of protocols.def says of the bytes that were put together: payload__NAME().
+ * One function each, or the verifier would try the paths of one times the paths of the next.
+ */
+#define PROTOCOL(ID, name, depth)                                                                  \
+	__weak int payload__##name(__u32 slot)                                                     \
+	{                                                                                          \
+		const struct transfer *t = payload__transfer(slot);                                \
+                                                                                                   \
+		return t ? classify_##name(t->record + sizeof(t->data), t->filled, t->left,        \
+					   t->fresh)                                               \
+			 : MATCH_NONE;                                                             \
+	}
+#include "bpf/protocols.def"
+#undef PROTOCOL
 
-	if (!t)
-		return 0;
-	if (len > t->piece.len)
-		len = t->piece.len;
-	t->guess = (struct guess){};
-	barrier_var(len); /* as above */
-	if (len > sizeof(head))
-		len = sizeof(head);
-	if (len && !bpf_probe_read_user(head, len, (void *)t->piece.base))
-		t->guess = classify__head(head, len, size, fresh);
-	return 0;
+/*
+ * Whose is the message that begins where @t stands, @size bytes of it?  @fresh: nothing went
+ * before it in this direction of the connection.  Leaves @t where it stands.
+ */
+static __always_inline struct guess payload__classify(struct transfer *t, __u32 slot, __u32 size,
+						      __u8 fresh)
+{
+	const struct piece piece = t->piece;
+	const __u64 next_piece = t->next_piece;
+	const __u32 pieces = t->pieces;
+	struct guess best = {};
+
+	__builtin_memset(t->record + sizeof(t->data), 0, CLASSIFY_HEAD);
+	payload__start(t, size, size < CLASSIFY_HEAD ? size : CLASSIFY_HEAD);
+	payload__gather(slot);
+	t->fresh = fresh;
+#define PROTOCOL(ID, name, depth) classify__weigh(&best, PROTO_##ID, payload__##name(slot));
+#include "bpf/protocols.def"
+#undef PROTOCOL
+	t->piece = piece;
+	t->next_piece = next_piece;
+	t->pieces = pieces;
+	return best;
 }
 
 /* One record for all that is left, with its last bytes when they can be had. */
@@ -279,11 +311,7 @@ static __always_inline void payload__emit(struct transfer *t, __u32 slot, __u32 
 
 	if (want > CHUNKS_MAX * EVENT_PAYLOAD_MAX)
 		want = CHUNKS_MAX * EVENT_PAYLOAD_MAX;
-	t->left = size;
-	t->want = want;
-	t->skip = 0;
-	t->filled = 0;
-	t->fault = 0;
+	payload__start(t, size, want);
 	if (t->piece.len >= want) {
 		payload__copy(slot);
 	} else {
@@ -298,8 +326,7 @@ static __always_inline void payload__emit(struct transfer *t, __u32 slot, __u32 
 /* Emits the one record of a system call whose buffer is out of reach. */
 static __always_inline void payload__emit_length(struct transfer *t, __u32 size)
 {
-	t->left = size;
-	t->filled = 0;
+	payload__start(t, size, 0);
 	t->data.flags |= DATA_NO_BUFFER;
 	payload__flush(t, size);
 }

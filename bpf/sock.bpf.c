@@ -12,13 +12,7 @@
 
 static __always_inline bool sock__is_stream(struct sock *sk)
 {
-	__u16 family = sk->__sk_common.skc_family;
-
-	if (sk->sk_type != SOCK_STREAM)
-		return false;
-	if (family == AF_INET || family == AF_INET6)
-		return sk->sk_protocol == IPPROTO_TCP;
-	return family == AF_UNIX;
+	return traffic__follows(sk->__sk_common.skc_family, sk->sk_type, sk->sk_protocol);
 }
 
 SEC("tp_btf/tcp_sendmsg_locked")
@@ -113,10 +107,6 @@ int BPF_PROG(reset_received, struct sock *sk)
 SEC("tp_btf/tcp_destroy_sock")
 int BPF_PROG(socket_gone, struct sock *sk)
 {
-	struct conn *conn = conn__find(sk);
-
-	if (conn)
-		traffic__close(conn, CONN_DONE, CLOSE_DONE, BPF_CORE_READ(sk, sk_err));
-	conn__free(sk);
+	traffic__gone(sk);
 	return 0;
 }

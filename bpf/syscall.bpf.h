@@ -14,8 +14,6 @@
 #include "bpf/event.h"
 #include "bpf/payload.bpf.h"
 
-#define EMPTY_PIECES_MAX 4 /* at the head of a list */
-
 /* struct msghdr and struct mmsghdr of user space, 64-bit. */
 struct user_message {
 	__u64 name;
@@ -39,17 +37,12 @@ static __always_inline void syscall__at_buffer(struct transfer *t, __u64 base, _
 	t->pieces = 0;
 }
 
-/* To the first piece of a list that is not empty. */
 static __always_inline void syscall__at_list(struct transfer *t, __u64 iov, __u64 count)
 {
 	t->piece.len = 0;
 	t->next_piece = iov;
 	t->pieces = count < PIECES_MAX ? count : PIECES_MAX;
-	t->fault = 0;
-	for (int i = 0; i < EMPTY_PIECES_MAX; i++) {
-		if (t->piece.len || !payload__next_piece(t))
-			break;
-	}
+	payload__next_piece(t);
 }
 
 static __always_inline void syscall__at_message(struct transfer *t, __u64 at)
@@ -139,7 +132,7 @@ static __always_inline bool syscall__at_received(struct transfer *t, struct conn
 
 /* Sets @t to the start of the user's buffers.  False: out of reach, and counted by cause. */
 static __always_inline bool syscall__locate(struct transfer *t, struct conn *conn,
-					    enum event_dir dir, __u32 size)
+					    enum event_dir dir, __u32 size, int flags)
 {
 	struct core_syscall call;
 	enum counter cause;
@@ -147,6 +140,10 @@ static __always_inline bool syscall__locate(struct transfer *t, struct conn *con
 
 	if (core__task_flags() & PF_IO_WORKER) {
 		count__one(COUNT_NO_BUFFER_IO_URING);
+		return false;
+	}
+	if (flags & MSG_TRUNC) { /* the bytes were dropped, not copied */
+		count__one(COUNT_NO_BUFFER_OTHER);
 		return false;
 	}
 	core__syscall(&call);

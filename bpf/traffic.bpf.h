@@ -137,10 +137,9 @@ static __always_inline void traffic__bind(struct conn *conn, enum event_dir dir,
 static __always_inline bool traffic__classify(struct conn *conn, struct transfer *t, enum slot slot,
 					      enum event_dir dir, __u32 size)
 {
-	struct guess guess;
+	__u8 fresh = conn->flags & CONN_FRESH && !t->data.pos;
+	struct guess guess = payload__classify(t, slot, size, fresh);
 
-	payload__classify(slot, size, conn->flags & CONN_FRESH && !t->data.pos);
-	guess = t->guess;
 	t->data.match = guess.match;
 	if (guess.match == MATCH_REQUEST || guess.match == MATCH_RESPONSE ||
 	    (guess.match == MATCH_EITHER && conn->state == CONN_UNKNOWN))
@@ -206,7 +205,6 @@ static __always_inline void traffic__moved(struct sock *sk, struct conn *conn, e
 		start_ns = conn->send_start_ns;
 		conn->send_start_ns = 0;
 	}
-	conn->pos[dir] = pos + size;
 	conn->last_dir = dir;
 	if (!conn->tgid)
 		conn__adopt(conn);
@@ -221,10 +219,10 @@ static __always_inline void traffic__moved(struct sock *sk, struct conn *conn, e
 	if (!t)
 		return;
 	traffic__describe(t, conn, dir, pos, now, start_ns);
-	located = !(flags & MSG_TRUNC) && syscall__locate(t, conn, dir, size);
+	located = syscall__locate(t, conn, dir, size, flags);
+	if (!located)
+		t->piece.len = t->pieces = 0;
 	if (turn && conn->state != CONN_BOUND) {
-		if (!located)
-			t->piece.len = 0;
 		if (!traffic__classify(conn, t, slot, dir, size))
 			return;
 	}
@@ -237,7 +235,17 @@ static __always_inline void traffic__moved(struct sock *sk, struct conn *conn, e
 	traffic__emit(sk, conn, t, slot, dir, size, located);
 }
 
-/* A send or receive of @ret bytes is done.  @stream: the kind of socket that we follow. */
+/* Sockets that we follow: streams of TCP and of this host. */
+static __always_inline bool traffic__follows(__u16 family, __u16 type, __u16 protocol)
+{
+	if (type != SOCK_STREAM)
+		return false;
+	if (family == AF_INET || family == AF_INET6)
+		return protocol == IPPROTO_TCP;
+	return family == AF_UNIX;
+}
+
+/* A send or receive of @ret bytes is done.  @stream: traffic__follows(). */
 static __always_inline void traffic__done(struct sock *sk, bool stream, enum slot slot,
 					  enum event_dir dir, int ret, int flags)
 {
@@ -268,6 +276,17 @@ static __always_inline void traffic__done(struct sock *sk, bool stream, enum slo
 		}
 	}
 	traffic__moved(sk, conn, slot, dir, ret, flags, now);
+	conn->pos[dir] += ret;
+}
+
+/* The socket is gone, or about to. */
+static __always_inline void traffic__gone(struct sock *sk)
+{
+	struct conn *conn = conn__find(sk);
+
+	if (conn)
+		traffic__close(conn, CONN_DONE, CLOSE_DONE, BPF_CORE_READ(sk, sk_err));
+	conn__free(sk);
 }
 
 /* A send begins; the kernel may call this several times for one send. */

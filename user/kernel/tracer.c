@@ -2,9 +2,7 @@
 #include "user/kernel/tracer.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <stdarg.h>
-#include <sys/file.h>
 #include <sys/resource.h>
 #include <unistd.h>
 
@@ -14,9 +12,9 @@
 
 #include "bpf/ids.h"
 #include "spanloom.skel.h"
+#include "user/kernel/instance.h"
 #include "user/log.h"
 
-#define LOCK_PATH	 "/run/spanloom.lock"
 #define CONNS_BY_ADDRESS 65536 /* connections followed where socket storage is not to be had */
 #define WAKEUP_BYTES_MAX (256 * 1024)
 #define RING_BYTES_MIN	 (64 * 1024)
@@ -29,7 +27,7 @@ struct tracer {
 	struct ring_buffer *ring;
 	tracer_record_fn fn;
 	void *ctx;
-	int lock_fd;
+	int claim_fd; /* user/kernel/instance.h */
 };
 
 static const char *const counter_names[COUNTERS] = {
@@ -149,41 +147,14 @@ static void explain(char *why, size_t len, const char *what, int err)
 		 errstr(err), said[0] ? said : "no reason given");
 }
 
-/* ---- one at a time ---------------------------------------------------------------------- */
-
-/* A file descriptor that holds the lock, or a negative errno with @why. */
-static int lock__take(char *why, size_t why_len)
-{
-	char pid[16] = "";
-	int fd, err, len;
-
-	fd = open(LOCK_PATH, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0644);
-	if (fd < 0) {
-		err = -errno;
-		snprintf(why, why_len, "cannot open %s: %s; run as root", LOCK_PATH, errstr(err));
-		return err;
-	}
-	if (flock(fd, LOCK_EX | LOCK_NB) != 0) {
-		err = -errno;
-		if (read(fd, pid, sizeof(pid) - 1) < 0)
-			pid[0] = '\0';
-		pid[strcspn(pid, "\n")] = '\0';
-		if (err == -EWOULDBLOCK)
-			snprintf(why, why_len,
-				 "another spanloom (pid %s) is running on this host; stop it first",
-				 pid[0] ? pid : "unknown");
-		else
-			snprintf(why, why_len, "cannot lock %s: %s", LOCK_PATH, errstr(err));
-		close(fd);
-		return err;
-	}
-	len = snprintf(pid, sizeof(pid), "%d\n", (int)getpid());
-	if (ftruncate(fd, 0) != 0 || pwrite(fd, pid, len, 0) != len)
-		log_warn("tracer", "cannot write %s: %s", LOCK_PATH, errstr(errno));
-	return fd;
-}
-
 /* ---- what to load ----------------------------------------------------------------------- */
+
+/* One way to try. */
+struct plan {
+	enum hook_family family;
+	bool use_sk_storage;
+	bool extras; /* programs "extra_" of bpf/sock_fentry.bpf.c */
+};
 
 static bool starts_with(const char *s, const char *prefix)
 {
@@ -205,34 +176,46 @@ static bool target_exists(const struct btf *btf, const char *section)
 	return btf__find_by_name_kind(btf, type, BTF_KIND_TYPEDEF) > 0;
 }
 
-/* A program's name begins with its hook family; without one it is for every family. */
-static bool in_family(const char *name, enum hook_family family)
+/*
+ * A program's name begins with its hook family; without one it is for every family.  "extra_":
+ * for fentry, and for tp where fentry works; of these the starts of TCP sends only where there
+ * is no tracepoint for them (6.16, 0f08335ade71).
+ */
+static bool in_plan(const char *name, const struct plan *plan, bool has_send_tracepoint)
 {
+	bool tp = plan->family == HOOKS_TP;
+
 	if (starts_with(name, "tp_"))
-		return family == HOOKS_TP;
+		return tp;
 	if (starts_with(name, "fentry_"))
-		return family == HOOKS_FENTRY;
+		return plan->family == HOOKS_FENTRY;
 	if (starts_with(name, "kprobe_"))
-		return family == HOOKS_KPROBE;
+		return plan->family == HOOKS_KPROBE;
+	if (starts_with(name, "extra_inet"))
+		return plan->extras && !(tp && has_send_tracepoint);
+	if (starts_with(name, "extra_"))
+		return plan->extras;
 	return true;
 }
 
-static int select_programs(struct spanloom_bpf *skel, enum hook_family family)
+static int select_programs(struct spanloom_bpf *skel, const struct plan *plan)
 {
 	struct btf *btf = btf__load_vmlinux_btf();
 	struct bpf_program *prog;
+	bool send_tracepoint;
 	int err;
 
 	if (!btf)
 		return -errno;
+	send_tracepoint = target_exists(btf, "tp_btf/tcp_sendmsg_locked");
 	bpf_object__for_each_program(prog, skel->obj)
 	{
 		const char *name = bpf_program__name(prog);
 		const char *section = bpf_program__section_name(prog);
-		bool wanted = in_family(name, family);
+		bool wanted = in_plan(name, plan, send_tracepoint);
 
 		if (wanted && !target_exists(btf, section)) {
-			log_info("tracer", "%s: not in this kernel: %s", name, section);
+			log_debug("tracer", "%s: this kernel has no %s", name, section);
 			wanted = false;
 		}
 		err = bpf_program__set_autoload(prog, wanted);
@@ -255,7 +238,7 @@ static uint32_t power_of_two(uint32_t bytes)
 }
 
 static void set_knobs(struct spanloom_bpf *skel, const struct tracer_config *config,
-		      bool use_sk_storage)
+		      const struct plan *plan)
 {
 	struct ids_key key = ids__key(config->id_key);
 	uint32_t ring_bytes = power_of_two(config->ring_bytes);
@@ -267,7 +250,7 @@ static void set_knobs(struct spanloom_bpf *skel, const struct tracer_config *con
 		skel->rodata->ports[i] = config->ports[i];
 	skel->rodata->scope_default_skip = config->scope_default_skip;
 	skel->rodata->db_server_spans = config->db_server_spans;
-	skel->rodata->use_sk_storage = use_sk_storage;
+	skel->rodata->use_sk_storage = plan->use_sk_storage;
 	skel->rodata->sampler_threshold = config->sampler_threshold;
 	skel->rodata->id_key[0] = key.word[0];
 	skel->rodata->id_key[1] = key.word[1];
@@ -276,50 +259,31 @@ static void set_knobs(struct spanloom_bpf *skel, const struct tracer_config *con
 }
 
 static int set_sizes(struct spanloom_bpf *skel, const struct tracer_config *config,
-		     bool use_sk_storage)
+		     const struct plan *plan)
 {
 	int err;
 
 	err = bpf_map__set_max_entries(skel->maps.events, power_of_two(config->ring_bytes));
-	if (!err && config->family == HOOKS_TP)
+	if (!err && plan->family == HOOKS_TP && !plan->extras)
 		err = bpf_map__set_max_entries(skel->maps.transfers, TP_TRANSFERS);
-	if (!err && !use_sk_storage)
+	if (!err && !plan->use_sk_storage)
 		err = bpf_map__set_max_entries(skel->maps.conns_by_address, CONNS_BY_ADDRESS);
 	return err;
 }
 
-static int open_and_load(struct tracer *t, const struct tracer_config *config, bool use_sk_storage)
+static int load(struct tracer *t, const struct tracer_config *config, const struct plan *plan)
 {
 	int err;
 
 	t->skel = spanloom_bpf__open();
 	if (!t->skel)
 		return -errno;
-	set_knobs(t->skel, config, use_sk_storage);
-	err = set_sizes(t->skel, config, use_sk_storage);
+	set_knobs(t->skel, config, plan);
+	err = set_sizes(t->skel, config, plan);
 	if (!err)
-		err = select_programs(t->skel, config->family);
+		err = select_programs(t->skel, plan);
 	if (!err)
 		err = spanloom_bpf__load(t->skel);
-	if (err) {
-		spanloom_bpf__destroy(t->skel);
-		t->skel = NULL;
-	}
-	return err;
-}
-
-/* Socket storage came to fentry programs in 5.11 (8e4597c627fb), to kprobes never. */
-static int load(struct tracer *t, const struct tracer_config *config)
-{
-	int err;
-
-	if (config->family == HOOKS_KPROBE)
-		return open_and_load(t, config, false);
-	err = open_and_load(t, config, true);
-	if (err && config->family == HOOKS_FENTRY) {
-		memset(&complaint, 0, sizeof(complaint));
-		err = open_and_load(t, config, false);
-	}
 	return err;
 }
 
@@ -345,26 +309,79 @@ static void raise_memlock(void)
 		log_debug("tracer", "cannot raise RLIMIT_MEMLOCK: %s", errstr(errno));
 }
 
-static int start(struct tracer *t, const struct tracer_config *config, char *why, size_t why_len)
+/* Undoes try_plan(), also a part of it. */
+static void stop(struct tracer *t)
 {
+	ring_buffer__free(t->ring);
+	t->ring = NULL;
+	spanloom_bpf__destroy(t->skel);
+	t->skel = NULL;
+}
+
+static int try_plan(struct tracer *t, const struct tracer_config *config, const struct plan *plan,
+		    char *why, size_t why_len)
+{
+	const char *what = "load";
 	int err;
 
 	memset(&complaint, 0, sizeof(complaint));
-	err = load(t, config);
-	if (err) {
-		explain(why, why_len, "load", err);
-		return err;
-	}
+	err = load(t, config, plan);
+	if (err)
+		goto failed;
+	what = "read the ring of";
 	t->ring = ring_buffer__new(bpf_map__fd(t->skel->maps.events), on_record, t, NULL);
 	if (!t->ring) {
 		err = -errno;
-		explain(why, why_len, "read the ring of", err);
-		return err;
+		goto failed;
 	}
+	what = "attach";
 	err = spanloom_bpf__attach(t->skel);
 	if (err)
-		explain(why, why_len, "attach", err);
+		goto failed;
+	return 0;
+failed:
+	explain(why, why_len, what, err);
+	stop(t);
 	return err;
+}
+
+/* Socket storage came to fentry programs in 5.11 (8e4597c627fb), to kprobes never. */
+static int start(struct tracer *t, const struct tracer_config *config, char *why, size_t why_len)
+{
+	const struct plan plans[] = {
+		{ HOOKS_TP, true, true },	{ HOOKS_TP, true, false },
+		{ HOOKS_FENTRY, true, true },	{ HOOKS_FENTRY, false, true },
+		{ HOOKS_KPROBE, false, false },
+	};
+	int err = -ENOTSUP;
+
+	snprintf(why, why_len, "this kernel allows no family of hooks; see \"spanloom check\"");
+	for (size_t i = 0; i < sizeof(plans) / sizeof(plans[0]); i++) {
+		if (plans[i].family != config->family ||
+		    (plans[i].family == HOOKS_TP && plans[i].extras && !config->fentry))
+			continue;
+		err = try_plan(t, config, &plans[i], why, why_len);
+		if (!err)
+			break;
+		log_debug("tracer", "%s", why);
+	}
+	return err;
+}
+
+/* A file descriptor to hold, or a negative errno with @why. */
+static int claim_host(char *why, size_t why_len)
+{
+	uint32_t owner = 0;
+	int fd = instance__claim(&owner);
+
+	if (fd == -EADDRINUSE)
+		snprintf(why, why_len,
+			 "another spanloom (pid %u) traces this host already; stop it first",
+			 owner);
+	else if (fd < 0)
+		snprintf(why, why_len, "cannot make sure that no other spanloom runs: %s",
+			 errstr(fd));
+	return fd;
 }
 
 struct tracer *tracer__new(const struct tracer_config *config, tracer_record_fn fn, void *ctx,
@@ -386,8 +403,8 @@ struct tracer *tracer__new(const struct tracer_config *config, tracer_record_fn 
 	}
 	t->fn = fn;
 	t->ctx = ctx;
-	t->lock_fd = lock__take(why, why_len);
-	if (t->lock_fd < 0) {
+	t->claim_fd = claim_host(why, why_len);
+	if (t->claim_fd < 0) {
 		free(t);
 		return NULL;
 	}
@@ -406,9 +423,8 @@ void tracer__free(struct tracer *t)
 {
 	if (!t)
 		return;
-	ring_buffer__free(t->ring);
-	spanloom_bpf__destroy(t->skel);
-	close(t->lock_fd);
+	stop(t);
+	close(t->claim_fd);
 	free(t);
 }
 

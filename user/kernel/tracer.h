@@ -16,6 +16,7 @@ struct tracer;
 
 struct tracer_config {
 	enum hook_family family; /* from features__probe() */
+	bool fentry; /* FEATURE_FENTRY: with HOOKS_TP, load what has no tracepoint as well */
 	uint32_t capture_bytes;
 	uint32_t ring_bytes;
 	const uint16_t *ports; /* local or remote port; count 0: all */
