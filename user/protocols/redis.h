@@ -197,6 +197,8 @@ int redis_request__is_head(struct slice in);
  * REDIS_STREAMED, a number below -1 is bad. */
 #define REDIS_STREAMED INT64_MAX
 ssize_t redis_line__number(struct slice in, int64_t *value);
+/* May @rest be what follows the bytes of a string: "\r\n", or less of it? */
+bool redis_string__ends(struct slice rest);
 bool redis_reply__is_type(char byte);
 void redis_reply__start(struct redis_reply *r, char type);
 /* Reads elements up to the end of the reply (depth 0), of @in, or of what must not be read

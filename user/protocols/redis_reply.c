@@ -41,6 +41,11 @@ ssize_t redis_line__number(struct slice in, int64_t *value)
 	return (ssize_t)at + 2;
 }
 
+bool redis_string__ends(struct slice rest)
+{
+	return slice__starts(SLICE("\r\n"), slice__head(rest, 2));
+}
+
 bool redis_reply__is_type(char byte)
 {
 	return byte && strchr("+-:$*_#,(!=%~>|", byte);
@@ -220,7 +225,7 @@ static ssize_t string__pass(struct redis_reply *r, struct slice in, ssize_t line
 	uint64_t whole = (uint64_t)len + 2;
 	struct slice body = slice__skip(in, (size_t)line);
 
-	if (body.len >= whole && memcmp(body.data + len, "\r\n", 2) != 0)
+	if (!redis_string__ends(slice__skip(body, (size_t)len)))
 		return -EBADMSG;
 	if (body.len < whole)
 		*skip = whole - body.len;

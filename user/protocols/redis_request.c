@@ -33,11 +33,11 @@ static ssize_t argument__read(struct slice in, bool cut, struct redis_argument *
 	if (in.len < want && !cut)
 		return 0;
 	a->head = slice__head(in, want);
+	if (!redis_string__ends(slice__skip(in, a->len)))
+		return -EBADMSG;
 	*missing = a->len + 2 > in.len ? a->len + 2 - in.len : 0;
 	if (*missing)
 		return line + (ssize_t)in.len;
-	if (memcmp(in.data + a->len, "\r\n", 2) != 0)
-		return -EBADMSG;
 	return line + (ssize_t)a->len + 2;
 }
 

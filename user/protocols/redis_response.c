@@ -267,7 +267,7 @@ static void response__give(struct redis_state *s, struct message *out)
 	out->field[REDIS_NAMESPACE] = slice__of(s->database, s->database_len);
 	if (orphaned) {
 		s->response_open = false;
-		out->flags = 0;
+		*out = (struct message){ .skip = out->skip };
 	}
 }
 

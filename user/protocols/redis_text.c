@@ -171,11 +171,13 @@ static void text__add_stream_part(struct redis_state *s, const struct redis_argu
 {
 	struct redis_command *c = &s->command;
 
-	if (!c->streams && slice__ieq(a->head, SLICE("STREAMS"))) {
+	bool option = !c->streams && redis_option__known(a->head);
+
+	if (option && slice__ieq(a->head, SLICE("STREAMS"))) {
 		c->streams = true;
 		c->keys_left = (c->left - 1) / 2;
 	}
-	text__add_plain(s, redis_option__known(a->head) ? a->head : SLICE("?"));
+	text__add_plain(s, option ? a->head : SLICE("?"));
 }
 
 static void text__add_subcommand(struct redis_state *s, const struct redis_argument *a)
