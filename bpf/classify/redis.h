@@ -276,6 +276,14 @@ static __always_inline int redis_resp3(const __u8 *head, __u32 len, __u32 size)
 	case '|':
 		digits = redis_digits(head, 1);
 		return digits && redis_goes_on(head, len, size, digits + 3);
+	case ',':
+	case '(':
+		return redis_is_digit(head[head[1] == '-' ? 2 : 1]) && size <= len &&
+		       redis_is_crlf(head, size - 2);
+	case '!': /* "!21\r\nSYNTAX ..." */
+		digits = redis_digits(head, 1);
+		return digits && head[(digits + 3) & REDIS_HEAD_MASK] >= 'A' &&
+		       head[(digits + 3) & REDIS_HEAD_MASK] <= 'Z';
 	case '=': /* "=15\r\ntxt:..." */
 		digits = redis_digits(head, 1);
 		return digits && head[(digits + 6) & REDIS_HEAD_MASK] == ':';
@@ -327,6 +335,9 @@ static __always_inline enum match classify_redis(const __u8 *head, __u32 len, __
 	case '~':
 	case '>':
 	case '|':
+	case ',':
+	case '(':
+	case '!':
 	case '=':
 		response = redis_resp3(head, len, size);
 		break;

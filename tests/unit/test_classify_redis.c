@@ -85,6 +85,9 @@ static void replies_are_responses(void **unused)
 		SAME("~1\r\n+a\r\n", MATCH_RESPONSE),
 		SAME(">2\r\n$10\r\ninvalidate\r\n_\r\n", MATCH_RESPONSE),
 		SAME("=7\r\ntxt:abc\r\n", MATCH_RESPONSE),
+		SAME(",-1.5\r\n", MATCH_RESPONSE),
+		SAME("(12345678901234567890\r\n", MATCH_RESPONSE),
+		SAME("!5\r\nERR x\r\n", MATCH_RESPONSE),
 		SAMPLE("*2\r\n$3\r\nfoo\r\n$1\r\nk\r\n", 0, MATCH_EITHER, MATCH_REQUEST),
 	};
 
@@ -114,6 +117,8 @@ static void other_protocols_are_none(void **unused)
 		SAME("_x\r\n", MATCH_NONE),
 		SAME("#x\r\n", MATCH_NONE),
 		SAME("> 2\r\n", MATCH_NONE),
+		SAME(",\r\n", MATCH_NONE),
+		SAME("(1)", MATCH_NONE),
 		SAME("%PDF-1.7\r\n", MATCH_NONE),
 		SAME("\x16\x03\x01\x02\x00\x01\x00\x01", MATCH_NONE),
 	};

@@ -133,6 +133,19 @@ static void response__apply(struct redis_state *s, const struct redis_pending *p
 		redis_state__set_database(s, pending->database);
 }
 
+/* What the reply to @done changes.  Was one command of a MULTI refused, or was not all of the
+ * reply seen, it is not known whether a SELECT succeeded. */
+static void response__settle(struct redis_state *s, struct redis_pending done, bool truncated)
+{
+	const struct redis_reply *r = &s->reply;
+
+	if (r->type == '-' || r->type == '!' || r->nil)
+		return;
+	if ((truncated || r->failed) && done.database != REDIS_DATABASE_SAME)
+		done.database = 0;
+	response__apply(s, &done);
+}
+
 /* A MULTI that was refused while nothing of it was sent yet is over; what follows is not
  * queued.  Else its commands are on their way: theirs are the next replies, up to EXEC's. */
 static bool multi__ended(struct redis_state *s)
@@ -217,10 +230,7 @@ static void response__end(struct redis_state *s, struct message *out)
 		struct redis_pending copy = *pending;
 
 		ended = response__ended(s, pending, queued);
-		if (!r->failed && !r->nil && !(out->flags & MESSAGE_TRUNCATED))
-			response__apply(s, &copy);
-		else if (!r->failed && !r->nil)
-			redis_pending__forget_databases(s);
+		response__settle(s, copy, out->flags & MESSAGE_TRUNCATED);
 		if (copy.kind != REDIS_SUBSCRIBE || ended)
 			redis_pending__pop(s);
 		if (copy.kind == REDIS_QUEUED && !queued)
@@ -248,8 +258,10 @@ static void response__give(struct redis_state *s, struct message *out)
 		response__count_subscriptions(s);
 	if (r->type == '>' || r->type == '%' || r->type == '_')
 		s->resp3 = true;
-	if (r->none)
+	if (r->none) {
+		out->flags = 0;
 		return;
+	}
 	/* of a MULTI that is over already: nothing to tell, but it takes its turn */
 	out->type = orphaned ? MESSAGE_NONE : MESSAGE_RESPONSE;
 	if (!r->begun && !kind__continues(r->kind) &&
