@@ -42,8 +42,6 @@ static __always_inline bool traffic__announce(struct conn *conn, struct sock *sk
 	event->cgroup_id = conn->cgroup_id;
 	event->pos[DIR_SEND] = conn->pos[DIR_SEND];
 	event->pos[DIR_RECV] = conn->pos[DIR_RECV];
-	if (conn->last_dir != CONN_NO_DIR) /* what is being announced has been counted already */
-		event->pos[conn->last_dir & 1] -= traffic;
 	event->tgid = conn->tgid;
 	event->tid = conn->tid;
 	event->error = error;
@@ -163,6 +161,8 @@ static __always_inline void traffic__describe(struct transfer *t, const struct c
 	t->data.hdr.conn_id = conn->id;
 	t->data.start_ns = start_ns ? start_ns : now;
 	t->data.flags = start_ns ? DATA_EXACT_START : 0;
+	if (dir == DIR_RECV && conn->send_start_ns)
+		t->data.flags |= DATA_SEND_PENDING;
 	t->data.pos = pos;
 	t->data.tgid = pid_tgid >> 32;
 	t->data.tid = pid_tgid;
