@@ -162,6 +162,7 @@ static bool message__step(struct conn *conn, enum direction dir,
 	in.dir = dir;
 	in.bytes = stream__run(&r->stream);
 	in.cut = stream__cut(&r->stream);
+	in.first = conn->fresh && r->stream.cursor == 0;
 	if (r->lost)
 		return message__resync(conn, dir, &in, sink);
 	memset(&fragment, 0, sizeof(fragment));

@@ -181,10 +181,14 @@ static void pipeline__record_conn(struct pipeline *p, const struct event_conn *e
 		ledger__add(p->ledger, LEDGER_CONNECTIONS_EVICTED, 1);
 		pipeline__forget(p, p->conns.oldest, NULL, conn__last_byte_ns(p->conns.oldest));
 	}
-	if (conn_table__add(&p->conns, event))
-		ledger__add(p->ledger, LEDGER_CONNECTIONS, 1);
-	else
+	if (!conn_table__add(&p->conns, event)) {
 		ledger__add(p->ledger, LEDGER_CONNECTIONS_NO_MEMORY, 1);
+		return;
+	}
+	ledger__add(p->ledger, LEDGER_CONNECTIONS, 1);
+	/* Asked for now, because at its first span the process may be gone: whoever answers
+	 * remembers. */
+	resource__put(p->callbacks.resource(p->callbacks.ctx, event->tgid, event->comm));
 }
 
 /* -- data --------------------------------------------------------------------------------- */

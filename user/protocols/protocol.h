@@ -28,6 +28,9 @@ struct parse_input {
 	 * for: a parser that can tell what the message is must say so now (MESSAGE_TRUNCATED,
 	 * @skip for the part that is missing, as far as it is known). */
 	bool cut;
+	/* @bytes are the first of this direction, on a connection seen from its handshake on:
+	 * what the protocol says of a new connection holds. */
+	bool first;
 };
 
 struct protocol {

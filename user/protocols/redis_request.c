@@ -410,6 +410,8 @@ ssize_t redis_request__parse(struct redis_state *s, const struct parse_input *in
 	struct redis_command saved = s->command;
 	ssize_t len;
 
+	if (in->first && !s->requests_seen)
+		redis_state__set_database(s, 1); /* a new connection begins in database 0 */
 	if (!saved.active && (in->bytes.data[0] == '\r' || in->bytes.data[0] == '\n'))
 		return 1;
 	len = request__read(s, in, &out->skip);
