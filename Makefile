@@ -108,9 +108,10 @@ $(O)/san/proto/otlp.pb-c.o: $(PROTO_C)
 	$(Q)$(CC) $(CFLAGS_GEN) -c $< -o $@
 
 # Generated headers first; after the first build -MMD knows who needs which.
-$(O)/user/kernel/%.o: | $(SKELETON)
-$(O)/user/cli/%.o: | $(SKELETON)
-$(O)/user/export/%.o $(O)/san/user/export/%.o: | $(PROTO_H)
+$(filter $(O)/user/kernel/%.o $(O)/user/cli/%.o,$(USER_OBJ)): | $(SKELETON)
+$(filter $(O)/user/export/%.o,$(USER_OBJ)): | $(PROTO_H)
+$(filter $(O)/san/user/export/%.o,$(SAN_OBJ)): | $(PROTO_H)
+$(UNIT_SRC:%.c=$(O)/san/%.o) $(UNIT_LIB): | $(PROTO_H)
 
 $(O)/%.o: %.c Makefile
 	$(call msg,CC,$@)
