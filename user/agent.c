@@ -18,13 +18,16 @@
 #include "user/flow/span.h"
 #include "user/kernel/process.h"
 
-#define SECOND_NS     1000000000LL
-#define MS_NS	      1000000ULL
-#define DRAIN_BUSY_NS (20 * MS_NS)  /* while records come */
-#define DRAIN_IDLE_NS (100 * MS_NS) /* a span of a quiet host is still seen at once */
-#define TICK_NS	      (100 * MS_NS)
-#define CLOCK_NS      (10 * SECOND_NS) /* how often Unix time is compared with the monotonic */
-#define FLUSH_MS      5000	       /* for the collector, at the end */
+#define SECOND_NS	 1000000000LL
+#define MS_NS		 1000000ULL
+#define DRAIN_BUSY_NS	 (20 * MS_NS)  /* while records come */
+#define DRAIN_IDLE_NS	 (100 * MS_NS) /* a span of a quiet host is still seen at once */
+#define DRAIN_NEXT_NS	 0	       /* there is more: after the other work of the loop */
+#define DRAIN_PRESSED_NS (2 * MS_NS)   /* there is more, but the exporter has its hands full */
+#define TURN_SPANS	 512	       /* after so many the loop does its other work */
+#define TICK_NS		 (100 * MS_NS)
+#define CLOCK_NS	 (10 * SECOND_NS) /* how often Unix time is compared with the monotonic */
+#define FLUSH_MS	 5000		  /* for the collector, at the end */
 
 struct agent {
 	const struct options *options;
@@ -38,6 +41,7 @@ struct agent {
 	struct http_exporter *otlp;
 	struct loop_timer *drain_timer;
 	struct flow_config flow;
+	size_t turn_spans; /* made in this turn of the loop */
 	int signal_fd;
 	bool exiting;
 };
@@ -76,6 +80,7 @@ static void agent__on_span(void *ctx, struct span *span)
 {
 	struct agent *agent = ctx;
 
+	agent->turn_spans++;
 	if (agent->console)
 		console__span(agent->console, span);
 	if (agent->otlp)
@@ -125,23 +130,40 @@ static void agent__on_process(struct agent *agent, const struct event_process *e
 	agent__scope_exec(agent, event->tgid);
 }
 
-static void agent__on_record(void *ctx, const void *record, size_t len)
+static bool agent__on_record(void *ctx, const void *record, size_t len)
 {
 	struct agent *agent = ctx;
 	struct event_view view;
 
-	if (pipeline__record(agent->pipeline, record, len))
-		return;
-	if (event__type(record, len) == EVENT_PROCESS && !event__view(record, len, &view))
+	if (pipeline__record(agent->pipeline, record, len) == 0 &&
+	    event__type(record, len) == EVENT_PROCESS && event__view(record, len, &view) == 0)
 		agent__on_process(agent, &view.process);
+	return agent->turn_spans < TURN_SPANS;
+}
+
+/* When to read the ring again.  A burst is read in turns, so that the exporter can keep up: a
+ * span that waits in the ring is not lost, one that finds the queue full is. */
+static uint64_t agent__drain_delay(const struct agent *agent, int records)
+{
+	if (agent->turn_spans < TURN_SPANS)
+		return records > 0 ? DRAIN_BUSY_NS : DRAIN_IDLE_NS;
+	if (agent->otlp &&
+	    http_exporter__pending(agent->otlp) > agent->options->otlp.max_queue_size / 2)
+		return DRAIN_PRESSED_NS;
+	return DRAIN_NEXT_NS;
 }
 
 static void agent__drain(void *ctx)
 {
 	struct agent *agent = ctx;
-	int records = tracer__drain(agent->tracer);
+	int records;
 
-	loop_timer__after(agent->drain_timer, records > 0 ? DRAIN_BUSY_NS : DRAIN_IDLE_NS);
+	agent->turn_spans = 0;
+	records = tracer__drain(agent->tracer);
+	if (records < 0)
+		log_warn("agent", "the ring buffer could not be read: %s; trying again",
+			 errstr(records));
+	loop_timer__after(agent->drain_timer, agent__drain_delay(agent, records));
 }
 
 static void agent__on_ring(void *ctx, int fd, uint32_t events)
@@ -189,7 +211,10 @@ static void agent__finish(void *ctx)
 	loop__unwatch(agent->loop, tracer__fd(agent->tracer));
 	loop_timer__stop(agent->drain_timer);
 	tracer__detach(agent->tracer);
-	tracer__drain(agent->tracer);
+	do {
+		agent->turn_spans = 0;
+		tracer__drain(agent->tracer);
+	} while (agent->turn_spans >= TURN_SPANS);
 	pipeline__drain(agent->pipeline, now_ns(CLOCK_MONOTONIC));
 	if (agent->console)
 		console__flush(agent->console);
@@ -282,6 +307,7 @@ static int agent__start_tracer(struct agent *agent, const struct features *featu
 		.scope_default_skip = options->pid_count > 0,
 		.db_server_spans = options->flow.db_server_spans,
 		.self_tgid = (uint32_t)getpid(),
+		.fentry = features->feature[FEATURE_FENTRY].on,
 		.sampler_threshold = agent__sampler_threshold(&agent->flow),
 	};
 

@@ -22,11 +22,14 @@
 #define TP_TRANSFERS	 2 /* SLOT_SEND and SLOT_RECV of bpf/conn.bpf.h */
 #define PORTS_MAX	 (sizeof(((struct spanloom_bpf__rodata *)0)->ports) / sizeof(uint16_t))
 
+#define DRAIN_STOP	 (-ECANCELED) /* libbpf gives the record back as read, and stops */
+
 struct tracer {
 	struct spanloom_bpf *skel;
 	struct ring_buffer *ring;
 	tracer_record_fn fn;
 	void *ctx;
+	int drained;  /* records of this drain */
 	int claim_fd; /* user/kernel/instance.h */
 };
 
@@ -294,10 +297,13 @@ static int on_record(void *ctx, void *record, size_t size)
 	struct tracer *t = ctx;
 	const struct event_hdr *hdr = record;
 
+	t->drained++;
+	if (size < sizeof(*hdr))
+		return 0;
 	/* The ring gives out sizes of a few classes; hdr.len is what was filled. */
-	if (size >= sizeof(*hdr))
-		t->fn(t->ctx, record, hdr->len < size ? hdr->len : size);
-	return 0;
+	if (t->fn(t->ctx, record, hdr->len < size ? hdr->len : size))
+		return 0;
+	return DRAIN_STOP;
 }
 
 /* Kernels before 5.11 count map memory as locked memory. */
@@ -435,7 +441,11 @@ int tracer__fd(const struct tracer *t)
 
 int tracer__drain(struct tracer *t)
 {
-	return ring_buffer__consume(t->ring);
+	int err;
+
+	t->drained = 0;
+	err = ring_buffer__consume(t->ring);
+	return err < 0 && err != DRAIN_STOP ? err : t->drained;
 }
 
 void tracer__detach(struct tracer *t)

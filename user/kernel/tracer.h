@@ -22,14 +22,15 @@ struct tracer_config {
 	const uint16_t *ports; /* local or remote port; count 0: all */
 	unsigned int port_count;
 	bool scope_default_skip; /* processes without a verdict are not traced (--pid) */
-	bool db_server_spans;	 /* else the server's side of databases is left alone in the kernel */
-	uint32_t self_tgid;	 /* never traced */
+	bool db_server_spans; /* else the server's side of databases is left alone in the kernel */
+	uint32_t self_tgid;   /* never traced */
 	uint64_t sampler_threshold; /* keep when R >= this; 0: all; UINT64_MAX: none */
 	uint8_t id_key[16];
 };
 
-/* @record is read-only and valid during the call. */
-typedef void (*tracer_record_fn)(void *ctx, const void *record, size_t len);
+/* @record is read-only and valid during the call.  Returns whether to go on: false ends the
+ * drain behind this record. */
+typedef bool (*tracer_record_fn)(void *ctx, const void *record, size_t len);
 
 /*
  * Loads and attaches.  On failure NULL, with one line for the user in @why (cause,
@@ -42,7 +43,8 @@ void tracer__free(struct tracer *t);
 
 /* Becomes readable when the ring passes its threshold. */
 int tracer__fd(const struct tracer *t);
-/* Reads all that is in the ring; the number of records, or a negative errno. */
+/* Reads what is in the ring, until the callback says stop; the number of records, or a negative
+ * errno. */
 int tracer__drain(struct tracer *t);
 /* Stops new records: detaches the programs, but keeps the ring for a last drain. */
 void tracer__detach(struct tracer *t);
