@@ -63,6 +63,9 @@ static bool report__sums(const struct agent_totals *t, FILE *out)
 				     f[LEDGER_EXCLUDED] + f[LEDGER_SAMPLED_OUT] +
 				     f[LEDGER_SPANS_NO_MEMORY] + f[LEDGER_REQUESTS_ABANDONED] +
 				     t->in_flight);
+	agree &=
+		report__sum(out, "flow.bytes", f[LEDGER_BYTES],
+			    f[LEDGER_BYTES_PARSED] + f[LEDGER_BYTES_GAP] + f[LEDGER_BYTES_DROPPED]);
 	if (t->otlp)
 		agree &= report__sum(out, "otlp.spans", f[LEDGER_SPANS], report__otlp_total(t));
 	if (t->console)

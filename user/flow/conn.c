@@ -135,6 +135,7 @@ void conn__unbind(struct conn *conn)
 	free(conn->state);
 	conn->state = NULL;
 	memo__reset(&conn->memo);
+	conn->memo.evicted = 0;
 	stream__reset(&conn->reading[TO_SERVER].stream);
 	stream__reset(&conn->reading[TO_CLIENT].stream);
 }

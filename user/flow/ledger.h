@@ -6,6 +6,7 @@
  *   RECORDS  = RECORDS_CONN + RECORDS_DATA + RECORDS_CLOSE + RECORDS_PROCESS + RECORDS_MALFORMED
  *   REQUESTS = SPANS + QUIET + IGNORED + EXCLUDED + SAMPLED_OUT + SPANS_NO_MEMORY
  *              + REQUESTS_ABANDONED + in flight
+ *   BYTES    = BYTES_PARSED + BYTES_GAP + BYTES_DROPPED + still held
  * and of each exporter:
  *   SPANS    = exported + each reason of loss + still queued
  */

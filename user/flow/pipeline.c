@@ -110,15 +110,31 @@ static void pipeline__connect_failed(struct pipeline *p, const struct event_conn
 
 /* -- connections -------------------------------------------------------------------------- */
 
+static void pipeline__release(struct pipeline *p, struct conn *conn, enum direction dir)
+{
+	if (!conn->reading[dir].held)
+		return;
+	conn->reading[dir].held = false;
+	p->held--;
+}
+
+/* Closes the books of a connection: what it still holds will not be read. */
+static void pipeline__settle(struct pipeline *p, struct conn *conn)
+{
+	for (int dir = TO_SERVER; dir <= TO_CLIENT; dir++) {
+		pipeline__release(p, conn, dir);
+		ledger__add(p->ledger, LEDGER_BYTES_DROPPED,
+			    stream__left(&conn->reading[dir].stream));
+	}
+	ledger__add(p->ledger, LEDGER_MEMO_EVICTED, conn->memo.evicted);
+	conn__unbind(conn);
+}
+
 /* No more of this connection is read; it stays known until it closes. */
 static void pipeline__end_conn(struct pipeline *p, struct conn *conn, enum ledger_entry why)
 {
 	ledger__add(p->ledger, why, 1);
-	for (int dir = TO_SERVER; dir <= TO_CLIENT; dir++)
-		p->held -= conn->reading[dir].held;
-	conn->reading[TO_SERVER].held = conn->reading[TO_CLIENT].held = false;
-	ledger__add(p->ledger, LEDGER_MEMO_EVICTED, conn->memo.evicted);
-	conn__unbind(conn);
+	pipeline__settle(p, conn);
 	conn->ended = true;
 	if (p->callbacks.ignore)
 		p->callbacks.ignore(p->callbacks.ctx, conn->id);
@@ -140,14 +156,6 @@ static void pipeline__read(struct pipeline *p, struct conn *conn)
 	message__read(conn, TO_CLIENT, &p->sink);
 }
 
-static void pipeline__release(struct pipeline *p, struct conn *conn, enum direction dir)
-{
-	if (!conn->reading[dir].held)
-		return;
-	conn->reading[dir].held = false;
-	p->held--;
-}
-
 /* Forgets the connection.  Open requests end as @failure, or are incomplete when it is NULL. */
 static void pipeline__forget(struct pipeline *p, struct conn *conn, const char *failure,
 			     uint64_t end_ns)
@@ -159,7 +167,7 @@ static void pipeline__forget(struct pipeline *p, struct conn *conn, const char *
 	if (conn->protocol)
 		pipeline__read(p, conn);
 	transaction__finish_all(conn, failure, end_ns, &p->sink);
-	ledger__add(p->ledger, LEDGER_MEMO_EVICTED, conn->memo.evicted);
+	pipeline__settle(p, conn);
 	conn_table__remove(&p->conns, conn);
 }
 
@@ -238,8 +246,13 @@ static void pipeline__add_data(struct pipeline *p, struct conn *conn, const stru
 		.tid = data->tid,
 	};
 	struct reading *r = &conn->reading[dir];
+	uint64_t before = r->stream.end;
+	int64_t missing;
 
-	if (stream__add(&r->stream, &segment, payload, p->config->max_stream_bytes) < 0) {
+	missing = stream__add(&r->stream, &segment, payload, p->config->max_stream_bytes);
+	/* with the bytes of records that were lost before this one */
+	ledger__add(p->ledger, LEDGER_BYTES, r->stream.end - before);
+	if (missing < 0) {
 		transaction__finish_all(conn, NULL, segment.end_ns, &p->sink);
 		pipeline__end_conn(p, conn, LEDGER_CONNECTIONS_NO_MEMORY);
 		return;
