@@ -276,8 +276,8 @@ static void pipeline__record_data(struct pipeline *p, const struct event_view *v
 		return;
 	}
 	conn_table__touch(&p->conns, conn, data->hdr.ts_ns);
-	ledger__add(p->ledger, LEDGER_BYTES, data->size);
 	if (conn->ended || data->size == 0 || (!conn->protocol && !pipeline__bind(p, conn, data))) {
+		ledger__add(p->ledger, LEDGER_BYTES, data->size);
 		ledger__add(p->ledger, LEDGER_BYTES_DROPPED, data->size);
 		return;
 	}
