@@ -147,7 +147,7 @@ def test_routes_and_ignored_paths():
     equal(by_path["/users/42"].name, "GET /users/{id}", "name")
     equal(by_path["/users/42"]["spanloom.route.source"], "heuristic", "source")
     equal(by_path["/unknown/42"].name, "GET", "name of a path that the server does not know")
-    assert agent.ledger["flow.requests.path_ignored"] >= 2, agent.ledger
+    assert agent.ledger["flow.requests.ignored"] >= 2, agent.ledger
 
 
 def test_names_by_the_letter():
