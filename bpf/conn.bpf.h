@@ -34,6 +34,7 @@ enum conn_mark {
 	CONN_EOF = 1 << 3,	 /* these three were told to user space */
 	CONN_RESET = 1 << 4,
 	CONN_DONE = 1 << 5,
+	CONN_OVERTAKEN = 1 << 6, /* the answer was received before the send was done */
 };
 
 #define CONN_NO_DIR 0xff

@@ -182,8 +182,8 @@ enum counter {
 	COUNT_UNINTERESTING,  /* of these, given up as no known protocol */
 	COUNT_IGNORED,	      /* of these, given up on user space's verdict */
 	COUNT_CONNECT_FAILED, /* connect() calls that failed */
-	COUNT_SERVER_SIDE,	 /* connections left alone: the server's side of a database */
-	COUNT_SCOPE_FULL,	 /* child processes without a verdict: no room in "scope" */
+	COUNT_SERVER_SIDE,    /* connections left alone: the server's side of a database */
+	COUNT_SCOPE_FULL,     /* child processes without a verdict: no room in "scope" */
 	COUNTERS,
 };
 

@@ -79,8 +79,10 @@ static __always_inline void traffic__nothing(struct sock *sk, struct conn *conn,
 					     int ret)
 {
 	conn->mmsg_vector = 0;
-	if (dir == DIR_SEND)
+	if (dir == DIR_SEND) {
 		conn->send_start_ns = 0;
+		conn->marks &= ~CONN_OVERTAKEN;
+	}
 	if (ret == -ECONNRESET || ret == -EPIPE || ret == -ETIMEDOUT)
 		traffic__close(conn, CONN_RESET, CLOSE_RESET, -ret);
 	else if (ret == 0 && dir == DIR_RECV && BPF_CORE_READ(sk, sk_shutdown) & RCV_SHUTDOWN)
@@ -191,11 +193,33 @@ static __always_inline void traffic__emit(struct sock *sk, struct conn *conn, st
 	payload__emit(t, slot, size, budget);
 }
 
+/*
+ * Does the direction of the traffic turn with these bytes?  Where one thread sends and another
+ * receives, the answer may come while the send is still under way: both are turns then, and
+ * what follows of the answer is none.
+ */
+static __always_inline bool traffic__turns(struct conn *conn, enum event_dir dir)
+{
+	bool turns = conn->last_dir != dir;
+
+	if (dir == DIR_SEND && conn->marks & CONN_OVERTAKEN) {
+		conn->marks &= ~CONN_OVERTAKEN;
+		return true;
+	}
+	if (dir == DIR_RECV && conn->send_start_ns && conn->last_dir != DIR_SEND &&
+	    !(conn->marks & CONN_OVERTAKEN)) {
+		conn->marks |= CONN_OVERTAKEN;
+		turns = true;
+	}
+	conn->last_dir = dir;
+	return turns;
+}
+
 /* @size bytes were moved on @conn, a connection that is not ignored. */
 static __always_inline void traffic__moved(struct sock *sk, struct conn *conn, enum slot slot,
 					   enum event_dir dir, __u32 size, int flags, __u64 now)
 {
-	bool turn = conn->last_dir != dir;
+	bool turn = traffic__turns(conn, dir);
 	__u64 pos = conn->pos[dir];
 	__u64 start_ns = 0;
 	struct transfer *t;
@@ -205,7 +229,6 @@ static __always_inline void traffic__moved(struct sock *sk, struct conn *conn, e
 		start_ns = conn->send_start_ns;
 		conn->send_start_ns = 0;
 	}
-	conn->last_dir = dir;
 	if (!conn->tgid)
 		conn__adopt(conn);
 	if (conn->state == CONN_IGNORED || conn__given_up(conn))
