@@ -2,7 +2,6 @@
 #include "user/kernel/tracer.h"
 
 #include <errno.h>
-#include <stdarg.h>
 #include <sys/resource.h>
 #include <unistd.h>
 
@@ -12,6 +11,7 @@
 
 #include "bpf/ids.h"
 #include "spanloom.skel.h"
+#include "user/kernel/complaint.h"
 #include "user/kernel/instance.h"
 #include "user/log.h"
 
@@ -60,94 +60,6 @@ static const char *const counter_names[COUNTERS] = {
 const char *tracer__counter_name(enum counter counter)
 {
 	return (unsigned int)counter < COUNTERS ? counter_names[counter] : "unknown";
-}
-
-/* ---- what libbpf has to say ------------------------------------------------------------- */
-
-/* libbpf's print function has no context: what it said of the load that is under way. */
-static struct {
-	char first[160];   /* its first complaint */
-	char verdict[160]; /* last line of the verifier's log */
-} complaint;
-
-static void copy_line(char *out, size_t out_len, const char *line, size_t len)
-{
-	if (len >= out_len)
-		len = out_len - 1;
-	memcpy(out, line, len);
-	out[len] = '\0';
-}
-
-/* The verifier's reason is the line before its statistics. */
-static void keep_verdict(const char *log)
-{
-	const char *line = log, *last = log;
-	size_t last_len = 0;
-
-	while (*line && strncmp(line, "processed ", 10) != 0 && strncmp(line, "-- END", 6) != 0) {
-		size_t len = strcspn(line, "\n");
-
-		if (len) {
-			last = line;
-			last_len = len;
-		}
-		line += len + (line[len] == '\n');
-	}
-	copy_line(complaint.verdict, sizeof(complaint.verdict), last, last_len);
-}
-
-__attribute__((format(printf, 2, 0))) static int on_libbpf_print(enum libbpf_print_level level,
-								 const char *format, va_list args)
-{
-	static char text[1 << 16];
-	const char *log;
-	size_t line;
-
-	if (level == LIBBPF_DEBUG)
-		return 0;
-	vsnprintf(text, sizeof(text), format, args);
-	log_debug("libbpf", "%s", text);
-	log = strstr(text, "-- BEGIN PROG LOAD LOG --\n");
-	if (log)
-		keep_verdict(strchr(log, '\n') + 1);
-	line = strcspn(text, "\n");
-	if (level == LIBBPF_WARN && !complaint.first[0] && !log)
-		copy_line(complaint.first, sizeof(complaint.first), text, line);
-	return 0;
-}
-
-static void explain(char *why, size_t len, const char *what, int err)
-{
-	const char *said = complaint.verdict[0] ? complaint.verdict : complaint.first;
-
-	switch (-err) {
-	case EPERM:
-	case EACCES:
-		if (!complaint.verdict[0]) {
-			snprintf(why, len,
-				 "cannot %s the kernel programs: %s; run as root, or with CAP_BPF, "
-				 "CAP_PERFMON and CAP_NET_ADMIN",
-				 what, errstr(err));
-			return;
-		}
-		break;
-	case ENOMEM:
-		snprintf(why, len, "cannot %s the kernel programs: %s; try a smaller --ring-size",
-			 what, errstr(err));
-		return;
-	case ESRCH:
-	case ENOENT:
-		if (access("/sys/kernel/btf/vmlinux", R_OK) != 0) {
-			snprintf(why, len,
-				 "cannot %s the kernel programs: this kernel has no BTF; use one "
-				 "built with CONFIG_DEBUG_INFO_BTF=y",
-				 what);
-			return;
-		}
-		break;
-	}
-	snprintf(why, len, "cannot %s the kernel programs: %s (%s); see \"spanloom check\"", what,
-		 errstr(err), said[0] ? said : "no reason given");
 }
 
 /* ---- what to load ----------------------------------------------------------------------- */
@@ -330,7 +242,7 @@ static int try_plan(struct tracer *t, const struct tracer_config *config, const 
 	const char *what = "load";
 	int err;
 
-	memset(&complaint, 0, sizeof(complaint));
+	complaint__forget();
 	err = load(t, config, plan);
 	if (err)
 		goto failed;
@@ -346,7 +258,7 @@ static int try_plan(struct tracer *t, const struct tracer_config *config, const 
 		goto failed;
 	return 0;
 failed:
-	explain(why, why_len, what, err);
+	complaint__explain(why, why_len, what, err);
 	stop(t);
 	return err;
 }
@@ -415,7 +327,7 @@ struct tracer *tracer__new(const struct tracer_config *config, tracer_record_fn 
 		return NULL;
 	}
 	raise_memlock();
-	print = libbpf_set_print(on_libbpf_print);
+	print = libbpf_set_print(complaint__listen);
 	err = start(t, config, why, why_len);
 	libbpf_set_print(print);
 	if (err) {
