@@ -214,7 +214,8 @@ static __always_inline enum match postgres_startup(const __u8 *head, __u32 len, 
 
 /*
  * @head: 64 readable bytes, of which @len are of the message and the rest is zero; @size: bytes
- * of the whole send.  @fresh does not matter: the first packet is told by its numbers.
+ * of the whole send.  @fresh: they are the first of a connection; a client then begins with a
+ * start-up packet, and nothing else of a client's is taken.
  */
 static __always_inline enum match classify_postgres(const __u8 *head, __u32 len, __u32 size,
 						    __u8 fresh)
@@ -240,6 +241,8 @@ static __always_inline enum match classify_postgres(const __u8 *head, __u32 len,
 	if (at != size && whole < 2 &&
 	    !(whole ? postgres_is_known(head[0]) : postgres_is_long(head[0])))
 		return MATCH_NONE;
+	if (fresh)
+		return sides & POSTGRES_BACK ? MATCH_RESPONSE : MATCH_NONE;
 	if (sides == POSTGRES_FRONT)
 		return MATCH_REQUEST;
 	return sides == POSTGRES_BACK ? MATCH_RESPONSE : MATCH_EITHER;
