@@ -3,6 +3,9 @@
 
 #include <errno.h>
 
+/* No stream is that long; sums of positions and sizes cannot wrap. */
+#define POS_MAX (1ULL << 62)
+
 uint32_t event__type(const void *record, size_t len)
 {
 	struct event_hdr hdr;
@@ -35,9 +38,20 @@ static int event__view_data(const void *record, struct event_view *view)
 	const struct event_data *data = &view->data;
 
 	if (data->captured != data->hdr.len - sizeof(*data) || data->captured > data->size ||
-	    data->dir > DIR_RECV)
+	    data->dir > DIR_RECV || data->pos > POS_MAX)
 		return -EBADMSG;
 	view->payload = slice__of((const char *)record + sizeof(*data), data->captured);
+	return 0;
+}
+
+static int event__view_conn(struct event_view *view)
+{
+	struct event_conn *conn = &view->conn;
+
+	if (conn->pos[DIR_SEND] > POS_MAX || conn->pos[DIR_RECV] > POS_MAX)
+		return -EBADMSG;
+	conn->comm[EVENT_COMM_LEN - 1] = '\0';
+	conn->path[EVENT_PATH_LEN - 1] = '\0';
 	return 0;
 }
 
@@ -58,9 +72,7 @@ int event__view(const void *record, size_t len, struct event_view *view)
 		return event__view_data(record, view);
 	case EVENT_CONN:
 	case EVENT_CONN_FAILED:
-		view->conn.comm[EVENT_COMM_LEN - 1] = '\0';
-		view->conn.path[EVENT_PATH_LEN - 1] = '\0';
-		return 0;
+		return event__view_conn(view);
 	case EVENT_PROCESS:
 		view->process.comm[EVENT_COMM_LEN - 1] = '\0';
 		view->process.path[EVENT_PATH_LEN - 1] = '\0';

@@ -24,8 +24,8 @@ struct event_view {
 	struct slice payload; /* EVENT_DATA; points into the record */
 };
 
-/* 0, or -EBADMSG when the record is shorter than its type or than it says, or of no known
- * type.  Strings of the view are NUL-terminated afterwards whatever the record held. */
+/* 0, or -EBADMSG when the record is shorter than its type or than it says, of no known type, or
+ * at a position that no stream has.  Strings of the view are NUL-terminated afterwards whatever the record held. */
 int event__view(const void *record, size_t len, struct event_view *view);
 
 #endif
