@@ -189,10 +189,37 @@ static __always_inline int postgres_is_known(__u8 tag)
 	return 0;
 }
 
-/* A message with data, which may go on in the next send. */
-static __always_inline int postgres_is_long(__u8 tag)
+/* ASCII, as nearly all SQL begins, or the end of a name. */
+static __always_inline int postgres_is_plain(const __u8 *at)
 {
-	return tag == 'B' || tag == 'D' || tag == 'E' || tag == 'P' || tag == 'Q' || tag == 'T';
+	int i;
+
+	for (i = 0; i < 8; i++)
+		if (at[i] > '~' || !postgres_is_text(at[i]))
+			return 0;
+	return 1;
+}
+
+/* Is the first message so long that it goes on in the next send?  Its length is no evidence
+ * then, so its body has to be more. */
+static __always_inline int postgres_goes_on(const __u8 *head)
+{
+	__u32 columns = (__u32)head[5] << 8 | head[6];
+	__u32 first = postgres_be32(head, 7);
+
+	switch (head[0]) {
+	case 'B': /* to the unnamed portal */
+		return !head[5] && head[6] <= '~' && postgres_is_text(head[6]);
+	case 'D': /* a value, or NULL */
+		return columns && columns <= 1664 &&
+		       (first == ~0u || first < postgres_be32(head, 1));
+	case 'E':
+		return head[5] == 'S' && postgres_is_upper(head[6]) && postgres_is_upper(head[7]);
+	case 'P':
+	case 'Q':
+		return postgres_is_plain(head + 5);
+	}
+	return 0;
 }
 
 static __always_inline enum match postgres_startup(const __u8 *head, __u32 len, __u32 size)
@@ -239,7 +266,7 @@ static __always_inline enum match classify_postgres(const __u8 *head, __u32 len,
 			break;
 	}
 	if (at != size && whole < 2 &&
-	    !(whole ? postgres_is_known(head[0]) : postgres_is_long(head[0])))
+	    !(whole ? postgres_is_known(head[0]) : postgres_goes_on(head)))
 		return MATCH_NONE;
 	if (fresh)
 		return sides & POSTGRES_BACK ? MATCH_RESPONSE : MATCH_NONE;

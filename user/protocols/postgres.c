@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "user/protocols/postgres.h"
 
+#define CHAIN_BUDGET 4096 /* messages of chains that turn out not to be some */
+
 static __u32 side_of(enum direction dir)
 {
 	return dir == TO_SERVER ? POSTGRES_FRONT : POSTGRES_BACK;
@@ -56,10 +58,27 @@ bool postgres__chain(struct slice in, enum direction dir, struct postgres_chain 
 		if (out->partial)
 			return true;
 		out->whole++;
-		out->last = m.tag;
 		in = slice__skip(in, m.total);
 	}
 	return true;
+}
+
+size_t postgres__find_chain(struct slice in, enum direction dir)
+{
+	size_t budget = in.len + CHAIN_BUDGET;
+	struct postgres_chain chain;
+
+	for (size_t at = 0; at < in.len; at++) {
+		bool sound = postgres__chain(slice__skip(in, at), dir, &chain);
+
+		if (sound && chain.whole > chain.partial)
+			return at;
+		/* what is made to look like chains from every byte must not cost a square */
+		if (budget < chain.whole)
+			break;
+		budget -= chain.whole;
+	}
+	return in.len;
 }
 
 size_t postgres__take(const struct postgres_message *message, struct slice in, struct message *out)

@@ -44,18 +44,17 @@ struct postgres_state {
 	bool asked_tls;		     /* one byte comes that says whether TLS or GSSAPI follows */
 	bool ready;		     /* the server has answered all that was sent */
 	bool skipping;		     /* after an error: what is sent before Sync is not done */
+	bool lost;		     /* requests behind the last of the queue were not seen */
 	/* The request that is being sent in parts. */
 	bool unit_open;
 	bool unit_loose; /* it is not, or no longer, the last of the queue */
 	/* The response that is being read. */
 	bool begun;
 	bool gap;	/* a part of it was lost */
+	bool was_idle;	/* nothing was to be answered when bytes were lost */
 	bool described; /* the command returns rows */
 	uint8_t acks;
 	uint64_t rows; /* of the current command */
-	/* After a gap. */
-	bool at_sync;  /* requests: the next byte is behind a Sync */
-	bool was_idle; /* responses: nothing was to be answered when they were lost */
 	uint8_t database_len;
 	char database[POSTGRES_DATABASE];
 };
@@ -75,11 +74,13 @@ int postgres__message(struct slice in, enum direction dir, struct postgres_messa
 struct postgres_chain {
 	unsigned int whole; /* how many are there from their first byte to their last */
 	bool partial;	    /* one more goes on behind the end */
-	char last;	    /* tag of the last whole one */
 };
 
 /* Whether @in is nothing but messages of @dir. */
 bool postgres__chain(struct slice in, enum direction dir, struct postgres_chain *out);
+
+/* Offset of the first such chain in @in that is no accident; in.len when there is none. */
+size_t postgres__find_chain(struct slice in, enum direction dir);
 
 /* Bytes of @message that are at the head of @in; what is missing of it becomes out->skip. */
 size_t postgres__take(const struct postgres_message *message, struct slice in, struct message *out);

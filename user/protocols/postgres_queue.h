@@ -25,7 +25,7 @@ enum answer_kind {
 	ANSWER_PREPARE_LAST, /* Sync is behind it: ends at ReadyForQuery */
 	/* None. */
 	ANSWER_SYNC, /* a Sync that ends nothing: one ReadyForQuery */
-	ANSWER_LOST, /* requests that were not seen: @count times all up to ReadyForQuery */
+	ANSWER_LOST, /* no room for requests: @count times all up to ReadyForQuery */
 };
 
 struct answer {

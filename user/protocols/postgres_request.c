@@ -2,8 +2,6 @@
 /* Bytes of a PostgreSQL client. */
 #include "user/protocols/postgres.h"
 
-#define TAIL_SYNC "S\0\0\0\4"
-
 /* -- the first packet ----------------------------------------------------------------------- */
 
 static void startup__database(struct postgres_state *st, struct slice name)
@@ -85,7 +83,7 @@ static void request__begin(struct postgres_state *st, enum answer_kind kind, str
 {
 	out->type = MESSAGE_REQUEST;
 	out->flags |= MESSAGE_BEGIN;
-	st->ready = false;
+	st->ready = st->lost = false;
 	/* a response may have been left unfinished by a gap */
 	if (postgres_queue__next(&st->queue) == ANSWER_NONE)
 		st->begun = st->gap = false;
@@ -256,12 +254,11 @@ static void request__execute(struct postgres_state *st, struct slice body, struc
 static void request__sync(struct postgres_state *st, struct message *out)
 {
 	unit__end(st, ANSWER_PREPARE, out);
-	st->ready = false;
-	if (st->skipping)
+	if (st->skipping || st->lost)
 		postgres_queue__push(&st->queue, ANSWER_SYNC);
 	else
 		postgres_queue__sync(&st->queue);
-	st->skipping = false;
+	st->ready = st->lost = st->skipping = false;
 }
 
 /* -- one message ---------------------------------------------------------------------------- */
@@ -373,7 +370,6 @@ ssize_t postgres__request(struct postgres_state *st, const struct parse_input *i
 	end = slice__find(m.body, '\0');
 	if (m.tag == 'Q' && end < m.body.len && end != m.total - POSTGRES_HEADER - 1)
 		return -EBADMSG;
-	st->at_sync = false;
 	if (m.tag == 'd')
 		return (ssize_t)request__copy_data(in->bytes, out);
 	request__message(st, &m, out);
@@ -382,37 +378,36 @@ ssize_t postgres__request(struct postgres_state *st, const struct parse_input *i
 
 /* -- after a gap ---------------------------------------------------------------------------- */
 
-static bool ends_with_sync(struct slice in)
+/* Offset of the first Sync of a chain; in.len when it has none. */
+static size_t find_sync(struct slice in)
 {
-	struct slice tail = SLICE(TAIL_SYNC);
+	struct postgres_message m;
+	size_t at = 0;
 
-	return in.len >= tail.len && slice__eq(slice__skip(in, in.len - tail.len), tail);
+	while (!postgres__message(slice__skip(in, at), TO_SERVER, &m) && m.total <= in.len - at) {
+		if (m.tag == 'S')
+			return at;
+		at += m.total;
+	}
+	return in.len;
 }
 
 /*
- * How many requests were lost is not known.  When the server had nothing left to answer, what
- * was lost has been answered too, and a send that is whole starts afresh.  Else reading goes
- * on behind the next Sync, whose ReadyForQuery ends the answers to what was lost.
+ * How many requests were lost is not known.  When the server has nothing left to answer, they
+ * have been answered too, and reading goes on with the next message.  Else it goes on with
+ * what is no extended request, or with a Sync: its ReadyForQuery ends the answers to all that
+ * was lost before it.
  */
 size_t postgres__resync_requests(struct postgres_state *st, struct slice in)
 {
-	struct postgres_chain chain;
-	bool sound = postgres__chain(in, TO_SERVER, &chain);
-	bool query = in.data[0] == 'Q' && !chain.partial;
+	size_t at = postgres__find_chain(in, TO_SERVER);
 
 	/* its Execute was in the gap */
 	if (st->unit_open && !st->unit_loose)
 		postgres_queue__close(&st->queue, ANSWER_EXECUTE);
 	st->unit_open = false;
-	if (sound && (st->at_sync || (chain.whole && (st->ready || query)))) {
-		st->skipping = false;
-		return 0;
-	}
-	if (!ends_with_sync(in))
-		return in.len;
-	postgres_queue__push(&st->queue, ANSWER_LOST);
-	st->ready = false;
-	st->skipping = false;
-	st->at_sync = true;
-	return in.len;
+	st->lost = !st->ready;
+	if (at == in.len || st->ready || strchr("Qcdf", in.data[at]))
+		return at;
+	return at + find_sync(slice__skip(in, at));
 }

@@ -4,7 +4,6 @@
 
 #define COMMAND_BYTES 128  /* of a CommandComplete that are read */
 #define ERROR_BYTES   1024 /* of an ErrorResponse that are read: its codes come first */
-#define TAIL_BYTES    512  /* behind a gap, so much of the end is searched for messages */
 
 /* -- bodies --------------------------------------------------------------------------------- */
 
@@ -195,6 +194,7 @@ static void response__ready(struct postgres_state *st, struct message *out)
 	postgres_queue__pop(&st->queue);
 	st->begun = false;
 	st->gap = false;
+	st->skipping = false;
 	st->ready = postgres_queue__next(&st->queue) == ANSWER_NONE;
 }
 
@@ -336,28 +336,10 @@ ssize_t postgres__response(struct postgres_state *st, const struct parse_input *
 
 /* -- after a gap ---------------------------------------------------------------------------- */
 
-/* Where messages start again: at the head of @in, or so that the end of an answer is at its
- * end.  in.len when there are none. */
-static size_t find_messages(struct slice in)
-{
-	struct postgres_chain chain;
-	size_t at;
-
-	if (postgres__chain(in, TO_CLIENT, &chain) && chain.whole > chain.partial)
-		return 0;
-	for (at = in.len > TAIL_BYTES ? in.len - TAIL_BYTES : 0; at < in.len; at++) {
-		if (!postgres__chain(slice__skip(in, at), TO_CLIENT, &chain) || chain.partial)
-			continue;
-		if (chain.last == 'Z' || chain.last == 'C' || chain.last == 'E')
-			return at;
-	}
-	return in.len;
-}
-
 size_t postgres__resync_responses(struct postgres_state *st, struct slice in)
 {
 	unsigned int requests = postgres_queue__requests(&st->queue);
-	size_t at = find_messages(in);
+	size_t at = postgres__find_chain(in, TO_CLIENT);
 	bool goes_on;
 
 	st->was_idle |= requests == 0;
