@@ -518,6 +518,7 @@ bool replay__balanced(const struct replay *replay)
 	       f[LEDGER_REQUESTS] == f[LEDGER_SPANS] + f[LEDGER_QUIET] + f[LEDGER_IGNORED] +
 					     f[LEDGER_EXCLUDED] + f[LEDGER_SAMPLED_OUT] +
 					     f[LEDGER_SPANS_NO_MEMORY] +
+					     f[LEDGER_REQUESTS_REFUSED] +
 					     f[LEDGER_REQUESTS_ABANDONED] + replay->in_flight &&
 	       f[LEDGER_BYTES] ==
 		       f[LEDGER_BYTES_PARSED] + f[LEDGER_BYTES_GAP] + f[LEDGER_BYTES_DROPPED];

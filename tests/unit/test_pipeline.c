@@ -21,6 +21,7 @@
 #define START	  (1000 * SECOND) /* of all times here */
 #define GET	  "GET / HTTP/1.1\r\nHost: h\r\n\r\n"
 #define RESPONSE  "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"
+#define NOT_FOUND "HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n"
 #define REDIS_GET "*2\r\n$3\r\nGET\r\n$1\r\nk\r\n"
 
 struct seen {
@@ -163,10 +164,43 @@ static void test_positions_do_not_wrap(void **state)
 	assert_int_equal(b->ledger.count[LEDGER_RECORDS_MALFORMED], 2);
 }
 
+/* ---- bounds ----------------------------------------------------------------------------- */
+
+/* Requests that are not followed keep their place: their responses are nobody else's. */
+static void test_requests_are_refused_in_order(void **state)
+{
+	struct bench *b = *state;
+
+	b->config.max_transactions = 4;
+	bench__start(b);
+	feed_conn(b, 1, ROLE_CLIENT, 0);
+	feed_conn(b, 2, ROLE_CLIENT, 0);
+	for (int i = 0; i < 4; i++)
+		feed(b, 1, DIR_SEND, GET);
+	assert_int_equal(b->ledger.count[LEDGER_REQUESTS_REFUSED], 2);
+	feed(b, 2, DIR_SEND, GET); /* there is room for others */
+	assert_int_equal(b->ledger.count[LEDGER_REQUESTS_REFUSED], 2);
+	b->now += MS;
+	feed(b, 1, DIR_RECV, RESPONSE);
+	feed(b, 1, DIR_SEND, GET); /* behind two whose responses are to come */
+	feed(b, 1, DIR_RECV, RESPONSE);
+	feed(b, 1, DIR_RECV, NOT_FOUND);
+	feed(b, 1, DIR_RECV, NOT_FOUND);
+	assert_int_equal(b->count, 2);
+	feed(b, 1, DIR_RECV, RESPONSE);
+	assert_int_equal(b->count, 3);
+	for (int i = 0; i < 3; i++)
+		assert_int_equal(b->seen[i].status, 200);
+	assert_int_equal(b->ledger.count[LEDGER_RESPONSES_UNMATCHED], 2);
+	assert_int_equal(pipeline__in_flight(b->pipeline), 1);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(test_positions_do_not_wrap, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_requests_are_refused_in_order, setup,
+						teardown),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

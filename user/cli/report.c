@@ -61,8 +61,8 @@ static bool report__sums(const struct agent_totals *t, FILE *out)
 	agree &= report__sum(out, "flow.requests", f[LEDGER_REQUESTS],
 			     f[LEDGER_SPANS] + f[LEDGER_QUIET] + f[LEDGER_IGNORED] +
 				     f[LEDGER_EXCLUDED] + f[LEDGER_SAMPLED_OUT] +
-				     f[LEDGER_SPANS_NO_MEMORY] + f[LEDGER_REQUESTS_ABANDONED] +
-				     t->in_flight);
+				     f[LEDGER_SPANS_NO_MEMORY] + f[LEDGER_REQUESTS_REFUSED] +
+				     f[LEDGER_REQUESTS_ABANDONED] + t->in_flight);
 	agree &=
 		report__sum(out, "flow.bytes", f[LEDGER_BYTES],
 			    f[LEDGER_BYTES_PARSED] + f[LEDGER_BYTES_GAP] + f[LEDGER_BYTES_DROPPED]);

@@ -30,10 +30,11 @@ struct flow_config {
 	uint32_t attribute_count_limit; /* OTEL_SPAN_ATTRIBUTE_COUNT_LIMIT */
 	uint32_t attribute_value_limit; /* in characters, 0: none */
 	size_t max_connections;		/* more are evicted, longest idle first, and counted */
-	size_t max_transactions;	/* in flight, of all connections */
-	size_t max_stream_bytes;	/* buffered per direction of a connection */
-	uint64_t idle_timeout_ns;	/* a connection without traffic is finished */
-	uint64_t response_timeout_ns;	/* a request without any answer is finished as "timeout" */
+	/* in flight, of all connections; one connection may have as many as are left to others */
+	size_t max_transactions;
+	size_t max_stream_bytes;      /* buffered per direction of a connection */
+	uint64_t idle_timeout_ns;     /* a connection without traffic is finished */
+	uint64_t response_timeout_ns; /* a request without any answer is finished as "timeout" */
 	uint8_t id_key[16]; /* random, of this run: the seed of trace and span ids (bpf/ids.h) */
 };
 

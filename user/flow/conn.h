@@ -48,6 +48,8 @@ struct conn {
 	bool reset;
 	bool uncertain;	     /* requests were lost: pairing is marked until the queue is empty */
 	bool orphan;	     /* the current response has no request */
+	uint32_t cancels;    /* of the current response, see struct message */
+	uint64_t astray;     /* responses to come before the queue's, of requests not followed */
 	int32_t error;	     /* errno of the socket when it ended */
 	unsigned int faults; /* parse errors, less what went well */
 	unsigned int good;   /* fragments since the last fault */

@@ -33,6 +33,7 @@ static const char *const names[] = {
 	[LEDGER_EXCLUDED] = "requests.excluded",
 	[LEDGER_SAMPLED_OUT] = "requests.sampled_out",
 	[LEDGER_SPANS_NO_MEMORY] = "spans.no_memory",
+	[LEDGER_REQUESTS_REFUSED] = "requests.refused",
 	[LEDGER_REQUESTS_ABANDONED] = "requests.abandoned",
 	[LEDGER_INCOMPLETE] = "spans.incomplete",
 	[LEDGER_BROKEN] = "spans.broken",

@@ -5,7 +5,7 @@
  * The sums that must agree, at any moment between two calls of the pipeline:
  *   RECORDS  = RECORDS_CONN + RECORDS_DATA + RECORDS_CLOSE + RECORDS_PROCESS + RECORDS_MALFORMED
  *   REQUESTS = SPANS + QUIET + IGNORED + EXCLUDED + SAMPLED_OUT + SPANS_NO_MEMORY
- *              + REQUESTS_ABANDONED + in flight
+ *              + REQUESTS_REFUSED + REQUESTS_ABANDONED + in flight
  *   BYTES    = BYTES_PARSED + BYTES_GAP + BYTES_DROPPED + still held
  * and of each exporter:
  *   SPANS    = exported + each reason of loss + still queued
@@ -39,7 +39,7 @@ enum ledger_entry {
 	/* messages */
 	LEDGER_PARSE_ERRORS,
 	LEDGER_RESYNCS,		    /* a parser found its way after a gap */
-	LEDGER_RESPONSES_UNMATCHED, /* their request was never seen */
+	LEDGER_RESPONSES_UNMATCHED, /* their request was not seen, not followed or given up */
 	LEDGER_REQUESTS, /* requests begun, failed connects too; each ends as one of the next */
 	LEDGER_SPANS,	 /* spans handed to the exporters */
 	LEDGER_QUIET,	 /* no span by design: a PREPARE that succeeded, ... */
@@ -47,6 +47,7 @@ enum ledger_entry {
 	LEDGER_EXCLUDED, /* not among the programs to trace (--exe, --exclude-exe) */
 	LEDGER_SAMPLED_OUT,
 	LEDGER_SPANS_NO_MEMORY,
+	LEDGER_REQUESTS_REFUSED, /* not followed: too many are in flight */
 	LEDGER_REQUESTS_ABANDONED, /* unfinished when their connection turned out to be no such protocol */
 	/* marks on spans, not losses */
 	LEDGER_INCOMPLETE, /* spans with spanloom.incomplete */

@@ -23,6 +23,7 @@ struct pipeline {
 	struct ledger *ledger;
 	struct conn_table conns;
 	struct transaction_sink sink;
+	size_t in_flight;
 	size_t held; /* directions on hold */
 	int64_t unix_offset_ns;
 	uint64_t next_quiet_ns;
@@ -442,6 +443,8 @@ struct pipeline *pipeline__new(const struct flow_config *config,
 	p->ledger = ledger;
 	p->sink = (struct transaction_sink){
 		.ledger = ledger,
+		.in_flight = &p->in_flight,
+		.max_in_flight = config->max_transactions,
 		.finish = pipeline__finish,
 		.unbind = pipeline__unbind,
 		.ctx = p,
@@ -467,11 +470,7 @@ void pipeline__set_clock(struct pipeline *p, int64_t unix_offset_ns)
 
 size_t pipeline__in_flight(const struct pipeline *p)
 {
-	size_t open = 0;
-
-	for (const struct conn *conn = p->conns.oldest; conn; conn = conn->newer)
-		open += conn->open;
-	return open;
+	return p->in_flight;
 }
 
 size_t pipeline__connections(const struct pipeline *p)

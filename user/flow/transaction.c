@@ -86,7 +86,8 @@ void transaction__free(struct transaction *txn)
 	free(txn);
 }
 
-static void queue__push(struct conn *conn, struct transaction *txn)
+static void queue__push(struct conn *conn, struct transaction *txn,
+			const struct transaction_sink *sink)
 {
 	if (conn->newest)
 		conn->newest->next = txn;
@@ -94,9 +95,19 @@ static void queue__push(struct conn *conn, struct transaction *txn)
 		conn->oldest = txn;
 	conn->newest = txn;
 	conn->open++;
+	++*sink->in_flight;
 }
 
-static struct transaction *queue__pop(struct conn *conn)
+/* A request without a transaction: its response must not be taken for another's. */
+static void queue__pass(struct conn *conn)
+{
+	if (conn->newest)
+		conn->newest->unfollowed++;
+	else
+		conn->astray++;
+}
+
+static struct transaction *queue__pop(struct conn *conn, const struct transaction_sink *sink)
 {
 	struct transaction *txn = conn->oldest;
 
@@ -104,6 +115,8 @@ static struct transaction *queue__pop(struct conn *conn)
 	if (!conn->oldest)
 		conn->newest = NULL;
 	conn->open--;
+	--*sink->in_flight;
+	conn->astray += txn->unfollowed;
 	if (conn->request == txn)
 		conn->request = NULL;
 	if (!conn->open)
@@ -115,7 +128,7 @@ static struct transaction *queue__pop(struct conn *conn)
 static void queue__finish_oldest(struct conn *conn, uint64_t end_ns,
 				 const struct transaction_sink *sink)
 {
-	struct transaction *txn = queue__pop(conn);
+	struct transaction *txn = queue__pop(conn, sink);
 
 	txn->end_ns = end_ns > txn->start_ns ? end_ns : txn->start_ns;
 	sink->finish(sink->ctx, conn, txn);
@@ -123,24 +136,33 @@ static void queue__finish_oldest(struct conn *conn, uint64_t end_ns,
 
 /* -- requests ----------------------------------------------------------------------------- */
 
+/* One connection cannot take all the room: what it has must be left to the others, too. */
+static bool request__admitted(const struct conn *conn, const struct transaction_sink *sink)
+{
+	size_t in_flight = *sink->in_flight;
+
+	return in_flight < sink->max_in_flight && conn->open < sink->max_in_flight - in_flight;
+}
+
 static void request__begin(struct conn *conn, const struct message *fragment,
 			   const struct segment *at, uint64_t pos,
 			   const struct transaction_sink *sink)
 {
+	bool admitted = request__admitted(conn, sink);
 	struct transaction *txn;
 
 	conn->request = NULL;
 	if (fragment->flags & MESSAGE_ONEWAY)
 		return;
 	ledger__add(sink->ledger, LEDGER_REQUESTS, 1);
-	txn = transaction__new(conn, at, pos);
+	txn = admitted ? transaction__new(conn, at, pos) : NULL;
 	if (!txn) {
-		ledger__add(sink->ledger, LEDGER_SPANS_NO_MEMORY, 1);
-		/* its response will come and must not be taken for the next one's */
-		conn->uncertain = true;
+		ledger__add(sink->ledger,
+			    admitted ? LEDGER_SPANS_NO_MEMORY : LEDGER_REQUESTS_REFUSED, 1);
+		queue__pass(conn);
 		return;
 	}
-	queue__push(conn, txn);
+	queue__push(conn, txn, sink);
 	conn->request = txn;
 }
 
@@ -175,30 +197,38 @@ static bool response__fits(const struct conn *conn, const struct segment *at)
 	return conn->oldest && at->end_ns >= conn->oldest->earliest_ns;
 }
 
+static void response__begin(struct conn *conn, const struct segment *at,
+			    const struct transaction_sink *sink)
+{
+	if (conn->oldest && conn->oldest->flags & TXN_RESPONSE_BEGUN) {
+		/* the end of the one before was in a gap */
+		conn->oldest->flags |= TXN_INCOMPLETE;
+		queue__finish_oldest(conn, conn->reading[TO_CLIENT].stream.last.end_ns, sink);
+	}
+	conn->cancels = 0;
+	conn->orphan = conn->astray || !response__fits(conn, at);
+	if (!conn->orphan)
+		return;
+	conn->astray -= conn->astray > 0;
+	ledger__add(sink->ledger, LEDGER_RESPONSES_UNMATCHED, 1);
+}
+
 static void response__fragment(struct conn *conn, const struct message *fragment,
 			       const struct segment *at, const struct transaction_sink *sink)
 {
-	struct transaction *txn = conn->oldest;
+	struct transaction *txn;
 
 	conn->proven = true;
-	if (fragment->flags & MESSAGE_BEGIN && txn && txn->flags & TXN_RESPONSE_BEGUN) {
-		/* the end of the one before was in a gap */
-		txn->flags |= TXN_INCOMPLETE;
-		queue__finish_oldest(conn, conn->reading[TO_CLIENT].stream.last.end_ns, sink);
-		txn = conn->oldest;
-	}
-	if (fragment->flags & MESSAGE_BEGIN) {
-		conn->orphan = !response__fits(conn, at);
-		if (conn->orphan)
-			ledger__add(sink->ledger, LEDGER_RESPONSES_UNMATCHED, 1);
-	}
+	if (fragment->flags & MESSAGE_BEGIN)
+		response__begin(conn, at, sink);
+	conn->cancels += fragment->cancels;
+	txn = conn->oldest;
 	if (!txn || conn->orphan)
 		return;
 	if (!(txn->flags & TXN_RESPONSE_BEGUN) && !(fragment->flags & MESSAGE_BEGIN))
 		txn->flags |= TXN_INCOMPLETE;
 	txn->flags |= TXN_RESPONSE_BEGUN;
 	message__merge(&txn->response, fragment, &txn->text);
-	txn->response.cancels += fragment->cancels;
 	if (fragment->flags & MESSAGE_FAILED)
 		txn->flags |= TXN_FAILED;
 	if (fragment->flags & MESSAGE_TRUNCATED)
@@ -207,16 +237,16 @@ static void response__fragment(struct conn *conn, const struct message *fragment
 
 static void response__end(struct conn *conn, uint64_t end_ns, const struct transaction_sink *sink)
 {
-	uint32_t cancels;
-
-	if (!conn->oldest || conn->orphan) {
-		conn->orphan = false;
-		return;
+	if (conn->oldest && !conn->orphan) {
+		conn->oldest->flags |= TXN_RESPONSE_ENDED;
+		queue__finish_oldest(conn, end_ns, sink);
 	}
-	conn->oldest->flags |= TXN_RESPONSE_ENDED;
-	cancels = conn->oldest->response.cancels;
-	queue__finish_oldest(conn, end_ns, sink);
-	for (; cancels && conn->oldest; cancels--) {
+	conn->orphan = false;
+	for (; conn->cancels && (conn->astray || conn->oldest); conn->cancels--) {
+		if (conn->astray) {
+			conn->astray--;
+			continue;
+		}
 		conn->oldest->flags |= TXN_CANCELLED | TXN_FAILED;
 		queue__finish_oldest(conn, end_ns, sink);
 	}
@@ -256,11 +286,12 @@ void transaction__gap(struct conn *conn, enum direction dir, const struct transa
 	}
 	/* How many responses the gap held is unknown: with more than one request waiting, which
 	 * of them the next response answers is not certain. */
-	if (conn->open == 1) {
+	if (conn->open == 1 && !conn->astray) {
 		conn->oldest->flags |= TXN_INCOMPLETE | TXN_RESPONSE_BEGUN;
 		return;
 	}
 	transaction__finish_all(conn, NULL, conn->reading[TO_CLIENT].stream.last.end_ns, sink);
+	conn->astray = 0;
 	conn->orphan = true;
 }
 
@@ -284,7 +315,8 @@ void transaction__finish_all(struct conn *conn, const char *failure, uint64_t en
 void transaction__abandon_all(struct conn *conn, const struct transaction_sink *sink)
 {
 	while (conn->oldest) {
-		transaction__free(queue__pop(conn));
+		transaction__free(queue__pop(conn, sink));
 		ledger__add(sink->ledger, LEDGER_REQUESTS_ABANDONED, 1);
 	}
+	conn->astray = 0;
 }

@@ -52,6 +52,7 @@ struct transaction {
 	struct message request;	  /* merged; slices point into @text */
 	struct message response;  /* type MESSAGE_NONE when there was none */
 	struct transaction *next; /* in the connection's queue */
+	uint64_t unfollowed;	  /* requests that came between this one and @next */
 	struct arena text;
 };
 
@@ -62,6 +63,8 @@ struct segment;
 /* What the stage hands on. */
 struct transaction_sink {
 	struct ledger *ledger;
+	size_t *in_flight; /* transactions in all queues */
+	size_t max_in_flight;
 	/* Takes @txn, which has left the connection's queue. */
 	void (*finish)(void *ctx, struct conn *conn, struct transaction *txn);
 	/* The connection is this protocol no more; @conn has ended when it returns. */
