@@ -69,7 +69,7 @@ static const struct argp_option argp_options[] = {
 	{ "capture-bytes", KEY_CAPTURE_BYTES, "N", 0,
 	  "Bytes to copy of each message, 256 to 64K (default: 4096)", 0 },
 	{ "ring-size", KEY_RING_SIZE, "SIZE", 0,
-	  "Buffer between kernel and agent, a power of two from 64K to 1G (default: 8M)", 0 },
+	  "Buffer between kernel and agent, a power of two from 64K to 1G (default: 4M)", 0 },
 	{ "max-connections", KEY_MAX_CONNECTIONS, "N", 0,
 	  "Connections to follow at a time, 64 to 1048576 (default: 65536)", 0 },
 	{ "idle-timeout", KEY_IDLE_TIMEOUT, "TIME", 0,
@@ -383,19 +383,27 @@ static error_t parse_option(int key, char *arg, struct argp_state *state)
 	return err;
 }
 
+/*
+ * The queue is larger than an SDK's and sent sooner (OpenTelemetry: 2048, 512, 5000): it holds
+ * the spans of a whole host, and people look at a trace while it happens.
+ */
+#define QUEUE_SIZE	  16384
+#define BATCH_SIZE	  2048
+#define SCHEDULE_DELAY_MS 500
+
 static void set_defaults(struct options *options)
 {
 	*options = (struct options){
 		.console_format = CONSOLE_TREE,
 		.otlp = {
 			.timeout_ms = 10000,
-			.schedule_delay_ms = 5000,
+			.schedule_delay_ms = SCHEDULE_DELAY_MS,
 			.export_timeout_ms = 30000,
-			.max_queue_size = 2048,
-			.max_export_batch_size = 512,
+			.max_queue_size = QUEUE_SIZE,
+			.max_export_batch_size = BATCH_SIZE,
 		},
 		.capture_bytes = 4096,
-		.ring_bytes = 8 << 20,
+		.ring_bytes = 4 << 20,
 		.log_level = LOG_INFO,
 	};
 	flow_config__defaults(&options->flow);

@@ -52,10 +52,10 @@ static void test_defaults(void **state)
 	assert_int_equal(o.console_format, CONSOLE_TREE);
 	assert_string_equal(o.otlp.url, "http://localhost:4318/v1/traces");
 	assert_int_equal(o.otlp.timeout_ms, 10000);
-	assert_int_equal(o.otlp.max_queue_size, 2048);
-	assert_int_equal(o.otlp.max_export_batch_size, 512);
+	assert_int_equal(o.otlp.max_queue_size, 16384);
+	assert_int_equal(o.otlp.max_export_batch_size, 2048);
 	assert_int_equal(o.capture_bytes, 4096);
-	assert_int_equal(o.ring_bytes, 8 << 20);
+	assert_int_equal(o.ring_bytes, 4 << 20);
 	assert_int_equal(o.duration_ns, 0);
 	assert_int_equal(o.log_level, LOG_INFO);
 	assert_int_equal(o.flow.sampler, SAMPLER_ALWAYS_ON);
@@ -249,7 +249,7 @@ static void test_environment(void **state)
 	assert_string_equal(o.otlp.cert_file, "/c");
 	assert_int_equal(o.otlp.max_queue_size, 100);
 	assert_int_equal(o.otlp.max_export_batch_size, 100);
-	assert_int_equal(o.otlp.schedule_delay_ms, 5000);
+	assert_int_equal(o.otlp.schedule_delay_ms, 500);
 	assert_int_equal(o.flow.attribute_count_limit, 5);
 	assert_int_equal(o.flow.attribute_value_limit, 64);
 	assert_true(o.sdk_disabled);
@@ -264,10 +264,10 @@ static void test_environment(void **state)
 static void test_bad_environment(void **state)
 {
 	static const char *const bad[] = {
-		"OTEL_BSP_SCHEDULE_DELAY=-1: expected 0 to 2147483647, using 5000",
-		"OTEL_BSP_MAX_QUEUE_SIZE=0: expected 1 to 1048576, using 2048",
-		"OTEL_BSP_MAX_EXPORT_BATCH_SIZE=4096: expected no more than the queue holds, using "
-		"2048",
+		"OTEL_BSP_SCHEDULE_DELAY=-1: expected 0 to 2147483647, using 500",
+		"OTEL_BSP_MAX_QUEUE_SIZE=0: expected 1 to 1048576, using 16384",
+		"OTEL_BSP_MAX_EXPORT_BATCH_SIZE=99999: expected no more than the queue holds, using "
+		"16384",
 		"OTEL_EXPORTER_OTLP_TIMEOUT=2147483648: expected 0 to 2147483647, using 10000",
 		"OTEL_EXPORTER_OTLP_PROTOCOL=grpc: expected http/protobuf, using http/protobuf",
 		"OTEL_EXPORTER_OTLP_COMPRESSION=zstd: expected gzip or none, using none",
@@ -289,7 +289,7 @@ static void test_bad_environment(void **state)
 		assert_int_equal(read_options(&o, NULL, ARGS(var)), 0);
 		if (!strstr(said, bad[i]))
 			fail_msg("%s: said: %s", var, said);
-		assert_int_equal(o.otlp.schedule_delay_ms, 5000);
+		assert_int_equal(o.otlp.schedule_delay_ms, 500);
 		assert_ptr_equal(strchr(said, '\n'), said + strlen(said) - 1);
 		options__free(&o);
 		/* who asked for errors only does not see it */
