@@ -120,7 +120,8 @@ def test_console_json():
 def test_console_tree():
     nginx = servers.Nginx()
     out, err = folder() / "console", folder() / "console.err"
-    process = start([SPANLOOM, "run", "--exporter", "console", "--duration", "2"], None, out, err)
+    process = start([SPANLOOM, "run", "--exporter", "console", "--duration", "2", "--port",
+                     nginx.port], None, out, err)
     run("curl", "-s", nginx.url + "/users/42")
     equal(process.wait(10), 0, "exit status")
     text = out.read_text()

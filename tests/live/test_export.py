@@ -79,7 +79,8 @@ def test_official_package_reads_the_same_of_real_traffic():
         run("curl", "-s", nginx.url + "/missing?q=%C3%A9")
         redis.cli("SET", "a", "b")
         postgres.psql("SELECT * FROM nowhere", ok=(1,))
-    ledger = agent_to(sink, traffic=traffic)
+    ledger = agent_to(sink, "--port", f"{nginx.port},{redis.port},{postgres.port}",
+                      traffic=traffic)
     seen = sink.seen()
     equal(len(seen), ledger["otlp.exported"], "spans that the package read")
     mine = [s for s in seen if s["attributes"].get("server.port") == nginx.port]
@@ -96,7 +97,8 @@ def test_collectors_that_misbehave():
                           ("partial", ("rejected",)), ("huge", ("exported", "refused", "failed", "shutdown")),
                           ("slow", ("failed", "shutdown"))):
         sink, nginx = OfficialSink(mode), servers.Nginx()
-        ledger = agent_to(sink, traffic=lambda port=nginx.port: load.http(port, 2, 50))
+        ledger = agent_to(sink, "--port", f"{nginx.port}",
+                          traffic=lambda port=nginx.port: load.http(port, 2, 50))
         assert any(ledger[f"otlp.{entry}"] for entry in entries), f"{mode}: {ledger}"
         end(sink.process)
 
@@ -110,7 +112,8 @@ def test_collector_behind_tls():
         "-days", "2", "-subj", "/CN=127.0.0.1", "-addext", "subjectAltName=IP:127.0.0.1")
     sink = OfficialSink("ok", "--cert", cert, "--key", key, scheme="https")
     nginx = servers.Nginx()
-    ledger = agent_to(sink, traffic=lambda: load.http(nginx.port, 1, 20),
+    ledger = agent_to(sink, "--port", f"{nginx.port}",
+                      traffic=lambda: load.http(nginx.port, 1, 20),
                       OTEL_EXPORTER_OTLP_CERTIFICATE=str(cert))
     assert ledger["otlp.exported"] >= 40, ledger
 
