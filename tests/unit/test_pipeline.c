@@ -195,11 +195,65 @@ static void test_requests_are_refused_in_order(void **state)
 	assert_int_equal(pipeline__in_flight(b->pipeline), 1);
 }
 
+/* ---- time ------------------------------------------------------------------------------- */
+
+/* The answer to what was given up is nobody else's. */
+static void test_request_without_answer_is_given_up(void **state)
+{
+	struct bench *b = *state;
+	uint64_t timeout = b->config.response_timeout_ns;
+
+	bench__start(b);
+	feed_conn(b, 1, ROLE_CLIENT, 0);
+	feed(b, 1, DIR_SEND, GET);
+	b->now += timeout / 2;
+	feed(b, 1, DIR_SEND, GET);
+	pipeline__tick(b->pipeline, START + timeout - 1);
+	assert_int_equal(b->count, 0);
+	pipeline__tick(b->pipeline, START + timeout + SECOND);
+	assert_int_equal(b->count, 1);
+	assert_true(b->seen[0].incomplete);
+	assert_string_equal(b->seen[0].error, "");
+	assert_int_equal(b->seen[0].end_ns, START + timeout);
+	b->now += timeout / 2 + 2 * SECOND;
+	feed(b, 1, DIR_RECV, NOT_FOUND);
+	assert_int_equal(b->count, 1);
+	feed(b, 1, DIR_RECV, RESPONSE);
+	assert_int_equal(b->count, 2);
+	assert_int_equal(b->seen[1].status, 200);
+	assert_false(b->seen[1].incomplete);
+}
+
+/* A body that is still being sent has no answer yet, nor is one under way given up. */
+static void test_long_messages_are_not_given_up(void **state)
+{
+	struct bench *b = *state;
+
+	bench__start(b);
+	feed_conn(b, 1, ROLE_CLIENT, 0);
+	feed(b, 1, DIR_SEND, "POST / HTTP/1.1\r\nContent-Length: 8\r\n\r\nhalf");
+	b->now += 2 * b->config.response_timeout_ns;
+	pipeline__tick(b->pipeline, b->now);
+	feed(b, 1, DIR_SEND, "half");
+	feed(b, 1, DIR_RECV, "HTTP/1.1 200 OK\r\nContent-Length: 8\r\n\r\nhalf");
+	b->now += 2 * b->config.response_timeout_ns;
+	pipeline__tick(b->pipeline, b->now);
+	assert_int_equal(b->count, 0);
+	feed(b, 1, DIR_RECV, "half");
+	assert_int_equal(b->count, 1);
+	assert_false(b->seen[0].incomplete);
+	assert_int_equal(b->seen[0].end_ns, b->now);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(test_positions_do_not_wrap, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_requests_are_refused_in_order, setup,
+						teardown),
+		cmocka_unit_test_setup_teardown(test_request_without_answer_is_given_up, setup,
+						teardown),
+		cmocka_unit_test_setup_teardown(test_long_messages_are_not_given_up, setup,
 						teardown),
 	};
 

@@ -34,7 +34,7 @@ struct flow_config {
 	size_t max_transactions;
 	size_t max_stream_bytes;      /* buffered per direction of a connection */
 	uint64_t idle_timeout_ns;     /* a connection without traffic is finished */
-	uint64_t response_timeout_ns; /* a request without any answer is finished as "timeout" */
+	uint64_t response_timeout_ns; /* a request without any answer is given up: incomplete */
 	uint8_t id_key[16]; /* random, of this run: the seed of trace and span ids (bpf/ids.h) */
 };
 

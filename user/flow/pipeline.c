@@ -397,6 +397,13 @@ static void pipeline__release_overdue(struct pipeline *p, uint64_t now_ns)
 	}
 }
 
+/* Requests that were not answered in time, whatever else passes on their connection. */
+static void pipeline__give_up(struct pipeline *p, uint64_t now_ns)
+{
+	for (struct conn *conn = p->conns.oldest; conn && p->in_flight; conn = conn->newer)
+		transaction__give_up(conn, p->config->response_timeout_ns, now_ns, &p->sink);
+}
+
 static void pipeline__finish_quiet(struct pipeline *p, uint64_t now_ns)
 {
 	struct conn *conn, *newer;
@@ -422,6 +429,7 @@ void pipeline__tick(struct pipeline *p, uint64_t now_ns)
 	if (now_ns < p->next_quiet_ns)
 		return;
 	p->next_quiet_ns = now_ns + QUIET_PERIOD_NS;
+	pipeline__give_up(p, now_ns);
 	pipeline__finish_quiet(p, now_ns);
 }
 

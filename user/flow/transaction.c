@@ -134,6 +134,28 @@ static void queue__finish_oldest(struct conn *conn, uint64_t end_ns,
 	sink->finish(sink->ctx, conn, txn);
 }
 
+static void queue__abandon_oldest(struct conn *conn, const struct transaction_sink *sink)
+{
+	transaction__free(queue__pop(conn, sink));
+	ledger__add(sink->ledger, LEDGER_REQUESTS_ABANDONED, 1);
+}
+
+/* No response is expected any more. */
+static void queue__end_oldest(struct conn *conn, const char *failure, uint64_t end_ns,
+			      const struct transaction_sink *sink)
+{
+	/* Without one response on this connection, and a first message that others could have
+	 * sent too, it may never have been this protocol. */
+	if (!conn->proven && !conn->strong) {
+		queue__abandon_oldest(conn, sink);
+		return;
+	}
+	conn->oldest->failure = failure;
+	if (!failure)
+		conn->oldest->flags |= TXN_INCOMPLETE;
+	queue__finish_oldest(conn, end_ns, sink);
+}
+
 /* -- requests ----------------------------------------------------------------------------- */
 
 /* One connection cannot take all the room: what it has must be left to the others, too. */
@@ -270,6 +292,7 @@ void transaction__end(struct conn *conn, enum message_type type, uint64_t end_ns
 {
 	if (type == MESSAGE_REQUEST && conn->request) {
 		conn->request->flags |= TXN_REQUEST_ENDED;
+		conn->request->end_ns = end_ns;
 		conn->request = NULL;
 	} else if (type == MESSAGE_RESPONSE) {
 		response__end(conn, end_ns, sink);
@@ -298,25 +321,30 @@ void transaction__gap(struct conn *conn, enum direction dir, const struct transa
 void transaction__finish_all(struct conn *conn, const char *failure, uint64_t end_ns,
 			     const struct transaction_sink *sink)
 {
-	while (conn->oldest) {
-		/* Without one response on this connection, and a first message that others
-		 * could have sent too, it may never have been this protocol. */
-		if (!conn->proven && !conn->strong) {
-			transaction__abandon_all(conn, sink);
-			return;
-		}
-		conn->oldest->failure = failure;
-		if (!failure)
-			conn->oldest->flags |= TXN_INCOMPLETE;
-		queue__finish_oldest(conn, end_ns, sink);
+	while (conn->oldest)
+		queue__end_oldest(conn, failure, end_ns, sink);
+}
+
+static bool transaction__overdue(const struct transaction *txn, uint64_t timeout_ns,
+				 uint64_t now_ns)
+{
+	bool waits = txn->flags & TXN_REQUEST_ENDED && !(txn->flags & TXN_RESPONSE_BEGUN);
+
+	return waits && txn->end_ns + timeout_ns <= now_ns;
+}
+
+void transaction__give_up(struct conn *conn, uint64_t timeout_ns, uint64_t now_ns,
+			  const struct transaction_sink *sink)
+{
+	while (conn->oldest && transaction__overdue(conn->oldest, timeout_ns, now_ns)) {
+		conn->astray++;
+		queue__end_oldest(conn, NULL, conn->oldest->end_ns + timeout_ns, sink);
 	}
 }
 
 void transaction__abandon_all(struct conn *conn, const struct transaction_sink *sink)
 {
-	while (conn->oldest) {
-		transaction__free(queue__pop(conn, sink));
-		ledger__add(sink->ledger, LEDGER_REQUESTS_ABANDONED, 1);
-	}
+	while (conn->oldest)
+		queue__abandon_oldest(conn, sink);
 	conn->astray = 0;
 }

@@ -41,13 +41,15 @@ struct transaction {
 	uint64_t conn_id;
 	uint64_t request_pos; /* of the request's first byte in its stream: part of its identity */
 	uint64_t start_ns;    /* CLOCK_MONOTONIC: first byte of the request */
-	uint64_t end_ns;      /* last byte of the response, or when it was known that none comes */
+	/* Last byte of the response, or when it was known that none comes; of the request while
+	 * the response has not begun. */
+	uint64_t end_ns;
 	uint32_t flags;	      /* enum transaction_flag */
 	uint64_t earliest_ns; /* no byte of the response can have come before */
 	bool decided;	      /* the kernel has decided on sampling, for a trace that starts here */
 	bool sampled;	      /* ... and this is its decision */
 	/* error.type when the call ended without a whole response, e.g. "connection_reset",
-	 * "timeout", "eof"; NULL when the response is whole.  A literal. */
+	 * "eof"; NULL when the response is whole.  A literal. */
 	const char *failure;
 	struct message request;	  /* merged; slices point into @text */
 	struct message response;  /* type MESSAGE_NONE when there was none */
@@ -92,6 +94,11 @@ void transaction__gap(struct conn *conn, enum direction dir, const struct transa
  */
 void transaction__finish_all(struct conn *conn, const char *failure, uint64_t end_ns,
 			     const struct transaction_sink *sink);
+
+/* Gives up what has waited longer than @timeout_ns for a response that has not begun: it is
+ * incomplete.  A response that comes later is passed over. */
+void transaction__give_up(struct conn *conn, uint64_t timeout_ns, uint64_t now_ns,
+			  const struct transaction_sink *sink);
 
 /* The queue was not of this protocol after all: drops it, counted. */
 void transaction__abandon_all(struct conn *conn, const struct transaction_sink *sink);
