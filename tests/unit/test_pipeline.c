@@ -149,6 +149,16 @@ static int feed(struct bench *b, uint64_t id, enum event_dir dir, const char *by
 	return err;
 }
 
+static void feed_close(struct bench *b, uint64_t id, enum close_kind kind)
+{
+	struct event_close event = {
+		.hdr = { EVENT_CLOSE, sizeof(event), b->now, id },
+		.kind = kind,
+	};
+
+	pipeline__record(b->pipeline, &event, sizeof(event));
+}
+
 /* ---- records that no kernel sends ------------------------------------------------------- */
 
 static void test_positions_do_not_wrap(void **state)
@@ -245,6 +255,63 @@ static void test_long_messages_are_not_given_up(void **state)
 	assert_int_equal(b->seen[0].end_ns, b->now);
 }
 
+/* The connections of a pool. */
+static void test_quiet_connection_stays_known(void **state)
+{
+	struct bench *b = *state;
+
+	bench__start(b);
+	feed_conn(b, 1, ROLE_CLIENT, 0);
+	feed(b, 1, DIR_SEND, GET);
+	feed(b, 1, DIR_RECV, "HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nha");
+	b->now += 2 * b->config.idle_timeout_ns;
+	pipeline__tick(b->pipeline, b->now);
+	pipeline__tick(b->pipeline, b->now + 2 * SECOND);
+	assert_int_equal(b->ledger.count[LEDGER_CONNECTIONS_IDLE], 1);
+	assert_int_equal(b->count, 1);
+	assert_true(b->seen[0].incomplete);
+	feed(b, 1, DIR_RECV, "lf");
+	feed(b, 1, DIR_SEND, GET);
+	feed(b, 1, DIR_RECV, RESPONSE);
+	assert_int_equal(b->count, 2);
+	assert_int_equal(b->seen[1].status, 200);
+	assert_false(b->seen[1].incomplete);
+}
+
+/* The client has said that it will send no more; the server takes its time. */
+static void test_half_closed_client_is_answered_late(void **state)
+{
+	struct bench *b = *state;
+
+	bench__start(b);
+	feed_conn(b, 1, ROLE_SERVER, 0);
+	feed(b, 1, DIR_RECV, GET);
+	feed_close(b, 1, CLOSE_PEER_EOF);
+	b->now += 50 * SECOND;
+	pipeline__tick(b->pipeline, b->now);
+	feed(b, 1, DIR_SEND, RESPONSE);
+	assert_int_equal(b->count, 1);
+	assert_int_equal(b->seen[0].status, 200);
+	assert_string_equal(b->seen[0].error, "");
+	b->now += 50 * SECOND;
+	pipeline__tick(b->pipeline, b->now);
+	assert_int_equal(pipeline__connections(b->pipeline), 0);
+}
+
+static void test_evicted_connection_is_ignored(void **state)
+{
+	struct bench *b = *state;
+
+	b->config.max_connections = 1;
+	bench__start(b);
+	feed_conn(b, 1, ROLE_CLIENT, 0);
+	feed(b, 1, DIR_SEND, GET);
+	feed_conn(b, 2, ROLE_CLIENT, 0);
+	assert_int_equal(b->ignored, 1);
+	assert_int_equal(b->count, 1);
+	assert_true(b->seen[0].incomplete);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -254,6 +321,11 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_request_without_answer_is_given_up, setup,
 						teardown),
 		cmocka_unit_test_setup_teardown(test_long_messages_are_not_given_up, setup,
+						teardown),
+		cmocka_unit_test_setup_teardown(test_quiet_connection_stays_known, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_half_closed_client_is_answered_late, setup,
+						teardown),
+		cmocka_unit_test_setup_teardown(test_evicted_connection_is_ignored, setup,
 						teardown),
 	};
 

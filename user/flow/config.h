@@ -33,7 +33,7 @@ struct flow_config {
 	/* in flight, of all connections; one connection may have as many as are left to others */
 	size_t max_transactions;
 	size_t max_stream_bytes;      /* buffered per direction of a connection */
-	uint64_t idle_timeout_ns;     /* a connection without traffic is finished */
+	uint64_t idle_timeout_ns;     /* without traffic: open requests are given up */
 	uint64_t response_timeout_ns; /* a request without any answer is given up: incomplete */
 	uint8_t id_key[16]; /* random, of this run: the seed of trace and span ids (bpf/ids.h) */
 };

@@ -89,6 +89,7 @@ void conn_table__remove(struct conn_table *table, struct conn *conn)
 void conn_table__touch(struct conn_table *table, struct conn *conn, uint64_t now_ns)
 {
 	conn->last_ns = now_ns;
+	conn->resting = false;
 	if (table->newest == conn)
 		return;
 	conn_table__unlink(table, conn);

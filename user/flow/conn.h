@@ -46,6 +46,7 @@ struct conn {
 	bool proven;   /* a response was read: it is this protocol */
 	bool peer_eof; /* the peer will send no more */
 	bool reset;
+	bool resting;	     /* quiet for long: nothing of it is in flight */
 	bool uncertain;	     /* requests were lost: pairing is marked until the queue is empty */
 	bool orphan;	     /* the current response has no request */
 	uint32_t cancels;    /* of the current response, see struct message */

@@ -27,7 +27,7 @@ enum ledger_entry {
 	/* connections */
 	LEDGER_CONNECTIONS,
 	LEDGER_CONNECTIONS_EVICTED, /* to keep the bound; their open requests are incomplete */
-	LEDGER_CONNECTIONS_IDLE,    /* finished by the idle timeout */
+	LEDGER_CONNECTIONS_IDLE, /* quiet for the idle timeout: their open requests are incomplete */
 	LEDGER_CONNECTIONS_UNBOUND, /* the parser failed repeatedly, or another protocol follows */
 	LEDGER_CONNECTIONS_DB_SERVER, /* the server's side of a database, see --db-server-spans */
 	LEDGER_CONNECTIONS_NO_MEMORY,

@@ -180,6 +180,16 @@ static bool message__step(struct conn *conn, enum direction dir,
 	return true;
 }
 
+void message__forget(struct conn *conn, enum direction dir, const struct transaction_sink *sink)
+{
+	uint64_t left = stream__left(&conn->reading[dir].stream);
+
+	if (left == 0)
+		return;
+	message__drop(conn, dir, left, sink);
+	message__lose(conn, dir, sink);
+}
+
 void message__read(struct conn *conn, enum direction dir, const struct transaction_sink *sink)
 {
 	while (conn->protocol && !conn->reading[dir].held && message__step(conn, dir, sink))

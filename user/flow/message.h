@@ -91,6 +91,9 @@ struct transaction_sink;
  * to transaction__fragment() and transaction__end(). */
 void message__read(struct conn *conn, enum direction dir, const struct transaction_sink *sink);
 
+/* Lets go of the bytes that wait for more of their message, and reads on behind them. */
+void message__forget(struct conn *conn, enum direction dir, const struct transaction_sink *sink);
+
 static inline void message__number(struct message *m, unsigned int index, int64_t value)
 {
 	m->number[index] = value;

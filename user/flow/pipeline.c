@@ -5,10 +5,9 @@
 
 #include "user/flow/conn.h"
 #include "user/flow/describe.h"
+#include "user/flow/emitter.h"
 #include "user/flow/event.h"
 #include "user/flow/resource.h"
-#include "user/flow/span.h"
-#include "user/flow/trace.h"
 #include "user/flow/transaction.h"
 #include "user/protocols/protocol.h"
 
@@ -21,92 +20,19 @@ struct pipeline {
 	const struct flow_config *config;
 	struct pipeline_callbacks callbacks;
 	struct ledger *ledger;
+	struct emitter emitter;
 	struct conn_table conns;
 	struct transaction_sink sink;
 	size_t in_flight;
 	size_t held; /* directions on hold */
-	int64_t unix_offset_ns;
 	uint64_t next_quiet_ns;
 };
 
-/* -- transaction -> span ------------------------------------------------------------------ */
-
-/* Hands the span of a process on, or counts why not. */
-static void pipeline__emit(struct pipeline *p, struct span *span, struct resource *resource)
-{
-	if (!span) {
-		resource__put(resource);
-		ledger__add(p->ledger, LEDGER_SPANS_NO_MEMORY, 1);
-		return;
-	}
-	span->resource = resource;
-	ledger__add(p->ledger, LEDGER_SPANS, 1);
-	p->callbacks.span(p->callbacks.ctx, span);
-}
-
-/* Which count a transaction ends in: LEDGER_SPANS, or why it gives no span. */
-static enum ledger_entry pipeline__judge(const struct pipeline *p, struct transaction *txn,
-					 struct trace_context *context)
-{
-	const struct protocol *protocol = txn->protocol;
-
-	if (txn->flags & TXN_QUIET && !(txn->flags & TXN_FAILED) && !txn->failure)
-		return LEDGER_QUIET;
-	if (protocol->ignored && protocol->ignored(txn, p->config))
-		return LEDGER_IGNORED;
-	trace__decide(txn, p->config, context);
-	return context->sampled ? LEDGER_SPANS : LEDGER_SAMPLED_OUT;
-}
-
 static void pipeline__finish(void *ctx, struct conn *conn, struct transaction *txn)
 {
-	struct pipeline *p = ctx;
-	struct trace_context context;
-	struct resource *resource = NULL;
-	enum ledger_entry verdict;
+	const struct pipeline *p = ctx;
 
-	verdict = pipeline__judge(p, txn, &context);
-	if (verdict == LEDGER_SPANS)
-		resource = p->callbacks.resource(p->callbacks.ctx, txn->tgid, conn->comm);
-	if (verdict != LEDGER_SPANS) {
-		ledger__add(p->ledger, verdict, 1);
-	} else if (!resource) {
-		ledger__add(p->ledger, LEDGER_EXCLUDED, 1);
-	} else {
-		ledger__add(p->ledger, LEDGER_INCOMPLETE, !!(txn->flags & TXN_INCOMPLETE));
-		ledger__add(p->ledger, LEDGER_BROKEN, txn->failure != NULL);
-		pipeline__emit(p,
-			       describe__transaction(txn, &context, p->config, p->unix_offset_ns),
-			       resource);
-	}
-	transaction__free(txn);
-}
-
-/* A connect() that failed is a request that got no further. */
-static void pipeline__connect_failed(struct pipeline *p, const struct event_conn *event)
-{
-	struct transaction txn = {
-		.conn_id = event->hdr.conn_id,
-		.role = ROLE_CLIENT,
-	};
-	struct trace_context context;
-	struct resource *resource;
-
-	ledger__add(p->ledger, LEDGER_REQUESTS, 1);
-	arena__init(&txn.text, ARENA_INLINE_BYTES);
-	trace__decide(&txn, p->config, &context);
-	if (!context.sampled) {
-		ledger__add(p->ledger, LEDGER_SAMPLED_OUT, 1);
-		return;
-	}
-	resource = p->callbacks.resource(p->callbacks.ctx, event->tgid, event->comm);
-	if (!resource) {
-		ledger__add(p->ledger, LEDGER_EXCLUDED, 1);
-		return;
-	}
-	ledger__add(p->ledger, LEDGER_CONNECT_FAILED, 1);
-	pipeline__emit(p, describe__connect_failed(event, &context, p->config, p->unix_offset_ns),
-		       resource);
+	emitter__transaction(&p->emitter, txn, conn->comm);
 }
 
 /* -- connections -------------------------------------------------------------------------- */
@@ -180,16 +106,23 @@ static uint64_t conn__last_byte_ns(const struct conn *conn)
 	return requests > responses ? requests : responses;
 }
 
+/* The connection goes on without us. */
+static void pipeline__evict(struct pipeline *p, struct conn *conn)
+{
+	ledger__add(p->ledger, LEDGER_CONNECTIONS_EVICTED, 1);
+	if (p->callbacks.ignore)
+		p->callbacks.ignore(p->callbacks.ctx, conn->id);
+	pipeline__forget(p, conn, NULL, conn__last_byte_ns(conn));
+}
+
 static void pipeline__record_conn(struct pipeline *p, const struct event_conn *event)
 {
 	struct conn *conn = conn_table__find(&p->conns, event->hdr.conn_id);
 
 	if (conn)
 		return;
-	while (p->conns.count >= p->config->max_connections) {
-		ledger__add(p->ledger, LEDGER_CONNECTIONS_EVICTED, 1);
-		pipeline__forget(p, p->conns.oldest, NULL, conn__last_byte_ns(p->conns.oldest));
-	}
+	while (p->conns.count >= p->config->max_connections)
+		pipeline__evict(p, p->conns.oldest);
 	if (!conn_table__add(&p->conns, event)) {
 		ledger__add(p->ledger, LEDGER_CONNECTIONS_NO_MEMORY, 1);
 		return;
@@ -362,7 +295,7 @@ int pipeline__record(struct pipeline *p, const void *record, size_t len)
 		break;
 	case EVENT_CONN_FAILED:
 		ledger__add(p->ledger, LEDGER_RECORDS_CONN, 1);
-		pipeline__connect_failed(p, &view.conn);
+		emitter__connect_failed(&p->emitter, &view.conn);
 		break;
 	case EVENT_DATA:
 		ledger__add(p->ledger, LEDGER_RECORDS_DATA, 1);
@@ -404,6 +337,19 @@ static void pipeline__give_up(struct pipeline *p, uint64_t now_ns)
 		transaction__give_up(conn, p->config->response_timeout_ns, now_ns, &p->sink);
 }
 
+/* The connection may speak again after hours, like those of a pool: it stays known, because the
+ * kernel announces each but once. */
+static void pipeline__rest(struct pipeline *p, struct conn *conn)
+{
+	if (conn->resting)
+		return;
+	ledger__add(p->ledger, LEDGER_CONNECTIONS_IDLE, 1);
+	transaction__give_up_all(conn, conn__last_byte_ns(conn), &p->sink);
+	for (int dir = TO_SERVER; dir <= TO_CLIENT; dir++)
+		message__forget(conn, dir, &p->sink);
+	conn->resting = true;
+}
+
 static void pipeline__finish_quiet(struct pipeline *p, uint64_t now_ns)
 {
 	struct conn *conn, *newer;
@@ -411,14 +357,15 @@ static void pipeline__finish_quiet(struct pipeline *p, uint64_t now_ns)
 	for (conn = p->conns.oldest; conn && conn->last_ns + HALF_CLOSED_NS <= now_ns;
 	     conn = newer) {
 		bool idle = conn->last_ns + p->config->idle_timeout_ns <= now_ns;
-		bool ending = conn->peer_eof || conn->reset;
+		/* a client that sends no more may still be waiting */
+		bool over = conn->reset || (conn->peer_eof && (idle || !conn->open));
 
 		newer = conn->newer;
-		if (!idle && !ending)
-			continue;
-		ledger__add(p->ledger, LEDGER_CONNECTIONS_IDLE, 1);
-		pipeline__forget(p, conn, ending ? conn__failure(conn) : NULL,
-				 conn__last_byte_ns(conn));
+		if (over || (idle && conn->ended))
+			pipeline__forget(p, conn, over ? conn__failure(conn) : NULL,
+					 conn__last_byte_ns(conn));
+		else if (idle)
+			pipeline__rest(p, conn);
 	}
 }
 
@@ -449,6 +396,11 @@ struct pipeline *pipeline__new(const struct flow_config *config,
 	p->config = config;
 	p->callbacks = *callbacks;
 	p->ledger = ledger;
+	p->emitter = (struct emitter){
+		.config = config,
+		.callbacks = &p->callbacks,
+		.ledger = ledger,
+	};
 	p->sink = (struct transaction_sink){
 		.ledger = ledger,
 		.in_flight = &p->in_flight,
@@ -473,7 +425,7 @@ void pipeline__free(struct pipeline *p)
 
 void pipeline__set_clock(struct pipeline *p, int64_t unix_offset_ns)
 {
-	p->unix_offset_ns = unix_offset_ns;
+	p->emitter.unix_offset_ns = unix_offset_ns;
 }
 
 size_t pipeline__in_flight(const struct pipeline *p)

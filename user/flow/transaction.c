@@ -342,6 +342,17 @@ void transaction__give_up(struct conn *conn, uint64_t timeout_ns, uint64_t now_n
 	}
 }
 
+void transaction__give_up_all(struct conn *conn, uint64_t end_ns,
+			      const struct transaction_sink *sink)
+{
+	bool begun = conn->oldest && conn->oldest->flags & TXN_RESPONSE_BEGUN;
+	size_t waiting = conn->open - begun;
+
+	transaction__finish_all(conn, NULL, end_ns, sink);
+	conn->astray += waiting;
+	conn->orphan |= begun;
+}
+
 void transaction__abandon_all(struct conn *conn, const struct transaction_sink *sink)
 {
 	while (conn->oldest)

@@ -100,6 +100,11 @@ void transaction__finish_all(struct conn *conn, const char *failure, uint64_t en
 void transaction__give_up(struct conn *conn, uint64_t timeout_ns, uint64_t now_ns,
 			  const struct transaction_sink *sink);
 
+/* Gives up all that waits, at @end_ns; the connection goes on.  Responses that come later, and
+ * the rest of the one under way, are passed over. */
+void transaction__give_up_all(struct conn *conn, uint64_t end_ns,
+			      const struct transaction_sink *sink);
+
 /* The queue was not of this protocol after all: drops it, counted. */
 void transaction__abandon_all(struct conn *conn, const struct transaction_sink *sink);
 
