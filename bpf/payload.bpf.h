@@ -29,6 +29,7 @@
 #include "bpf/output.bpf.h"
 
 #define PIECES_MAX   64	  /* of an iovec list that are followed */
+#define PIECES_AHEAD 4	  /* of these are read at once; a power of two */
 #define CHUNKS_MAX   16	  /* records per system call: 64 KiB */
 #define GATHER_BYTES 2048 /* put together: a record ends when it has this much or more */
 #define GATHER_STEPS (PIECES_MAX + CHUNKS_MAX * EVENT_PAYLOAD_MAX / GATHER_BYTES)
@@ -49,6 +50,9 @@ struct transfer {
 	__u32 fault;	    /* user memory could not be read */
 	__u32 fresh;	    /* for the classifiers */
 	__u32 pad;
+	__u64 ahead_at; /* where in user memory the list in @ahead stands, and ends */
+	__u64 ahead_end;
+	struct piece ahead[PIECES_AHEAD];
 	union {
 		struct event_data data; /* the next record */
 		__u8 record[sizeof(struct event_data) + 2 * GATHER_BYTES];
@@ -171,11 +175,26 @@ static __always_inline void payload__flush(struct transfer *t, __u32 size)
 	t->filled = 0;
 }
 
+/* Lists are short: one helper call brings most of them whole. */
+static __always_inline void payload__look_ahead(struct transfer *t, __u64 list, __u64 count)
+{
+	__u32 len = (count < PIECES_AHEAD ? count : PIECES_AHEAD) * sizeof(struct piece);
+
+	barrier_var(len); /* as above */
+	if (len > sizeof(t->ahead))
+		len = sizeof(t->ahead);
+	t->ahead_at = list;
+	t->ahead_end = bpf_probe_read_user(t->ahead, len, (void *)list) ? list : list + len;
+}
+
 static __always_inline bool payload__next_piece(struct transfer *t)
 {
 	if (!t->pieces)
 		return false;
-	if (bpf_probe_read_user(&t->piece, sizeof(t->piece), (void *)t->next_piece)) {
+	if (t->next_piece < t->ahead_end)
+		t->piece = t->ahead[(t->next_piece - t->ahead_at) / sizeof(t->piece) &
+				    (PIECES_AHEAD - 1)];
+	else if (bpf_probe_read_user(&t->piece, sizeof(t->piece), (void *)t->next_piece)) {
 		t->fault = 1;
 		return false;
 	}

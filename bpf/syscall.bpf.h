@@ -42,6 +42,7 @@ static __always_inline void syscall__at_list(struct transfer *t, __u64 iov, __u6
 	t->piece.len = 0;
 	t->next_piece = iov;
 	t->pieces = count < PIECES_MAX ? count : PIECES_MAX;
+	payload__look_ahead(t, iov, count);
 	payload__next_piece(t);
 }
 

@@ -152,10 +152,8 @@ static __always_inline bool traffic__classify(struct conn *conn, struct transfer
 /* All of a record that does not depend on its bytes. */
 static __always_inline void traffic__describe(struct transfer *t, const struct conn *conn,
 					      enum event_dir dir, __u64 pos, __u64 now,
-					      __u64 start_ns)
+					      __u64 start_ns, __u64 pid_tgid)
 {
-	__u64 pid_tgid = bpf_get_current_pid_tgid();
-
 	__builtin_memset(&t->data, 0, sizeof(t->data));
 	t->data.hdr.type = EVENT_DATA;
 	t->data.hdr.len = sizeof(t->data);
@@ -220,6 +218,7 @@ static __always_inline void traffic__moved(struct sock *sk, struct conn *conn, e
 					   enum event_dir dir, __u32 size, int flags, __u64 now)
 {
 	bool turn = traffic__turns(conn, dir);
+	__u64 pid_tgid = bpf_get_current_pid_tgid();
 	__u64 pos = conn->pos[dir];
 	__u64 start_ns = 0;
 	struct transfer *t;
@@ -233,15 +232,14 @@ static __always_inline void traffic__moved(struct sock *sk, struct conn *conn, e
 		conn__adopt(conn);
 	if (conn->state == CONN_IGNORED || conn__given_up(conn))
 		return;
-	if (!conn__in_scope(conn, bpf_get_current_pid_tgid() >> 32) ||
-	    (conn->state == CONN_UNKNOWN && !turn)) {
+	if (!conn__in_scope(conn, pid_tgid >> 32) || (conn->state == CONN_UNKNOWN && !turn)) {
 		conn->mmsg_vector = 0;
 		return;
 	}
 	t = payload__transfer(slot);
 	if (!t)
 		return;
-	traffic__describe(t, conn, dir, pos, now, start_ns);
+	traffic__describe(t, conn, dir, pos, now, start_ns, pid_tgid);
 	located = syscall__locate(t, conn, dir, size, flags);
 	if (!located)
 		t->piece.len = t->pieces = 0;
@@ -317,7 +315,9 @@ static __always_inline void traffic__begins(struct sock *sk)
 {
 	struct conn *conn = conn__find(sk);
 
-	if (conn && conn->state != CONN_IGNORED && !conn->send_start_ns)
+	/* Of a server's sends the end is what counts: the response is over then. */
+	if (conn && conn->state != CONN_IGNORED && conn->role != ROLE_SERVER &&
+	    !conn->send_start_ns)
 		conn->send_start_ns = bpf_ktime_get_ns();
 }
 
