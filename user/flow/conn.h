@@ -30,6 +30,7 @@ struct reading {
 	bool until_close; /* the current message ends with the stream */
 	bool lost;	  /* a gap broke the reading: resync before the next fragment */
 	bool held;	  /* wait: see DATA_SEND_PENDING */
+	bool ended;	  /* its sender has ended the stream, in order */
 };
 
 struct conn {

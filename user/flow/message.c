@@ -53,7 +53,7 @@ static bool message__skip(struct conn *conn, enum direction dir,
 	stream__advance(&r->stream, len);
 	ledger__add(sink->ledger, LEDGER_BYTES_PARSED, len);
 	if (r->until_close) {
-		if (r->stream.closed)
+		if (r->ended)
 			message__passed(conn, dir, sink);
 		return false;
 	}

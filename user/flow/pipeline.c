@@ -242,6 +242,7 @@ static void pipeline__peer_eof(struct pipeline *p, struct conn *conn, uint64_t n
 		return;
 	dir = conn__direction(conn, DIR_RECV);
 	conn->reading[dir].stream.closed = true;
+	conn->reading[dir].ended = !conn->reset;
 	pipeline__release(p, conn, dir);
 	pipeline__read(p, conn);
 	/* A client that sends no more may still be answered; a server that sends no more
@@ -270,6 +271,8 @@ static void pipeline__record_close(struct pipeline *p, const struct event_close 
 		conn->reset = true;
 		break;
 	case CLOSE_DONE:
+		conn->reading[conn__direction(conn, DIR_SEND)].ended =
+			!conn->reset && !conn->error;
 		pipeline__forget(p, conn, conn__failure(conn), event->hdr.ts_ns);
 		break;
 	default:
