@@ -49,6 +49,17 @@ void pg_talk__say(struct pg_talk *t, enum direction dir, struct slice bytes);
 struct slice pg_message(char tag, struct slice body);
 #define PG(tag, literal) pg_message(tag, SLICE(literal))
 
+/* What a conversation is often made of. */
+#define STARTUP	    "\0\0\0\x21\0\3\0\0user\0anna\0database\0shop\0\0"
+#define SSL_REQUEST "\0\0\0\x08\x04\xd2\x16\x2f"
+#define READY	    PG('Z', "I")
+#define SYNC	    PG('S', "")
+#define ERROR	    PG('E', "SERROR\0VERROR\0C23505\0Mduplicate key (secret)\0\0")
+#define ROW	    PG('D', "\0\1\0\0\0\1x")
+#define COLUMNS	    PG('T', "\0\1a\0\0\0\0\0\0\0\0\0\0\x19\0\0\xff\xff\xff\xff\0\0")
+#define BIND	    PG('B', "\0\0\0\0\0\1\0\0\0\1x\0\0")
+#define EXECUTE	    PG('E', "\0\0\0\0\0")
+
 /* Whether the log is @expected; shows both when not. */
 void pg_talk__expect(const struct pg_talk *t, const char *expected);
 

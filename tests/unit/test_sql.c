@@ -26,7 +26,7 @@ static const char *sanitised(struct slice sql, bool cut)
 
 	assert_non_null(room);
 	assert_true(sql.len < sizeof(out));
-	text = sql__sanitise(sql, cut, room);
+	text = sql__read(sql, cut, room, NULL);
 	assert_true(text.len <= sql.len);
 	memcpy(out, text.data, text.len);
 	out[text.len] = '\0';
@@ -39,7 +39,7 @@ static const char *summarised(struct slice sql, bool cut)
 	static char out[SQL_SUMMARY_MAX + 1];
 	struct sql_summary summary;
 
-	sql__summarise(sql, cut, &summary);
+	sql__read(sql, cut, NULL, &summary);
 	memcpy(out, summary.text, summary.len);
 	out[summary.len] = '\0';
 	return out;
@@ -343,7 +343,7 @@ static void several_statements_are_a_batch(void **ctx)
 	struct sql_summary summary;
 
 	for (size_t i = 0; i < COUNT(batches); i++) {
-		sql__summarise(slice__str(batches[i].sql), false, &summary);
+		sql__read(slice__str(batches[i].sql), false, NULL, &summary);
 		assert_int_equal(summary.statements, batches[i].statements);
 		assert_string_equal(summarised(slice__str(batches[i].sql), false),
 				    batches[i].summary);
@@ -359,16 +359,16 @@ static void summary_is_never_cut_inside_a_name(void **ctx)
 	for (int i = 0; i < 100; i++)
 		len += (size_t)snprintf(sql + len, sizeof(sql) - len, "%stable_%03d", i ? "," : "",
 					i);
-	sql__summarise(slice__of(sql, len), false, &summary);
+	sql__read(slice__of(sql, len), false, NULL, &summary);
 	/* SELECT and 22 names of 9 bytes with their spaces are 226; 24 fit */
 	assert_int_equal(summary.len, 6 + 24 * 10);
 	assert_memory_equal(summary.text + summary.len - 9, "table_023", 9);
 
 	memset(sql + 14, 'x', 300);
-	sql__summarise(slice__of(sql, 314), false, &summary);
+	sql__read(slice__of(sql, 314), false, NULL, &summary);
 	assert_int_equal(summary.len, 6);
 	memset(sql + 20, '.', 1);
-	sql__summarise(slice__of(sql, 314), false, &summary);
+	sql__read(slice__of(sql, 314), false, NULL, &summary);
 	assert_int_equal(summary.len, 6);
 
 	assert_string_equal(summarised(SLICE("SELECT a FROM b JOIN custom"), true), "SELECT b");
@@ -437,8 +437,7 @@ static void garbage_stays_within_bounds(void **ctx)
 		}
 		at = guard + page - len;
 		memcpy(at, sql, len);
-		assert_true(sql__sanitise(slice__of(at, len), round & 1, out).len <= len);
-		sql__summarise(slice__of(at, len), round & 1, &summary);
+		assert_true(sql__read(slice__of(at, len), round & 1, out, &summary).len <= len);
 		assert_true(summary.len <= SQL_SUMMARY_MAX);
 	}
 	munmap(guard, 2 * (size_t)page);

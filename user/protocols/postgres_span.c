@@ -9,19 +9,6 @@
 #define SCRATCH_BYTES 2048 /* longer texts are sanitised in the span's own memory */
 #define NAME_BYTES    (ENDPOINT_TEXT_BYTES + sizeof(":65535"))
 
-static void add_text(struct span *span, struct slice sql, bool cut)
-{
-	char scratch[SCRATCH_BYTES];
-	char *room = scratch;
-
-	if (sql.len > sizeof(scratch))
-		room = arena__alloc(&span->text, sql.len);
-	if (!room)
-		span->dropped_attributes++;
-	else
-		span__add(span, "db.query.text", sql__sanitise(sql, cut, room));
-}
-
 static void add_batch(const struct transaction *txn, size_t statements, struct span *span)
 {
 	/* of a cut text, the commands that were completed tell more */
@@ -73,22 +60,27 @@ void postgres__describe(const struct transaction *txn, const struct flow_config 
 {
 	struct slice sql = txn->request.field[POSTGRES_QUERY];
 	bool cut = sql.len && sql.data[sql.len - 1] != '\0';
-	char buffer[ENDPOINT_TEXT_BYTES];
+	char scratch[SCRATCH_BYTES], buffer[ENDPOINT_TEXT_BYTES];
 	struct sql_summary summary;
-	struct slice address;
+	struct slice address, text, name;
+	char *room = scratch;
 
 	if (sql.len && !cut)
 		sql.len--;
-	sql__summarise(sql, cut, &summary);
+	if (sql.len > sizeof(scratch))
+		room = arena__alloc(&span->text, sql.len);
+	text = sql__read(sql, cut, room, &summary);
+	span->dropped_attributes += !room;
+	name = slice__of(summary.text, summary.len);
 	address = endpoint__address(txn->server, buffer, sizeof(buffer));
-	if (summary.len)
-		span__set_name(span, slice__of(summary.text, summary.len));
+	if (name.len)
+		span__set_name(span, name);
 	else
 		set_target_name(txn, address, span);
 	span__add(span, "db.system.name", SLICE("postgresql"));
 	span__add(span, "db.namespace", txn->request.field[POSTGRES_NAMESPACE]);
-	span__add(span, "db.query.summary", slice__of(summary.text, summary.len));
-	add_text(span, sql, cut);
+	span__add(span, "db.query.summary", name);
+	span__add(span, "db.query.text", text);
 	add_batch(txn, summary.statements, span);
 	span__add(span, "server.address", address);
 	if (address.len && txn->server->port && txn->server->port != DEFAULT_PORT)

@@ -2,12 +2,14 @@
 #include "user/protocols/sql.h"
 
 #include "user/protocols/sql_lexer.h"
+#include "user/protocols/sql_summary.h"
 
 struct copy {
 	char *out;
 	size_t len;
-	bool glue;     /* a comment went: what it parted must not grow together */
-	bool is, not ; /* the words before: IS [NOT] TRUE is a test, not a value */
+	struct slice run; /* to be copied as it stands */
+	bool glue;	  /* a comment went: what it parted must not grow together */
+	bool is, not ;	  /* the words before: IS [NOT] TRUE is a test, not a value */
 };
 
 static void copy__put(struct copy *copy, struct slice text)
@@ -16,44 +18,92 @@ static void copy__put(struct copy *copy, struct slice text)
 	    sql__is_word(copy->out[copy->len - 1]))
 		copy->out[copy->len++] = ' ';
 	copy->glue = false;
-	memcpy(copy->out + copy->len, text.data, text.len);
+	if (text.len)
+		memcpy(copy->out + copy->len, text.data, text.len);
 	copy->len += text.len;
+}
+
+static void copy__flush(struct copy *copy)
+{
+	if (copy->run.len)
+		copy__put(copy, copy->run);
+	copy->run.len = 0;
+}
+
+static void copy__keep(struct copy *copy, struct slice text)
+{
+	if (!copy->run.len)
+		copy->run.data = text.data;
+	copy->run.len += text.len;
+}
+
+static void copy__hide(struct copy *copy)
+{
+	copy__flush(copy);
+	copy__put(copy, SLICE("?"));
+}
+
+static bool is_boolean(struct slice word)
+{
+	return (word.len == 4 && slice__ieq(word, SLICE("true"))) ||
+	       (word.len == 5 && slice__ieq(word, SLICE("false")));
 }
 
 static void copy__word(struct copy *copy, struct slice word)
 {
-	bool boolean = slice__ieq(word, SLICE("true")) || slice__ieq(word, SLICE("false"));
-
-	copy__put(copy, boolean && !copy->is ? SLICE("?") : word);
+	if (!copy->is && is_boolean(word))
+		copy__hide(copy);
+	else
+		copy__keep(copy, word);
 	/* IS stays in force over one NOT */
 	copy->not = copy->is && !copy->not &&slice__ieq(word, SLICE("not"));
 	copy->is = copy->not || slice__ieq(word, SLICE("is"));
 }
 
-struct slice sql__sanitise(struct slice sql, bool cut, char *out)
+static void copy__token(struct copy *copy, struct sql_token token)
 {
-	struct copy copy = { .out = out };
-	struct sql_lexer lexer;
-	struct sql_token token;
-
-	sql_lexer__init(&lexer, sql, cut);
-	while ((token = sql_lexer__next(&lexer)).type != SQL_END) {
-		switch (token.type) {
-		case SQL_WORD:
-			copy__word(&copy, token.text);
-			continue;
-		case SQL_COMMENT:
-			copy.glue = true;
-			continue;
-		case SQL_LITERAL:
-			copy__put(&copy, SLICE("?"));
-			break;
-		default:
-			copy__put(&copy, token.text);
-			break;
-		}
-		if (token.type != SQL_SPACE)
-			copy.is = copy.not = false;
+	switch (token.type) {
+	case SQL_WORD:
+		copy__word(copy, token.text);
+		return;
+	case SQL_SPACE:
+		copy__keep(copy, token.text);
+		return;
+	case SQL_COMMENT:
+		copy__flush(copy);
+		copy->glue = true;
+		return;
+	case SQL_LITERAL:
+		copy__hide(copy);
+		break;
+	default:
+		copy__keep(copy, token.text);
+		break;
 	}
-	return slice__of(out, copy.len);
+	copy->is = copy->not = false;
+}
+
+struct slice sql__read(struct slice sql, bool cut, char *text, struct sql_summary *summary)
+{
+	struct copy copy = { .out = text };
+	struct sql_summariser summariser;
+	struct sql_lexer lexer;
+
+	if (summary)
+		sql_summariser__init(&summariser, summary);
+	sql_lexer__init(&lexer, sql, cut);
+	while (sql_lexer__next(&lexer)) {
+		struct sql_token token = lexer.token;
+		/* the last word of a cut text may be half a word: nothing to be told by it */
+		bool half = cut && lexer.rest.len == 0 && token.type == SQL_WORD;
+
+		if (text)
+			copy__token(&copy, token);
+		if (summary && !half && token.type != SQL_SPACE && token.type != SQL_COMMENT)
+			sql_summariser__token(&summariser, token);
+	}
+	if (summary)
+		sql_summariser__end(&summariser);
+	copy__flush(&copy);
+	return slice__of(text, copy.len);
 }

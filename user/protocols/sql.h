@@ -19,17 +19,17 @@ struct sql_summary {
 };
 
 /*
- * Copies @sql without its comments and with every string, number, true and false replaced by
- * "?", to @out, which has room for @sql.len bytes: the result is never longer.
+ * Reads @sql once.
+ *
+ * @text, unless it is NULL, gets the text without its comments and with every string, number,
+ * true and false replaced by "?".  It has room for @sql.len bytes: the result, which is
+ * returned, is never longer.
+ *
+ * @summary, unless it is NULL, gets operations and their targets in the order of the text, as
+ * written there, e.g. "SELECT songs artists"; never cut inside a name.  Several statements are
+ * a batch: "BATCH x" when all have the summary x, else "BATCH".  Names that are often
+ * generated (cursors, savepoints, prepared statements, channels) are not targets.
  */
-struct slice sql__sanitise(struct slice sql, bool cut, char *out);
-
-/*
- * Operations and their targets in the order of the text, as written there, e.g. "SELECT songs
- * artists"; never cut inside a name.  Several statements are a batch: "BATCH x" when all have
- * the summary x, else "BATCH".  Names that are often generated (cursors, savepoints, prepared
- * statements, channels) are not targets.
- */
-void sql__summarise(struct slice sql, bool cut, struct sql_summary *out);
+struct slice sql__read(struct slice sql, bool cut, char *text, struct sql_summary *summary);
 
 #endif

@@ -2,179 +2,185 @@
 #include "user/protocols/sql_keywords.h"
 
 struct keyword {
-	const char *word;
+	struct slice word;
 	uint32_t roles;
 };
 
+#define WORD(literal)                                                                              \
+	{                                                                                          \
+		literal, sizeof(literal) - 1                                                       \
+	}
+
 static const struct keyword words_a[] = {
-	{ "ABORT", VERB_ALONE },
-	{ "AGGREGATE", WORD_KIND },
-	{ "ALTER", VERB_OBJECT },
-	{ "ALTER_REPLICATION_SLOT", VERB_ALONE },
-	{ "ANALYSE", VERB_ALONE | WORD_LEADS },
-	{ "ANALYZE", VERB_ALONE | WORD_LEADS },
-	{ "AS", WORD_LEADS },
-	{ "ATOMIC", WORD_ATOMIC },
+	{ WORD("ABORT"), VERB_ALONE },
+	{ WORD("AGGREGATE"), WORD_KIND },
+	{ WORD("ALTER"), VERB_OBJECT },
+	{ WORD("ALTER_REPLICATION_SLOT"), VERB_ALONE },
+	{ WORD("ANALYSE"), VERB_ALONE | WORD_LEADS },
+	{ WORD("ANALYZE"), VERB_ALONE | WORD_LEADS },
+	{ WORD("AS"), WORD_LEADS },
+	{ WORD("ATOMIC"), WORD_ATOMIC },
 };
 
 static const struct keyword words_b[] = {
-	{ "BASE_BACKUP", VERB_ALONE },
-	{ "BEGIN", VERB_ALONE | WORD_BEGIN },
+	{ WORD("BASE_BACKUP"), VERB_ALONE },
+	{ WORD("BEGIN"), VERB_ALONE | WORD_BEGIN },
 };
 
 static const struct keyword words_c[] = {
-	{ "CALL", VERB_TARGET },
-	{ "CASE", WORD_CASE },
-	{ "CAST", WORD_KIND },
-	{ "CHECKPOINT", VERB_ALONE },
-	{ "CLOSE", VERB_ALONE },
-	{ "CLUSTER", VERB_ALONE },
-	{ "COLLATION", WORD_KIND },
-	{ "COMMENT", VERB_ALONE },
-	{ "COMMIT", VERB_ALONE },
-	{ "CONCURRENTLY", WORD_SKIP },
-	{ "COPY", VERB_TARGET },
-	{ "CREATE", VERB_OBJECT },
-	{ "CREATE_REPLICATION_SLOT", VERB_ALONE },
+	{ WORD("CALL"), VERB_TARGET },
+	{ WORD("CASE"), WORD_CASE },
+	{ WORD("CAST"), WORD_KIND },
+	{ WORD("CHECKPOINT"), VERB_ALONE },
+	{ WORD("CLOSE"), VERB_ALONE },
+	{ WORD("CLUSTER"), VERB_ALONE },
+	{ WORD("COLLATION"), WORD_KIND },
+	{ WORD("COMMENT"), VERB_ALONE },
+	{ WORD("COMMIT"), VERB_ALONE },
+	{ WORD("CONCURRENTLY"), WORD_SKIP },
+	{ WORD("COPY"), VERB_TARGET },
+	{ WORD("CREATE"), VERB_OBJECT },
+	{ WORD("CREATE_REPLICATION_SLOT"), VERB_ALONE },
 };
 
 static const struct keyword words_d[] = {
-	{ "DATABASE", WORD_KIND },
-	{ "DEALLOCATE", VERB_ALONE },
-	{ "DECLARE", VERB_PREFIX },
-	{ "DELETE", VERB_DELETE },
-	{ "DISCARD", VERB_ALONE },
-	{ "DISTINCT", WORD_DISTINCT },
-	{ "DO", VERB_ALONE },
-	{ "DOMAIN", WORD_KIND },
-	{ "DROP", VERB_OBJECT | WORD_LIST },
-	{ "DROP_REPLICATION_SLOT", VERB_ALONE },
+	{ WORD("DATABASE"), WORD_KIND },
+	{ WORD("DEALLOCATE"), VERB_ALONE },
+	{ WORD("DECLARE"), VERB_PREFIX },
+	{ WORD("DELETE"), VERB_DELETE },
+	{ WORD("DISCARD"), VERB_ALONE },
+	{ WORD("DISTINCT"), WORD_DISTINCT },
+	{ WORD("DO"), VERB_ALONE },
+	{ WORD("DOMAIN"), WORD_KIND },
+	{ WORD("DROP"), VERB_OBJECT | WORD_LIST },
+	{ WORD("DROP_REPLICATION_SLOT"), VERB_ALONE },
 };
 
 static const struct keyword words_e[] = {
-	{ "END", VERB_ALONE | WORD_STOP },
-	{ "EXCEPT", WORD_ENDS | WORD_LEADS },
-	{ "EXECUTE", VERB_ALONE },
-	{ "EXISTS", WORD_SKIP },
-	{ "EXPLAIN", VERB_PREFIX | WORD_LEADS },
-	{ "EXTENSION", WORD_KIND },
+	{ WORD("END"), VERB_ALONE | WORD_STOP },
+	{ WORD("EXCEPT"), WORD_ENDS | WORD_LEADS },
+	{ WORD("EXECUTE"), VERB_ALONE },
+	{ WORD("EXISTS"), WORD_SKIP },
+	{ WORD("EXPLAIN"), VERB_PREFIX | WORD_LEADS },
+	{ WORD("EXTENSION"), WORD_KIND },
 };
 
 static const struct keyword words_f[] = {
-	{ "FETCH", VERB_ALONE | WORD_ENDS },   { "FOR", WORD_ENDS },
-	{ "FOREIGN", WORD_MODIFIER },	       { "FROM", WORD_FROM },
-	{ "FUNCTION", WORD_KIND | WORD_BODY },
+	{ WORD("FETCH"), VERB_ALONE | WORD_ENDS },   { WORD("FOR"), WORD_ENDS },
+	{ WORD("FOREIGN"), WORD_MODIFIER },	     { WORD("FROM"), WORD_FROM },
+	{ WORD("FUNCTION"), WORD_KIND | WORD_BODY },
 };
 
 static const struct keyword words_g[] = {
-	{ "GLOBAL", WORD_MODIFIER },
-	{ "GRANT", VERB_ALONE },
-	{ "GROUP", WORD_ENDS | WORD_KIND },
+	{ WORD("GLOBAL"), WORD_MODIFIER },
+	{ WORD("GRANT"), VERB_ALONE },
+	{ WORD("GROUP"), WORD_ENDS | WORD_KIND },
 };
 
 static const struct keyword words_h[] = {
-	{ "HAVING", WORD_ENDS },
+	{ WORD("HAVING"), WORD_ENDS },
 };
 
 static const struct keyword words_i[] = {
-	{ "IDENTIFY_SYSTEM", VERB_ALONE },
-	{ "IF", WORD_SKIP },
-	{ "IMPORT", VERB_ALONE },
-	{ "INDEX", WORD_KIND },
-	{ "INSERT", VERB_INTO },
-	{ "INTERSECT", WORD_ENDS | WORD_LEADS },
-	{ "INTO", WORD_INTO },
+	{ WORD("IDENTIFY_SYSTEM"), VERB_ALONE },
+	{ WORD("IF"), WORD_SKIP },
+	{ WORD("IMPORT"), VERB_ALONE },
+	{ WORD("INDEX"), WORD_KIND },
+	{ WORD("INSERT"), VERB_INTO },
+	{ WORD("INTERSECT"), WORD_ENDS | WORD_LEADS },
+	{ WORD("INTO"), WORD_INTO },
 };
 
 static const struct keyword words_j[] = {
-	{ "JOIN", WORD_JOIN },
+	{ WORD("JOIN"), WORD_JOIN },
 };
 
 static const struct keyword words_l[] = {
-	{ "LATERAL", WORD_SKIP }, { "LIMIT", WORD_ENDS },     { "LISTEN", VERB_ALONE },
-	{ "LOAD", VERB_ALONE },	  { "LOCAL", WORD_MODIFIER }, { "LOCK", VERB_TARGET | WORD_LIST },
+	{ WORD("LATERAL"), WORD_SKIP },	  { WORD("LIMIT"), WORD_ENDS },
+	{ WORD("LISTEN"), VERB_ALONE },	  { WORD("LOAD"), VERB_ALONE },
+	{ WORD("LOCAL"), WORD_MODIFIER }, { WORD("LOCK"), VERB_TARGET | WORD_LIST },
 };
 
 static const struct keyword words_m[] = {
-	{ "MATERIALIZED", WORD_MODIFIER },
-	{ "MERGE", VERB_INTO },
-	{ "MOVE", VERB_ALONE },
+	{ WORD("MATERIALIZED"), WORD_MODIFIER },
+	{ WORD("MERGE"), VERB_INTO },
+	{ WORD("MOVE"), VERB_ALONE },
 };
 
 static const struct keyword words_n[] = {
-	{ "NOT", WORD_SKIP },
-	{ "NOTIFY", VERB_ALONE },
+	{ WORD("NOT"), WORD_SKIP },
+	{ WORD("NOTIFY"), VERB_ALONE },
 };
 
 static const struct keyword words_o[] = {
-	{ "OFFSET", WORD_ENDS }, { "ON", WORD_SKIP },	 { "ONLY", WORD_SKIP },
-	{ "OR", WORD_MODIFIER }, { "ORDER", WORD_ENDS },
+	{ WORD("OFFSET"), WORD_ENDS }, { WORD("ON"), WORD_SKIP },    { WORD("ONLY"), WORD_SKIP },
+	{ WORD("OR"), WORD_MODIFIER }, { WORD("ORDER"), WORD_ENDS },
 };
 
 static const struct keyword words_p[] = {
-	{ "POLICY", WORD_KIND },
-	{ "PREPARE", VERB_PREFIX },
-	{ "PROCEDURE", WORD_KIND | WORD_BODY },
-	{ "PUBLICATION", WORD_KIND },
+	{ WORD("POLICY"), WORD_KIND },
+	{ WORD("PREPARE"), VERB_PREFIX },
+	{ WORD("PROCEDURE"), WORD_KIND | WORD_BODY },
+	{ WORD("PUBLICATION"), WORD_KIND },
 };
 
 static const struct keyword words_r[] = {
-	{ "READ_REPLICATION_SLOT", VERB_ALONE },
-	{ "REASSIGN", VERB_ALONE },
-	{ "RECURSIVE", WORD_MODIFIER },
-	{ "REFRESH", VERB_OBJECT },
-	{ "REINDEX", VERB_OBJECT },
-	{ "RELEASE", VERB_ALONE },
-	{ "REPLACE", WORD_MODIFIER },
-	{ "RESET", VERB_ALONE },
-	{ "RETURNING", WORD_ENDS },
-	{ "REVOKE", VERB_ALONE },
-	{ "ROLE", WORD_KIND },
-	{ "ROLLBACK", VERB_ALONE },
-	{ "RULE", WORD_KIND },
+	{ WORD("READ_REPLICATION_SLOT"), VERB_ALONE },
+	{ WORD("REASSIGN"), VERB_ALONE },
+	{ WORD("RECURSIVE"), WORD_MODIFIER },
+	{ WORD("REFRESH"), VERB_OBJECT },
+	{ WORD("REINDEX"), VERB_OBJECT },
+	{ WORD("RELEASE"), VERB_ALONE },
+	{ WORD("REPLACE"), WORD_MODIFIER },
+	{ WORD("RESET"), VERB_ALONE },
+	{ WORD("RETURNING"), WORD_ENDS },
+	{ WORD("REVOKE"), VERB_ALONE },
+	{ WORD("ROLE"), WORD_KIND },
+	{ WORD("ROLLBACK"), VERB_ALONE },
+	{ WORD("RULE"), WORD_KIND },
 };
 
 static const struct keyword words_s[] = {
-	{ "SAVEPOINT", VERB_ALONE },	   { "SCHEMA", WORD_KIND },
-	{ "SECURITY", VERB_ALONE },	   { "SELECT", VERB_SELECT },
-	{ "SEQUENCE", WORD_KIND },	   { "SERVER", WORD_KIND },
-	{ "SET", VERB_ALONE | WORD_ENDS }, { "SHOW", VERB_ALONE },
-	{ "START", VERB_ALONE },	   { "START_REPLICATION", VERB_ALONE },
-	{ "STATISTICS", WORD_KIND },	   { "SUBSCRIPTION", WORD_KIND },
+	{ WORD("SAVEPOINT"), VERB_ALONE },	 { WORD("SCHEMA"), WORD_KIND },
+	{ WORD("SECURITY"), VERB_ALONE },	 { WORD("SELECT"), VERB_SELECT },
+	{ WORD("SEQUENCE"), WORD_KIND },	 { WORD("SERVER"), WORD_KIND },
+	{ WORD("SET"), VERB_ALONE | WORD_ENDS }, { WORD("SHOW"), VERB_ALONE },
+	{ WORD("START"), VERB_ALONE },		 { WORD("START_REPLICATION"), VERB_ALONE },
+	{ WORD("STATISTICS"), WORD_KIND },	 { WORD("SUBSCRIPTION"), WORD_KIND },
 };
 
 static const struct keyword words_t[] = {
-	{ "TABLE", VERB_TARGET | WORD_KIND | WORD_QUERY },
-	{ "TABLESPACE", WORD_KIND },
-	{ "TEMP", WORD_MODIFIER },
-	{ "TEMPORARY", WORD_MODIFIER },
-	{ "TIMELINE_HISTORY", VERB_ALONE },
-	{ "TRIGGER", WORD_KIND },
-	{ "TRUNCATE", VERB_TARGET | WORD_LIST },
-	{ "TYPE", WORD_KIND },
+	{ WORD("TABLE"), VERB_TARGET | WORD_KIND | WORD_QUERY },
+	{ WORD("TABLESPACE"), WORD_KIND },
+	{ WORD("TEMP"), WORD_MODIFIER },
+	{ WORD("TEMPORARY"), WORD_MODIFIER },
+	{ WORD("TIMELINE_HISTORY"), VERB_ALONE },
+	{ WORD("TRIGGER"), WORD_KIND },
+	{ WORD("TRUNCATE"), VERB_TARGET | WORD_LIST },
+	{ WORD("TYPE"), WORD_KIND },
 };
 
 static const struct keyword words_u[] = {
-	{ "UNION", WORD_ENDS | WORD_LEADS },
-	{ "UNIQUE", WORD_MODIFIER },
-	{ "UNLISTEN", VERB_ALONE },
-	{ "UNLOGGED", WORD_MODIFIER },
-	{ "UPDATE", VERB_UPDATE },
-	{ "USER", WORD_KIND },
-	{ "USING", WORD_USING },
+	{ WORD("UNION"), WORD_ENDS | WORD_LEADS },
+	{ WORD("UNIQUE"), WORD_MODIFIER },
+	{ WORD("UNLISTEN"), VERB_ALONE },
+	{ WORD("UNLOGGED"), WORD_MODIFIER },
+	{ WORD("UPDATE"), VERB_UPDATE },
+	{ WORD("USER"), WORD_KIND },
+	{ WORD("USING"), WORD_USING },
 };
 
 static const struct keyword words_v[] = {
-	{ "VACUUM", VERB_ALONE },
-	{ "VALUES", VERB_ALONE | WORD_VALUES | WORD_ENDS },
-	{ "VERBOSE", WORD_LEADS },
-	{ "VIEW", WORD_KIND | WORD_QUERY },
+	{ WORD("VACUUM"), VERB_ALONE },
+	{ WORD("VALUES"), VERB_ALONE | WORD_VALUES | WORD_ENDS },
+	{ WORD("VERBOSE"), WORD_LEADS },
+	{ WORD("VIEW"), WORD_KIND | WORD_QUERY },
 };
 
 static const struct keyword words_w[] = {
-	{ "WHERE", WORD_ENDS },
-	{ "WINDOW", WORD_ENDS },
-	{ "WITH", VERB_HIDDEN },
+	{ WORD("WHERE"), WORD_ENDS },
+	{ WORD("WINDOW"), WORD_ENDS },
+	{ WORD("WITH"), VERB_HIDDEN },
 };
 
 #define BUCKET(letter, words) [(letter) - 'A'] = { words, sizeof(words) / sizeof((words)[0]) }
@@ -192,6 +198,17 @@ static const struct bucket {
 	BUCKET('W', words_w),
 };
 
+/* In any case: a keyword has letters and "_" only, which stay apart without that bit. */
+static bool is_keyword(struct slice word, struct slice keyword)
+{
+	if (word.len != keyword.len)
+		return false;
+	for (size_t i = 0; i < word.len; i++)
+		if ((word.data[i] & ~0x20) != keyword.data[i])
+			return false;
+	return true;
+}
+
 uint32_t sql__roles(struct slice word)
 {
 	const struct bucket *bucket;
@@ -201,7 +218,7 @@ uint32_t sql__roles(struct slice word)
 		return 0;
 	bucket = &buckets[letter - 'A'];
 	for (size_t i = 0; i < bucket->count; i++)
-		if (slice__ieq(word, slice__str(bucket->words[i].word)))
+		if (is_keyword(word, bucket->words[i].word))
 			return bucket->words[i].roles;
 	return 0;
 }

@@ -1,26 +1,45 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "user/protocols/sql_lexer.h"
 
+enum byte_class {
+	BYTE_SPACE = 1 << 0,
+	BYTE_DIGIT = 1 << 1,
+	BYTE_START = 1 << 2, /* of a word */
+	BYTE_WORD = 1 << 3,  /* in a word */
+};
+
+#define START (BYTE_START | BYTE_WORD)
+#define DIGIT (BYTE_DIGIT | BYTE_WORD)
+
+static const uint8_t classes[256] = {
+	['\t' ... '\r'] = BYTE_SPACE, [' '] = BYTE_SPACE,      ['$'] = BYTE_WORD,
+	['0' ... '9'] = DIGIT,	      ['A' ... 'Z'] = START,   ['_'] = START,
+	['a' ... 'z'] = START,	      [0x80 ... 0xff] = START,
+};
+
+static bool is(char c, enum byte_class class)
+{
+	return classes[(unsigned char)c] & class;
+}
+
 static bool is_digit(char c)
 {
-	return c >= '0' && c <= '9';
+	return is(c, BYTE_DIGIT);
 }
 
 static bool is_space(char c)
 {
-	return c == ' ' || (c >= '\t' && c <= '\r');
+	return is(c, BYTE_SPACE);
 }
 
 static bool is_word_start(char c)
 {
-	char lower = c | 0x20;
-
-	return (lower >= 'a' && lower <= 'z') || c == '_' || (unsigned char)c >= 0x80;
+	return is(c, BYTE_START);
 }
 
 bool sql__is_word(char c)
 {
-	return is_word_start(c) || is_digit(c) || c == '$';
+	return is(c, BYTE_WORD);
 }
 
 /* The byte at @i, '\0' past the end. */
@@ -44,7 +63,7 @@ static size_t word_len(struct slice in)
 {
 	size_t i = 0;
 
-	while (i < in.len && sql__is_word(in.data[i]))
+	while (i < in.len && is(in.data[i], BYTE_WORD))
 		i++;
 	return i;
 }
@@ -142,7 +161,7 @@ static size_t dollar_len(struct slice in, bool *open)
 	size_t i = 1;
 
 	if (is_word_start(peek(in, i)))
-		while (i < in.len && sql__is_word(in.data[i]) && in.data[i] != '$')
+		while (i < in.len && is(in.data[i], BYTE_WORD) && in.data[i] != '$')
 			i++;
 	if (i == in.len) {
 		/* cut in the opening mark */
@@ -167,7 +186,7 @@ static size_t number_len(struct slice in, size_t at)
 		char c = in.data[at];
 		char next = peek(in, at + 1);
 
-		if (!sql__is_word(c) && c != '.')
+		if (!is(c, BYTE_WORD) && c != '.')
 			break;
 		if ((c | 0x20) == 'e' && !hex && (next == '+' || next == '-') &&
 		    is_digit(peek(in, at + 2)))
@@ -183,6 +202,8 @@ static size_t prefix_len(struct slice in)
 {
 	char next = peek(in, 1);
 
+	if (next != '\'' && next != '&')
+		return 0;
 	switch (in.data[0] | 0x20) {
 	case 'e':
 	case 'b':
@@ -202,13 +223,13 @@ static bool is_signed_number(const struct sql_lexer *lexer, struct slice in)
 
 	if (!is_digit(peek(in, 1)) && !(peek(in, 1) == '.' && is_digit(peek(in, 2))))
 		return false;
-	switch (lexer->last.type) {
+	switch (lexer->token.type) {
 	case SQL_WORD:
 	case SQL_QUOTED:
 	case SQL_PARAM:
 		return false;
 	case SQL_SYMBOL:
-		before = lexer->last.text.data[0];
+		before = lexer->token.text.data[0];
 		return before != ')' && before != ']';
 	default:
 		return true;
@@ -271,23 +292,23 @@ static size_t symbol(struct sql_lexer *lexer, struct slice in, enum sql_token_ty
 	return 1;
 }
 
-struct sql_token sql_lexer__next(struct sql_lexer *lexer)
+bool sql_lexer__next(struct sql_lexer *lexer)
 {
 	struct slice in = lexer->rest;
-	enum sql_token_type type = SQL_END;
-	size_t len = 0;
-	char c = peek(in, 0);
+	enum sql_token_type type;
+	size_t len;
+	char c;
 
 	if (in.len == 0)
-		return (struct sql_token){ SQL_END, in };
+		return false;
+	c = in.data[0];
 	if (is_space(c)) {
 		type = SQL_SPACE;
 		len = space_len(in);
-	} else if (is_word_start(c) && prefix_len(in)) {
-		len = quoted(lexer, in, prefix_len(in), &type);
 	} else if (is_word_start(c)) {
 		type = SQL_WORD;
-		len = word_len(in);
+		len = prefix_len(in);
+		len = len ? quoted(lexer, in, len, &type) : word_len(in);
 	} else if (is_digit(c)) {
 		type = SQL_LITERAL;
 		len = number_len(in, 0);
@@ -298,9 +319,10 @@ struct sql_token sql_lexer__next(struct sql_lexer *lexer)
 	} else {
 		len = symbol(lexer, in, &type);
 	}
-	lexer->last = (struct sql_token){ type, slice__head(in, len) };
+	lexer->token.type = type;
+	lexer->token.text = slice__head(in, len);
 	lexer->rest = slice__skip(in, len);
-	return lexer->last;
+	return true;
 }
 
 /* Does @sql end with nothing left open when it is read like this? */
@@ -308,7 +330,7 @@ static bool is_whole(struct slice sql, enum sql_reading reading)
 {
 	struct sql_lexer lexer = { .rest = sql, .reading = reading };
 
-	while (sql_lexer__next(&lexer).type != SQL_END)
+	while (sql_lexer__next(&lexer))
 		;
 	return !lexer.broken;
 }
@@ -317,8 +339,9 @@ static enum sql_reading choose(struct slice sql, bool cut)
 {
 	bool standard;
 
-	if (slice__search(sql, SLICE("\\'")) == sql.len)
-		return SQL_STANDARD; /* both readings are the same */
+	/* without a backslash, or none before a quote, both readings are the same */
+	if (slice__find(sql, '\\') == sql.len || slice__search(sql, SLICE("\\'")) == sql.len)
+		return SQL_STANDARD;
 	if (cut)
 		return SQL_UNSURE;
 	standard = is_whole(sql, SQL_STANDARD);

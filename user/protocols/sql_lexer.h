@@ -16,7 +16,7 @@
 #include "user/base/slice.h"
 
 enum sql_token_type {
-	SQL_END,
+	SQL_NONE,
 	SQL_SPACE,
 	SQL_COMMENT, /* with all that is nested in it */
 	SQL_WORD,    /* keyword or plain identifier */
@@ -41,15 +41,15 @@ struct sql_token {
 struct sql_lexer {
 	struct slice rest;
 	enum sql_reading reading;
-	struct sql_token last;
+	struct sql_token token; /* the one that was read last */
 	bool broken; /* so far the text cannot be valid: something was left open at its end */
 };
 
 /* @cut: @sql is the beginning of a longer text. */
 void sql_lexer__init(struct sql_lexer *lexer, struct slice sql, bool cut);
 
-/* The next token, which points into the text; SQL_END again and again at the end. */
-struct sql_token sql_lexer__next(struct sql_lexer *lexer);
+/* Reads lexer->token, which points into the text.  False at the end of the text. */
+bool sql_lexer__next(struct sql_lexer *lexer);
 
 /* A byte that a word may have in it. */
 bool sql__is_word(char byte);

@@ -1,64 +1,21 @@
 // SPDX-License-Identifier: Apache-2.0
-/*
- * db.query.summary: a walk over the tokens that knows just enough of the grammar to tell
- * operations and their targets from everything else.
- */
-#include "user/protocols/sql.h"
+#include "user/protocols/sql_summary.h"
 
 #include "user/protocols/sql_keywords.h"
-#include "user/protocols/sql_lexer.h"
 
 #define DEPTH_MAX 64 /* deeper parentheses have no lists and no FROM of their own */
 
 /* -- one statement -------------------------------------------------------------------------- */
 
-enum phase {
-	PHASE_VERB,   /* the next word is the statement's verb */
-	PHASE_SEEK,   /* somewhere on, a verb comes */
-	PHASE_KIND,   /* the kind of object comes */
-	PHASE_NAME,   /* its name comes */
-	PHASE_QUERY,  /* operations and targets */
-	PHASE_OPAQUE, /* nothing more to be shown */
-};
-
-enum naming {
-	NAMING_NONE,
-	NAMING_PART, /* a part of a target's name was last */
-	NAMING_DOT,  /* the dot behind it was last */
-};
-
-struct scan {
-	char text[SQL_SUMMARY_MAX];
-	size_t len;
-	size_t mark; /* @len before the last name */
-	bool full;
-	enum phase phase;
-	enum naming naming;
-	bool expect;	 /* the next name is a target */
-	bool into;	 /* so is what stands behind INTO */
-	bool with;	 /* a query may follow another one in parentheses */
-	bool list;	 /* the object's name may be followed by more of them */
-	bool empty;	 /* no token yet */
-	bool lead;	 /* a statement may start here */
-	uint32_t kind;	 /* roles of the kind of object */
-	uint32_t before; /* roles of the word before, 0 when it was no word */
-	unsigned int depth;
-	unsigned int blocks; /* BEGIN ATOMIC and CASE inside of it */
-	/* By depth: */
-	uint64_t from;	/* FROM names targets */
-	uint64_t using; /* so does USING */
-	uint64_t lists; /* a comma is followed by another target */
-};
-
-static void scan__start(struct scan *scan)
+static void scan__start(struct sql_scan *scan)
 {
-	memset(scan, 0, sizeof(*scan));
+	memset(scan, 0, offsetof(struct sql_scan, text));
 	scan->phase = PHASE_VERB;
 	scan->empty = true;
 	scan->lead = true;
 }
 
-static uint64_t scan__bit(const struct scan *scan)
+static uint64_t scan__bit(const struct sql_scan *scan)
 {
 	return scan->depth < DEPTH_MAX ? 1ULL << scan->depth : 0;
 }
@@ -69,7 +26,7 @@ static void scan__set(uint64_t *bits, uint64_t bit, bool on)
 }
 
 /* Adds to the summary; what does not fit as a whole is left out, with all that follows. */
-static void scan__put(struct scan *scan, struct slice text, bool part)
+static void scan__put(struct sql_scan *scan, struct slice text, bool part)
 {
 	size_t space = scan->len && !part;
 
@@ -89,14 +46,14 @@ static void scan__put(struct scan *scan, struct slice text, bool part)
 	scan->len += text.len;
 }
 
-static void scan__target(struct scan *scan, struct slice name)
+static void scan__target(struct sql_scan *scan, struct slice name)
 {
 	scan__put(scan, name, false);
 	scan->naming = NAMING_PART;
 	scan->expect = false;
 }
 
-static void scan__verb(struct scan *scan, struct slice word, uint32_t roles)
+static void scan__verb(struct sql_scan *scan, struct slice word, uint32_t roles)
 {
 	uint64_t bit = scan__bit(scan);
 
@@ -118,7 +75,7 @@ static void scan__verb(struct scan *scan, struct slice word, uint32_t roles)
 	scan__set(&scan->lists, bit, scan->expect && scan->list);
 }
 
-static void scan__kind(struct scan *scan, struct slice word, uint32_t roles)
+static void scan__kind(struct sql_scan *scan, struct slice word, uint32_t roles)
 {
 	if (roles & WORD_KIND) {
 		scan__put(scan, word, false);
@@ -129,7 +86,7 @@ static void scan__kind(struct scan *scan, struct slice word, uint32_t roles)
 	}
 }
 
-static void scan__name(struct scan *scan, struct slice word, uint32_t roles)
+static void scan__name(struct sql_scan *scan, struct slice word, uint32_t roles)
 {
 	if (roles & WORD_SKIP)
 		return;
@@ -141,7 +98,7 @@ static void scan__name(struct scan *scan, struct slice word, uint32_t roles)
 }
 
 /* A word that stands where a target is expected. */
-static void scan__expected(struct scan *scan, struct slice word, uint32_t roles)
+static void scan__expected(struct sql_scan *scan, struct slice word, uint32_t roles)
 {
 	bool kind = roles & WORD_KIND && scan->before & VERB_TARGET && scan->before & WORD_LIST;
 	bool made = roles & WORD_MODIFIER && scan->before & WORD_INTO;
@@ -158,7 +115,7 @@ static void scan__expected(struct scan *scan, struct slice word, uint32_t roles)
 
 /* Does the list of targets of a clause start here?  Only once for each verb: FROM and USING
  * have other meanings, too. */
-static bool scan__clause(struct scan *scan, uint32_t roles)
+static bool scan__clause(struct sql_scan *scan, uint32_t roles)
 {
 	uint64_t bit = scan__bit(scan);
 	bool from = roles & WORD_FROM && scan->from & bit && !(scan->before & WORD_DISTINCT);
@@ -171,7 +128,7 @@ static bool scan__clause(struct scan *scan, uint32_t roles)
 	return from || using;
 }
 
-static void scan__query(struct scan *scan, struct slice word, uint32_t roles)
+static void scan__query(struct sql_scan *scan, struct slice word, uint32_t roles)
 {
 	if (scan->expect) {
 		scan__expected(scan, word, roles);
@@ -191,7 +148,7 @@ static void scan__query(struct scan *scan, struct slice word, uint32_t roles)
 }
 
 /* Statements inside of a function's body are not ours to split. */
-static void scan__block(struct scan *scan, uint32_t roles)
+static void scan__block(struct sql_scan *scan, uint32_t roles)
 {
 	if (!(scan->kind & WORD_BODY))
 		return;
@@ -202,7 +159,7 @@ static void scan__block(struct scan *scan, uint32_t roles)
 		scan->blocks--;
 }
 
-static void scan__word(struct scan *scan, struct slice word, uint32_t roles)
+static void scan__word(struct sql_scan *scan, struct slice word, uint32_t roles)
 {
 	if (scan->naming == NAMING_DOT) {
 		scan__put(scan, word, true);
@@ -238,7 +195,7 @@ static void scan__word(struct scan *scan, struct slice word, uint32_t roles)
 	scan->lead = roles & WORD_LEADS;
 }
 
-static void scan__symbol(struct scan *scan, char symbol)
+static void scan__symbol(struct sql_scan *scan, char symbol)
 {
 	if (symbol == '.' && scan->naming == NAMING_PART) {
 		scan__put(scan, SLICE("."), true);
@@ -269,7 +226,7 @@ static void scan__symbol(struct scan *scan, char symbol)
 }
 
 /* A literal or a parameter. */
-static void scan__value(struct scan *scan)
+static void scan__value(struct sql_scan *scan)
 {
 	scan->expect = false;
 	scan->naming = NAMING_NONE;
@@ -277,7 +234,7 @@ static void scan__value(struct scan *scan)
 	scan->lead = false;
 }
 
-static void scan__token(struct scan *scan, struct sql_token token)
+static void scan__token(struct sql_scan *scan, struct sql_token token)
 {
 	scan->empty = false;
 	switch (token.type) {
@@ -298,24 +255,28 @@ static void scan__token(struct scan *scan, struct sql_token token)
 
 /* -- all statements ------------------------------------------------------------------------- */
 
-static void summary__add(struct sql_summary *out, const struct scan *scan, bool *mixed)
+static void summary__statement(struct sql_summariser *s)
 {
+	struct sql_summary *out = s->out;
+	const struct sql_scan *scan = &s->scan;
+
 	if (scan->empty)
 		return;
 	if (out->statements++ == 0) {
 		memcpy(out->text, scan->text, scan->len);
 		out->len = scan->len;
 	} else if (!slice__eq(slice__of(out->text, out->len), slice__of(scan->text, scan->len))) {
-		*mixed = true;
+		s->mixed = true;
 	}
 }
 
-/* @mixed: the statements do not have one summary in common. */
-static void summary__batch(struct sql_summary *out, bool mixed)
+/* What several statements have in common. */
+static void summary__batch(struct sql_summariser *s)
 {
+	struct sql_summary *out = s->out;
 	struct slice word = SLICE("BATCH ");
 
-	if (mixed || out->len + word.len > SQL_SUMMARY_MAX)
+	if (s->mixed || out->len + word.len > SQL_SUMMARY_MAX)
 		out->len = 0;
 	if (out->len == 0)
 		word = SLICE("BATCH");
@@ -324,34 +285,33 @@ static void summary__batch(struct sql_summary *out, bool mixed)
 	out->len += word.len;
 }
 
-void sql__summarise(struct slice sql, bool cut, struct sql_summary *out)
+void sql_summariser__init(struct sql_summariser *s, struct sql_summary *out)
 {
-	struct sql_lexer lexer;
-	struct sql_token token;
-	struct scan scan;
-	bool mixed = false;
-
 	out->statements = 0;
 	out->len = 0;
-	scan__start(&scan);
-	sql_lexer__init(&lexer, sql, cut);
-	while ((token = sql_lexer__next(&lexer)).type != SQL_END) {
-		if (token.type == SQL_SPACE || token.type == SQL_COMMENT)
-			continue;
-		/* the last word of a cut text may be half a word */
-		if (cut && lexer.rest.len == 0 && token.type == SQL_WORD)
-			break;
-		if (token.type == SQL_SYMBOL && token.text.data[0] == ';' && !scan.depth &&
-		    !scan.blocks) {
-			summary__add(out, &scan, &mixed);
-			scan__start(&scan);
-			continue;
-		}
-		scan__token(&scan, token);
+	s->out = out;
+	s->mixed = false;
+	scan__start(&s->scan);
+}
+
+void sql_summariser__token(struct sql_summariser *s, struct sql_token token)
+{
+	struct sql_scan *scan = &s->scan;
+
+	if (token.type == SQL_SYMBOL && token.text.data[0] == ';' && !scan->depth &&
+	    !scan->blocks) {
+		summary__statement(s);
+		scan__start(scan);
+		return;
 	}
-	if (scan.naming == NAMING_DOT)
-		scan.len = scan.mark; /* half a name */
-	summary__add(out, &scan, &mixed);
-	if (out->statements > 1)
-		summary__batch(out, mixed);
+	scan__token(scan, token);
+}
+
+void sql_summariser__end(struct sql_summariser *s)
+{
+	if (s->scan.naming == NAMING_DOT)
+		s->scan.len = s->scan.mark; /* half a name */
+	summary__statement(s);
+	if (s->out->statements > 1)
+		summary__batch(s);
 }
