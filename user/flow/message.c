@@ -83,22 +83,33 @@ static bool message__resync(struct conn *conn, enum direction dir, const struct 
 	return in->cut;
 }
 
-/* The roles were guessed from bytes that both sides may send, and wrongly so. */
-static bool message__flip(struct conn *conn, const struct transaction_sink *sink)
+/* What was read in the wrong role: where its messages begin is not known. */
+static void reading__restart(struct reading *r)
+{
+	r->skip = 0;
+	r->flags = 0;
+	r->until_close = false;
+	r->lost = r->stream.last.size > 0;
+}
+
+/* The roles were guessed from bytes that both sides may send, and wrongly so: @dir shows it. */
+static void message__flip(struct conn *conn, enum direction dir,
+			  const struct transaction_sink *sink)
 {
 	enum conn_role role = conn->role == ROLE_CLIENT ? ROLE_SERVER : ROLE_CLIENT;
-	struct reading swap = conn->reading[TO_SERVER];
+	struct reading swap;
 
 	transaction__abandon_all(conn, sink);
-	if (conn__bind(conn, conn->protocol, role))
-		return false;
+	if (!sink->bind(sink->ctx, conn, conn->protocol, role))
+		return;
+	reading__restart(&conn->reading[!dir]);
+	swap = conn->reading[TO_SERVER];
 	conn->reading[TO_SERVER] = conn->reading[TO_CLIENT];
 	conn->reading[TO_CLIENT] = swap;
 	conn->role_certain = true;
 	message__read(conn, TO_SERVER, sink);
 	if (conn->protocol)
 		message__read(conn, TO_CLIENT, sink);
-	return true;
 }
 
 /* Returns whether reading of this direction goes on. */
@@ -106,8 +117,10 @@ static bool message__fault(struct conn *conn, enum direction dir, ssize_t err,
 			   const struct transaction_sink *sink)
 {
 	ledger__add(sink->ledger, LEDGER_PARSE_ERRORS, 1);
-	if (err == -EPROTO && !conn->role_certain && !conn->proven)
-		return !message__flip(conn, sink);
+	if (err == -EPROTO && !conn->role_certain && !conn->proven) {
+		message__flip(conn, dir, sink);
+		return false;
+	}
 	conn->good = 0;
 	if (++conn->faults >= FAULTS_MAX) {
 		sink->unbind(sink->ctx, conn);

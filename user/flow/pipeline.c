@@ -144,14 +144,11 @@ static enum conn_role pipeline__role(const struct conn *conn, const struct event
 	return (data->dir == DIR_SEND) != from_server ? ROLE_CLIENT : ROLE_SERVER;
 }
 
-/* The first data with a candidate: from now on the parser has the word. */
-static bool pipeline__bind(struct pipeline *p, struct conn *conn, const struct event_data *data)
+static bool pipeline__bind(void *ctx, struct conn *conn, const struct protocol *protocol,
+			   enum conn_role role)
 {
-	const struct protocol *protocol = protocol__by_id(data->proto);
-	enum conn_role role = pipeline__role(conn, data);
+	struct pipeline *p = ctx;
 
-	if (!protocol)
-		return false;
 	if (protocol->database && role == ROLE_SERVER && !p->config->db_server_spans) {
 		pipeline__end_conn(p, conn, LEDGER_CONNECTIONS_DB_SERVER);
 		return false;
@@ -160,6 +157,16 @@ static bool pipeline__bind(struct pipeline *p, struct conn *conn, const struct e
 		pipeline__end_conn(p, conn, LEDGER_CONNECTIONS_NO_MEMORY);
 		return false;
 	}
+	return true;
+}
+
+/* The first data with a candidate: from now on the parser has the word. */
+static bool pipeline__begin(struct pipeline *p, struct conn *conn, const struct event_data *data)
+{
+	const struct protocol *protocol = protocol__by_id(data->proto);
+
+	if (!protocol || !pipeline__bind(p, conn, protocol, pipeline__role(conn, data)))
+		return false;
 	conn->strong = conn->fresh && data->match == MATCH_REQUEST;
 	return true;
 }
@@ -210,7 +217,8 @@ static void pipeline__record_data(struct pipeline *p, const struct event_view *v
 		return;
 	}
 	conn_table__touch(&p->conns, conn, data->hdr.ts_ns);
-	if (conn->ended || data->size == 0 || (!conn->protocol && !pipeline__bind(p, conn, data))) {
+	if (conn->ended || data->size == 0 ||
+	    (!conn->protocol && !pipeline__begin(p, conn, data))) {
 		ledger__add(p->ledger, LEDGER_BYTES, data->size);
 		ledger__add(p->ledger, LEDGER_BYTES_DROPPED, data->size);
 		return;
@@ -271,8 +279,7 @@ static void pipeline__record_close(struct pipeline *p, const struct event_close 
 		conn->reset = true;
 		break;
 	case CLOSE_DONE:
-		conn->reading[conn__direction(conn, DIR_SEND)].ended =
-			!conn->reset && !conn->error;
+		conn->reading[conn__direction(conn, DIR_SEND)].ended = !conn->reset && !conn->error;
 		pipeline__forget(p, conn, conn__failure(conn), event->hdr.ts_ns);
 		break;
 	default:
@@ -409,6 +416,7 @@ struct pipeline *pipeline__new(const struct flow_config *config,
 		.in_flight = &p->in_flight,
 		.max_in_flight = config->max_transactions,
 		.finish = pipeline__finish,
+		.bind = pipeline__bind,
 		.unbind = pipeline__unbind,
 		.ctx = p,
 	};

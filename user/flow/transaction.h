@@ -69,6 +69,9 @@ struct transaction_sink {
 	size_t max_in_flight;
 	/* Takes @txn, which has left the connection's queue. */
 	void (*finish)(void *ctx, struct conn *conn, struct transaction *txn);
+	/* Binds @conn anew, see conn__bind().  False: it cannot or must not be; it has ended. */
+	bool (*bind)(void *ctx, struct conn *conn, const struct protocol *protocol,
+		     enum conn_role role);
 	/* The connection is this protocol no more; @conn has ended when it returns. */
 	void (*unbind)(void *ctx, struct conn *conn);
 	void *ctx;
