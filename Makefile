@@ -34,7 +34,7 @@ endif
 
 .DELETE_ON_ERROR:
 .SUFFIXES:
-.PHONY: all run test deps install lint bench fuzz clean unit live help
+.PHONY: all run test deps deps-build install lint bench fuzz clean unit live help
 
 all: $(O)/spanloom
 
@@ -68,7 +68,7 @@ USER_OBJ := $(USER_SRC:%.c=$(O)/%.o) $(O)/proto/otlp.pb-c.o
 
 # All that runs without a kernel: what the unit tests link.
 LIVE_SRC := user/main.c user/agent.c $(wildcard user/cli/*.c) \
-	$(addprefix user/kernel/,tracer.c features.c attempt.c attachment.c probes.c)
+	$(addprefix user/kernel/,tracer.c complaint.c attempt.c attachment.c probes.c)
 PURE_SRC := $(filter-out $(LIVE_SRC),$(USER_SRC))
 SAN_OBJ  := $(PURE_SRC:%.c=$(O)/san/%.o) $(O)/san/proto/otlp.pb-c.o
 UNIT_SRC := $(wildcard tests/unit/test_*.c)
@@ -146,9 +146,12 @@ test: deps
 	$(Q)$(MAKE) --no-print-directory -j$$(nproc) $(O)/spanloom $(UNIT_BIN)
 	$(Q)tests/run
 
-run: deps
+run: deps-build
 	$(Q)$(MAKE) --no-print-directory -j$$(nproc) $(O)/spanloom
 	$(Q)$(O)/spanloom run --exporter console
+
+deps-build:
+	$(Q)deploy/deps.sh build
 
 deps:
 	$(Q)deploy/deps.sh
