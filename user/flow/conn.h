@@ -48,8 +48,11 @@ struct conn {
 	bool peer_eof; /* the peer will send no more */
 	bool reset;
 	bool resting;	     /* quiet for long: nothing of it is in flight */
-	bool uncertain;	     /* requests were lost: pairing is marked until the queue is empty */
+	bool uncertain;	     /* messages were lost: what the next responses answer is in doubt */
+	bool pipelines;	     /* the client sends requests before it has all responses */
 	bool orphan;	     /* the current response has no request */
+	uint64_t orphans;    /* so many of the last responses, ... */
+	uint64_t orphans_ns; /* ... begun up to then, found no request: it may still come */
 	uint32_t cancels;    /* of the current response, see struct message */
 	uint64_t astray;     /* responses to come before the queue's, of requests not followed */
 	int32_t error;	     /* errno of the socket when it ended */

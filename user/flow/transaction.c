@@ -9,6 +9,8 @@
 #define SEPARATOR      "; "
 /* Where only the end of a send is known, its bytes may have been answered before. */
 #define START_SLACK_NS 1000000
+/* A client that was quiet for so long has had all its responses. */
+#define QUIET_NS 1000000000
 
 /* -- messages ----------------------------------------------------------------------------- */
 
@@ -73,8 +75,6 @@ static struct transaction *transaction__new(struct conn *conn, const struct segm
 		txn->earliest_ns -= START_SLACK_NS;
 	txn->decided = at->flags & DATA_TURN && at->pos == pos;
 	txn->sampled = at->flags & DATA_SAMPLED;
-	if (conn->uncertain)
-		txn->flags |= TXN_INCOMPLETE;
 	return txn;
 }
 
@@ -119,7 +119,7 @@ static struct transaction *queue__pop(struct conn *conn, const struct transactio
 	conn->astray += txn->unfollowed;
 	if (conn->request == txn)
 		conn->request = NULL;
-	if (!conn->open)
+	if (!conn->open && !conn->pipelines)
 		conn->uncertain = false;
 	txn->next = NULL;
 	return txn;
@@ -166,24 +166,46 @@ static bool request__admitted(const struct conn *conn, const struct transaction_
 	return in_flight < sink->max_in_flight && conn->open < sink->max_in_flight - in_flight;
 }
 
+/* What the order of the records, and what was lost, leave of the certainty of the pair. */
+static uint32_t request__doubt(struct conn *conn, const struct segment *at)
+{
+	uint64_t last_ns = conn->reading[TO_CLIENT].stream.last.end_ns;
+
+	conn->pipelines |= conn->astray || (conn->newest && conn->newest->start_ns == at->start_ns);
+	if (!conn->open && at->start_ns > last_ns + QUIET_NS)
+		conn->uncertain = false;
+	if (conn->orphans && at->start_ns < conn->orphans_ns) {
+		conn->orphans--;
+		return TXN_INCOMPLETE | TXN_UNPAIRED | TXN_LATE;
+	}
+	conn->orphans = 0;
+	if (!conn->uncertain)
+		return 0;
+	return conn->pipelines ? TXN_INCOMPLETE | TXN_UNPAIRED : TXN_INCOMPLETE;
+}
+
 static void request__begin(struct conn *conn, const struct message *fragment,
 			   const struct segment *at, uint64_t pos,
 			   const struct transaction_sink *sink)
 {
 	bool admitted = request__admitted(conn, sink);
+	uint32_t doubt;
 	struct transaction *txn;
 
 	conn->request = NULL;
 	if (fragment->flags & MESSAGE_ONEWAY)
 		return;
+	doubt = request__doubt(conn, at);
 	ledger__add(sink->ledger, LEDGER_REQUESTS, 1);
 	txn = admitted ? transaction__new(conn, at, pos) : NULL;
 	if (!txn) {
 		ledger__add(sink->ledger,
 			    admitted ? LEDGER_SPANS_NO_MEMORY : LEDGER_REQUESTS_REFUSED, 1);
-		queue__pass(conn);
+		if (!(doubt & TXN_LATE))
+			queue__pass(conn);
 		return;
 	}
+	txn->flags = doubt;
 	queue__push(conn, txn, sink);
 	conn->request = txn;
 }
@@ -212,11 +234,30 @@ static void request__fragment(struct conn *conn, const struct message *fragment,
 
 /* -- responses ---------------------------------------------------------------------------- */
 
-/* Could @at answer the oldest request?  Not when it passed before the request was sent: then
- * the request it answers was never seen. */
+/* Could @at answer the oldest request?  Not when it began before the request was sent: then
+ * the request it answers was not seen, or not yet. */
 static bool response__fits(const struct conn *conn, const struct segment *at)
 {
-	return conn->oldest && at->end_ns >= conn->oldest->earliest_ns;
+	return conn->oldest && at->start_ns >= conn->oldest->earliest_ns;
+}
+
+/* Requests whose responses have passed already. */
+static void queue__finish_late(struct conn *conn, const struct transaction_sink *sink)
+{
+	while (conn->oldest && conn->oldest->flags & TXN_LATE)
+		queue__finish_oldest(conn, conn->orphans_ns, sink);
+}
+
+static void response__orphan(struct conn *conn, const struct segment *at,
+			     const struct transaction_sink *sink)
+{
+	ledger__add(sink->ledger, LEDGER_RESPONSES_UNMATCHED, 1);
+	if (conn->astray) {
+		conn->astray--;
+		return;
+	}
+	conn->orphans++;
+	conn->orphans_ns = at->start_ns;
 }
 
 static void response__begin(struct conn *conn, const struct segment *at,
@@ -227,12 +268,17 @@ static void response__begin(struct conn *conn, const struct segment *at,
 		conn->oldest->flags |= TXN_INCOMPLETE;
 		queue__finish_oldest(conn, conn->reading[TO_CLIENT].stream.last.end_ns, sink);
 	}
+	queue__finish_late(conn, sink);
 	conn->cancels = 0;
 	conn->orphan = conn->astray || !response__fits(conn, at);
-	if (!conn->orphan)
+	if (conn->orphan) {
+		response__orphan(conn, at, sink);
 		return;
-	conn->astray -= conn->astray > 0;
-	ledger__add(sink->ledger, LEDGER_RESPONSES_UNMATCHED, 1);
+	}
+	if (conn->oldest->next && conn->oldest->next->start_ns < at->start_ns)
+		conn->pipelines = true;
+	if (conn->oldest->flags & TXN_UNPAIRED)
+		ledger__add(sink->ledger, LEDGER_RESPONSES_UNMATCHED, 1);
 }
 
 static void response__fragment(struct conn *conn, const struct message *fragment,
@@ -250,6 +296,8 @@ static void response__fragment(struct conn *conn, const struct message *fragment
 	if (!(txn->flags & TXN_RESPONSE_BEGUN) && !(fragment->flags & MESSAGE_BEGIN))
 		txn->flags |= TXN_INCOMPLETE;
 	txn->flags |= TXN_RESPONSE_BEGUN;
+	if (txn->flags & TXN_UNPAIRED)
+		return;
 	message__merge(&txn->response, fragment, &txn->text);
 	if (fragment->flags & MESSAGE_FAILED)
 		txn->flags |= TXN_FAILED;
@@ -294,6 +342,7 @@ void transaction__end(struct conn *conn, enum message_type type, uint64_t end_ns
 		conn->request->flags |= TXN_REQUEST_ENDED;
 		conn->request->end_ns = end_ns;
 		conn->request = NULL;
+		queue__finish_late(conn, sink);
 	} else if (type == MESSAGE_RESPONSE) {
 		response__end(conn, end_ns, sink);
 	}
@@ -309,10 +358,12 @@ void transaction__gap(struct conn *conn, enum direction dir, const struct transa
 	}
 	/* How many responses the gap held is unknown: with more than one request waiting, which
 	 * of them the next response answers is not certain. */
-	if (conn->open == 1 && !conn->astray) {
+	if (conn->open == 1 && !conn->astray && !conn->pipelines) {
 		conn->oldest->flags |= TXN_INCOMPLETE | TXN_RESPONSE_BEGUN;
 		return;
 	}
+	if (conn->pipelines && (conn->open || conn->astray))
+		conn->uncertain = true;
 	transaction__finish_all(conn, NULL, conn->reading[TO_CLIENT].stream.last.end_ns, sink);
 	conn->astray = 0;
 	conn->orphan = true;

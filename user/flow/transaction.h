@@ -29,6 +29,8 @@ enum transaction_flag {
 	TXN_QUIET = 1 << 4,	 /* span only when it failed */
 	TXN_CANCELLED = 1 << 5,	 /* the server skipped it (MESSAGE cancels) */
 	TXN_FAILED = 1 << 6,	 /* the response said so (MESSAGE_FAILED) */
+	TXN_UNPAIRED = 1 << 7,	 /* which response is its own is not known: it gets none */
+	TXN_LATE = 1 << 8,	 /* unpaired: its record came after that of its response */
 };
 
 struct transaction {
