@@ -265,10 +265,11 @@ void http1_span__describe(const struct transaction *txn, const struct flow_confi
 }
 
 /* The export of telemetry is not part of what it tells of: a span of it would be exported, and
- * so give the next one.  The product name is that of the OpenTelemetry specification. */
+ * so give the next one.  Ours, and the product names of the OpenTelemetry SDKs. */
 static bool http1_span__is_export(struct slice user_agent)
 {
-	return slice__search(user_agent, SLICE("OTel-OTLP-Exporter-")) < user_agent.len ||
+	return slice__starts(user_agent, SLICE("spanloom/")) ||
+	       slice__starts(user_agent, SLICE("OTel-OTLP-Exporter-")) ||
 	       slice__starts(user_agent, SLICE("OTel OTLP Exporter "));
 }
 
