@@ -109,7 +109,7 @@ if ! has_command dpkg-query || ! has_command apt-get; then
 	exit 1
 fi
 
-# shellcheck disable=SC2086 # lists of words
+# shellcheck disable=SC2046,SC2086 # lists of words
 missing=$(echo $(missing_packages $packages) $(missing_commands))
 [ -n "$missing" ] || exit 0
 

@@ -266,7 +266,8 @@ static void test_bad_environment(void **state)
 	static const char *const bad[] = {
 		"OTEL_BSP_SCHEDULE_DELAY=-1: expected 0 to 2147483647, using 500",
 		"OTEL_BSP_MAX_QUEUE_SIZE=0: expected 1 to 1048576, using 16384",
-		"OTEL_BSP_MAX_EXPORT_BATCH_SIZE=99999: expected no more than the queue holds, using "
+		"OTEL_BSP_MAX_EXPORT_BATCH_SIZE=99999: expected no more than the queue holds, "
+		"using "
 		"16384",
 		"OTEL_EXPORTER_OTLP_TIMEOUT=2147483648: expected 0 to 2147483647, using 10000",
 		"OTEL_EXPORTER_OTLP_PROTOCOL=grpc: expected http/protobuf, using http/protobuf",
