@@ -9,7 +9,8 @@
  * connection is taken for something else. */
 #define FAULTS_MAX	  3
 #define GOOD_FRAGMENTS	  8
-#define RESYNC_KEEP_BYTES 256
+#define RESYNC_KEEP_BYTES 256  /* may be the beginning of a start that cannot be told yet */
+#define RESYNC_BYTES	  4096 /* looked at in one step */
 
 /* Bytes that no parser can use: the run at the cursor. */
 static void message__drop(struct conn *conn, enum direction dir, uint64_t len,
@@ -64,12 +65,31 @@ static bool message__skip(struct conn *conn, enum direction dir,
 	return true;
 }
 
-/* After a gap.  When no start is found, the last bytes may still be the beginning of one. */
+/* Offset in @bytes of the next start of a message, bytes.len: none.  Messages start where bytes
+ * start that were moved at once, and some parsers look there only. */
+static size_t message__find_start(struct conn *conn, enum direction dir, struct slice bytes)
+{
+	const struct stream *s = &conn->reading[dir].stream;
+
+	for (size_t i = 0; stream__range(s, i) < bytes.len; i++) {
+		size_t from = stream__range(s, i);
+		struct slice rest = slice__skip(bytes, from);
+		size_t offset = conn->protocol->resync(conn->state, dir, rest);
+
+		if (offset < rest.len)
+			return from + offset;
+	}
+	return bytes.len;
+}
+
+/* After a gap. */
 static bool message__resync(struct conn *conn, enum direction dir, const struct parse_input *in,
 			    const struct transaction_sink *sink)
 {
 	struct reading *r = &conn->reading[dir];
-	size_t len = in->bytes.len, offset = conn->protocol->resync(conn->state, dir, in->bytes);
+	struct slice bytes = slice__head(in->bytes, RESYNC_BYTES);
+	bool last = bytes.len == in->bytes.len;
+	size_t len = bytes.len, offset = message__find_start(conn, dir, bytes);
 
 	if (offset < len) {
 		message__drop(conn, dir, offset, sink);
@@ -77,10 +97,10 @@ static bool message__resync(struct conn *conn, enum direction dir, const struct 
 		ledger__add(sink->ledger, LEDGER_RESYNCS, 1);
 		return true;
 	}
-	if (!in->cut && len <= RESYNC_KEEP_BYTES)
+	if (last && !in->cut && len <= RESYNC_KEEP_BYTES)
 		return false;
-	message__drop(conn, dir, in->cut ? len : len - RESYNC_KEEP_BYTES, sink);
-	return in->cut;
+	message__drop(conn, dir, last && in->cut ? len : len - RESYNC_KEEP_BYTES, sink);
+	return in->cut || !last;
 }
 
 /* What was read in the wrong role: where its messages begin is not known. */

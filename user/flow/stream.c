@@ -186,6 +186,13 @@ bool stream__cut(const struct stream *s)
 	return s->closed || stream__run_end(s) < s->end;
 }
 
+uint64_t stream__range(const struct stream *s, size_t index)
+{
+	if (index == 0)
+		return 0;
+	return (index < s->count ? stream__at(s, index)->pos : s->end) - s->cursor;
+}
+
 uint64_t stream__gap(const struct stream *s)
 {
 	uint64_t gap = 0;

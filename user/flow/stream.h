@@ -52,6 +52,9 @@ int64_t stream__add(struct stream *s, const struct segment *range, struct slice 
 struct slice stream__run(const struct stream *s);
 /* Is the run followed by a gap (or by the end of a closed stream)? */
 bool stream__cut(const struct stream *s);
+/* Where range @index of what is unread begins, as an offset from the cursor; stream__left() when
+ * there are not so many. */
+uint64_t stream__range(const struct stream *s, size_t index);
 /* Bytes missing at the cursor; 0 when there is a run or the end. */
 uint64_t stream__gap(const struct stream *s);
 /* Bytes between the cursor and the end. */
