@@ -205,6 +205,26 @@ static void test_requests_are_refused_in_order(void **state)
 	assert_int_equal(pipeline__in_flight(b->pipeline), 1);
 }
 
+/* Byte by byte, and more of them than are held: the message is lost, the connection is not. */
+static void test_many_pieces_do_not_end_a_connection(void **state)
+{
+	struct bench *b = *state;
+
+	bench__start(b);
+	feed_conn(b, 1, ROLE_CLIENT, 0);
+	feed(b, 1, DIR_SEND, "GET /");
+	for (int i = 0; i < 5000; i++)
+		feed(b, 1, DIR_SEND, "a");
+	feed(b, 1, DIR_SEND, " HTTP/1.1\r\n\r\n");
+	feed(b, 1, DIR_RECV, NOT_FOUND);
+	b->now += MS;
+	feed(b, 1, DIR_SEND, GET);
+	feed(b, 1, DIR_RECV, RESPONSE);
+	assert_int_equal(b->ledger.count[LEDGER_CONNECTIONS_NO_MEMORY], 0);
+	assert_int_equal(b->count, 1);
+	assert_int_equal(b->seen[0].status, 200);
+}
+
 /* ---- time ------------------------------------------------------------------------------- */
 
 /* The answer to what was given up is nobody else's. */
@@ -312,11 +332,34 @@ static void test_evicted_connection_is_ignored(void **state)
 	assert_true(b->seen[0].incomplete);
 }
 
+/* The send that was announced never comes, and other bytes go on coming. */
+static void test_hold_ends_in_time(void **state)
+{
+	struct bench *b = *state;
+
+	bench__start(b);
+	feed_conn(b, 1, ROLE_CLIENT, 0);
+	feed(b, 1, DIR_SEND, GET);
+	b->flags = DATA_SEND_PENDING;
+	feed(b, 1, DIR_RECV, RESPONSE);
+	assert_int_equal(b->count, 0);
+	b->now += 60 * MS;
+	b->flags = DATA_SEND_PENDING;
+	feed(b, 1, DIR_RECV, "HTTP/1.1 100 Continue\r\n\r\n");
+	pipeline__tick(b->pipeline, START + 99 * MS);
+	assert_int_equal(b->count, 0);
+	pipeline__tick(b->pipeline, START + 120 * MS);
+	assert_int_equal(b->count, 1);
+	assert_int_equal(b->seen[0].end_ns, START);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(test_positions_do_not_wrap, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_requests_are_refused_in_order, setup,
+						teardown),
+		cmocka_unit_test_setup_teardown(test_many_pieces_do_not_end_a_connection, setup,
 						teardown),
 		cmocka_unit_test_setup_teardown(test_request_without_answer_is_given_up, setup,
 						teardown),
@@ -327,6 +370,7 @@ int main(void)
 						teardown),
 		cmocka_unit_test_setup_teardown(test_evicted_connection_is_ignored, setup,
 						teardown),
+		cmocka_unit_test_setup_teardown(test_hold_ends_in_time, setup, teardown),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

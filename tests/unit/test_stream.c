@@ -46,6 +46,22 @@ static void test_joins_what_follows(void **state)
 	stream__reset(&s);
 }
 
+static void test_idle_stream_is_small(void **state)
+{
+	struct stream s;
+
+	stream__init(&s, 0);
+	for (uint64_t pos = 0; pos < 8000; pos += 2)
+		add(&s, pos, 2, "ab", false);
+	assert_int_equal(stream__run(&s).len, 8000);
+	stream__advance(&s, 8000);
+	assert_true(s.cap <= 1024);
+	assert_true(s.room <= 16);
+	add(&s, 8000, 2, "ab", false);
+	expect_run(&s, "ab");
+	stream__reset(&s);
+}
+
 static void test_hole_is_a_gap(void **state)
 {
 	struct stream s;
@@ -159,6 +175,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_joins_what_follows),
+		cmocka_unit_test(test_idle_stream_is_small),
 		cmocka_unit_test(test_hole_is_a_gap),
 		cmocka_unit_test(test_head_and_tail_of_long_ranges),
 		cmocka_unit_test(test_passes_over_captured_bytes),

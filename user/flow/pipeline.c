@@ -171,6 +171,33 @@ static bool pipeline__begin(struct pipeline *p, struct conn *conn, const struct 
 	return true;
 }
 
+/* More pieces than can be held are let go, for what comes now.  0 or -ENOMEM. */
+static int pipeline__store(struct pipeline *p, struct conn *conn, enum direction dir,
+			   const struct segment *segment, struct slice payload)
+{
+	struct stream *s = &conn->reading[dir].stream;
+	size_t max_bytes = p->config->max_stream_bytes;
+	uint64_t before = s->end;
+	int64_t missing = stream__add(s, segment, payload, max_bytes);
+
+	if (missing < 0) {
+		message__forget(conn, dir, &p->sink);
+		missing = stream__add(s, segment, payload, max_bytes);
+	}
+	/* with the bytes of records that were lost before this one */
+	ledger__add(p->ledger, LEDGER_BYTES, s->end - before);
+	return missing < 0 ? (int)missing : 0;
+}
+
+static void pipeline__hold(struct pipeline *p, struct reading *r, uint64_t now_ns)
+{
+	if (r->held)
+		return;
+	r->held = true;
+	r->held_ns = now_ns;
+	p->held++;
+}
+
 static void pipeline__add_data(struct pipeline *p, struct conn *conn, const struct event_data *data,
 			       struct slice payload)
 {
@@ -186,22 +213,14 @@ static void pipeline__add_data(struct pipeline *p, struct conn *conn, const stru
 		.tgid = data->tgid,
 		.tid = data->tid,
 	};
-	struct reading *r = &conn->reading[dir];
-	uint64_t before = r->stream.end;
-	int64_t missing;
 
-	missing = stream__add(&r->stream, &segment, payload, p->config->max_stream_bytes);
-	/* with the bytes of records that were lost before this one */
-	ledger__add(p->ledger, LEDGER_BYTES, r->stream.end - before);
-	if (missing < 0) {
+	if (pipeline__store(p, conn, dir, &segment, payload)) {
 		transaction__finish_all(conn, NULL, segment.end_ns, &p->sink);
 		pipeline__end_conn(p, conn, LEDGER_CONNECTIONS_NO_MEMORY);
 		return;
 	}
-	if (data->flags & DATA_SEND_PENDING && !r->held) {
-		r->held = true;
-		p->held++;
-	}
+	if (data->flags & DATA_SEND_PENDING)
+		pipeline__hold(p, &conn->reading[dir], segment.end_ns);
 	if (data->dir == DIR_SEND)
 		pipeline__release(p, conn, !dir);
 	pipeline__read(p, conn);
@@ -331,12 +350,14 @@ static void pipeline__release_overdue(struct pipeline *p, uint64_t now_ns)
 
 	for (conn = p->conns.newest; conn && p->held; conn = older) {
 		older = conn->older;
-		if (conn->last_ns + HOLD_NS > now_ns)
-			continue;
-		pipeline__release(p, conn, TO_SERVER);
-		pipeline__release(p, conn, TO_CLIENT);
-		if (conn->protocol)
-			pipeline__read(p, conn);
+		for (int dir = TO_SERVER; dir <= TO_CLIENT; dir++) {
+			struct reading *r = &conn->reading[dir];
+
+			if (!r->held || r->held_ns + HOLD_NS > now_ns)
+				continue;
+			pipeline__release(p, conn, dir);
+			message__read(conn, dir, &p->sink);
+		}
 	}
 }
 

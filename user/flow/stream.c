@@ -6,7 +6,9 @@
 #define SEGMENTS_MIN 4
 #define SEGMENTS_MAX 4096
 #define BYTES_MIN    512
-#define BYTES_KEPT   8192 /* of an idle stream */
+/* Of an idle stream; most connections are, and there may be very many. */
+#define BYTES_KEPT    1024
+#define SEGMENTS_KEPT 16
 
 void stream__init(struct stream *s, uint64_t pos)
 {
@@ -229,11 +231,17 @@ static uint64_t segment__captured(const struct segment *g, uint64_t from, uint64
 static void stream__rest(struct stream *s)
 {
 	s->begin = 0;
-	if (s->cap <= BYTES_KEPT)
-		return;
-	free(s->bytes);
-	s->bytes = NULL;
-	s->cap = 0;
+	if (s->cap > BYTES_KEPT) {
+		free(s->bytes);
+		s->bytes = NULL;
+		s->cap = 0;
+	}
+	if (s->count == 0 && s->room > SEGMENTS_KEPT) {
+		free(s->segments);
+		s->segments = NULL;
+		s->room = 0;
+		s->first = 0;
+	}
 }
 
 uint64_t stream__advance(struct stream *s, uint64_t len)
