@@ -24,7 +24,8 @@
 #define DRAIN_IDLE_NS	 (100 * MS_NS) /* a span of a quiet host is still seen at once */
 #define DRAIN_NEXT_NS	 0	       /* there is more: after the other work of the loop */
 #define DRAIN_PRESSED_NS (2 * MS_NS)   /* there is more, but the exporter has its hands full */
-#define TURN_SPANS	 512	       /* after so many the loop does its other work */
+#define TURN_SPANS	 512	       /* after so many the loop does its other work, ... */
+#define TURN_RECORDS	 8192	       /* ... or after so many that gave none */
 #define TICK_NS		 (100 * MS_NS)
 #define CLOCK_NS	 (10 * SECOND_NS) /* how often Unix time is compared with the monotonic */
 #define FLUSH_MS	 5000		  /* for the collector, at the end */
@@ -42,6 +43,7 @@ struct agent {
 	struct loop_timer *drain_timer;
 	struct flow_config flow;
 	size_t turn_spans; /* made in this turn of the loop */
+	size_t turn_records;
 	int signal_fd;
 	bool exiting;
 };
@@ -130,6 +132,11 @@ static void agent__on_process(struct agent *agent, const struct event_process *e
 	agent__scope_exec(agent, event->tgid);
 }
 
+static bool agent__turn_over(const struct agent *agent)
+{
+	return agent->turn_spans >= TURN_SPANS || agent->turn_records >= TURN_RECORDS;
+}
+
 static bool agent__on_record(void *ctx, const void *record, size_t len)
 {
 	struct agent *agent = ctx;
@@ -138,19 +145,40 @@ static bool agent__on_record(void *ctx, const void *record, size_t len)
 	if (pipeline__record(agent->pipeline, record, len) == 0 &&
 	    event__type(record, len) == EVENT_PROCESS && event__view(record, len, &view) == 0)
 		agent__on_process(agent, &view.process);
-	return agent->turn_spans < TURN_SPANS;
+	agent->turn_records++;
+	return !agent__turn_over(agent);
 }
 
 /* When to read the ring again.  A burst is read in turns, so that the exporter can keep up: a
  * span that waits in the ring is not lost, one that finds the queue full is. */
 static uint64_t agent__drain_delay(const struct agent *agent, int records)
 {
-	if (agent->turn_spans < TURN_SPANS)
+	if (!agent__turn_over(agent))
 		return records > 0 ? DRAIN_BUSY_NS : DRAIN_IDLE_NS;
 	if (agent->otlp &&
 	    http_exporter__pending(agent->otlp) > agent->options->otlp.max_queue_size / 2)
 		return DRAIN_PRESSED_NS;
 	return DRAIN_NEXT_NS;
+}
+
+static void agent__flushed(void *ctx)
+{
+	struct agent *agent = ctx;
+
+	loop__stop(agent->loop);
+}
+
+/* The ring is empty for good: what is in flight and queued goes out. */
+static void agent__flush(struct agent *agent)
+{
+	loop_timer__stop(agent->drain_timer);
+	pipeline__drain(agent->pipeline);
+	if (agent->console)
+		console__flush(agent->console);
+	if (agent->otlp)
+		http_exporter__flush(agent->otlp, FLUSH_MS, agent__flushed, agent);
+	else
+		loop__stop(agent->loop);
 }
 
 static void agent__drain(void *ctx)
@@ -159,10 +187,15 @@ static void agent__drain(void *ctx)
 	int records;
 
 	agent->turn_spans = 0;
+	agent->turn_records = 0;
 	records = tracer__drain(agent->tracer);
 	if (records < 0)
 		log_warn("agent", "the ring buffer could not be read: %s; trying again",
 			 errstr(records));
+	if (agent->exiting && !agent__turn_over(agent)) {
+		agent__flush(agent);
+		return;
+	}
 	loop_timer__after(agent->drain_timer, agent__drain_delay(agent, records));
 }
 
@@ -191,37 +224,20 @@ static void agent__on_clock(void *ctx)
 
 /* -- the end ------------------------------------------------------------------------------ */
 
-static void agent__flushed(void *ctx)
-{
-	struct agent *agent = ctx;
-
-	loop__stop(agent->loop);
-}
-
-/* No new records; what is in the ring, in flight and queued goes out. */
+/* No new records; those in the ring are read as ever, in turns, so that the exporter keeps up. */
 static void agent__finish(void *ctx)
 {
 	struct agent *agent = ctx;
 
 	if (agent->exiting) { /* a second signal: now */
+		pipeline__drain(agent->pipeline);
 		loop__stop(agent->loop);
 		return;
 	}
 	agent->exiting = true;
 	loop__unwatch(agent->loop, tracer__fd(agent->tracer));
-	loop_timer__stop(agent->drain_timer);
 	tracer__detach(agent->tracer);
-	do {
-		agent->turn_spans = 0;
-		tracer__drain(agent->tracer);
-	} while (agent->turn_spans >= TURN_SPANS);
-	pipeline__drain(agent->pipeline, now_ns(CLOCK_MONOTONIC));
-	if (agent->console)
-		console__flush(agent->console);
-	if (agent->otlp)
-		http_exporter__flush(agent->otlp, FLUSH_MS, agent__flushed, agent);
-	else
-		loop__stop(agent->loop);
+	agent__drain(agent);
 }
 
 static void agent__on_signal(void *ctx, int fd, uint32_t events)
@@ -329,8 +345,13 @@ static void agent__scope_running(struct agent *agent)
 	if (!agent->options->exe_globs && !agent->options->exclude_exe_globs)
 		return;
 	proc = opendir("/proc");
-	if (!proc)
+	if (!proc) {
+		log_warn("agent",
+			 "/proc cannot be listed: %s; --exe and --exclude-exe hold for new "
+			 "programs only",
+			 errstr(-errno));
 		return;
+	}
 	while ((entry = readdir(proc)))
 		if (isdigit((unsigned char)entry->d_name[0]))
 			agent__scope_exec(agent, (uint32_t)strtoul(entry->d_name, NULL, 10));

@@ -493,7 +493,7 @@ int replay__run(struct replay *replay)
 	mprotect(p.page + p.page_bytes, (size_t)getpagesize(), PROT_NONE);
 	p.pipeline = pipeline__new(&p.config, &callbacks, &replay->ledger);
 	err = player__play(&p);
-	pipeline__drain(p.pipeline, 0);
+	pipeline__drain(p.pipeline);
 	replay->in_flight = pipeline__in_flight(p.pipeline);
 	pipeline__free(p.pipeline);
 	munmap(p.page, p.page_bytes + (size_t)getpagesize());

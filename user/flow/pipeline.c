@@ -411,7 +411,7 @@ void pipeline__tick(struct pipeline *p, uint64_t now_ns)
 	pipeline__finish_quiet(p, now_ns);
 }
 
-void pipeline__drain(struct pipeline *p, uint64_t now_ns)
+void pipeline__drain(struct pipeline *p)
 {
 	while (p->conns.oldest)
 		pipeline__forget(p, p->conns.oldest, NULL, conn__last_byte_ns(p->conns.oldest));

@@ -49,7 +49,7 @@ int pipeline__record(struct pipeline *p, const void *record, size_t len);
 void pipeline__tick(struct pipeline *p, uint64_t now_ns);
 
 /* The end: every open transaction becomes a span now. */
-void pipeline__drain(struct pipeline *p, uint64_t now_ns);
+void pipeline__drain(struct pipeline *p);
 
 /* Requests begun and not finished: the rest of the ledger's sum. */
 size_t pipeline__in_flight(const struct pipeline *p);
