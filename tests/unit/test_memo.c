@@ -38,6 +38,20 @@ static void expect(const struct memo *memo, char space, const char *key, const c
 	assert_true(slice__eq(memo__recall(memo, space, slice__str(key)), slice__str(value)));
 }
 
+static void test_trim_forgets_the_oldest(void **state)
+{
+	struct memo memo = { 0 };
+
+	define(&memo, 's', "one", "SELECT 1");
+	define(&memo, 's', "two", "SELECT 2");
+	memo__trim(&memo, memo.bytes - 1);
+	expect(&memo, 's', "one", "");
+	expect(&memo, 's', "two", "SELECT 2");
+	memo__trim(&memo, 0);
+	assert_int_equal(memo.count, 0);
+	assert_int_equal(memo.evicted, 2);
+}
+
 static void test_define_alias_forget(void **state)
 {
 	struct memo_edit forget = { .op = MEMO_FORGET, .space = 's', .key = SLICE("one") };
@@ -124,6 +138,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_define_alias_forget),
+		cmocka_unit_test(test_trim_forgets_the_oldest),
 		cmocka_unit_test(test_alias_of_itself),
 		cmocka_unit_test(test_oldest_are_forgotten),
 		cmocka_unit_test(test_bytes_are_bounded),

@@ -225,6 +225,35 @@ static void test_many_pieces_do_not_end_a_connection(void **state)
 	assert_int_equal(b->seen[0].status, 200);
 }
 
+/* Greedy peers leave room for others, and what they hold is bounded. */
+static void test_held_bytes_are_bounded(void **state)
+{
+	static char head[4000];
+	struct bench *b = *state;
+
+	snprintf(head, sizeof(head), "GET /%03900d HTTP/1.1\r\n\r\n", 7);
+	b->config.max_held_bytes = 256 * 1024;
+	bench__start(b);
+	feed_conn(b, 1, ROLE_CLIENT, 0);
+	feed_conn(b, 2, ROLE_CLIENT, 0);
+	feed_conn(b, 3, ROLE_CLIENT, 0);
+	for (int i = 0; i < 100; i++)
+		feed(b, 1, DIR_SEND, head);
+	for (int i = 0; i < 100; i++)
+		feed(b, 2, DIR_SEND, head);
+	assert_true(pipeline__in_flight(b->pipeline) > 20);
+	assert_true(pipeline__in_flight(b->pipeline) < 60);
+	assert_int_equal(b->ledger.count[LEDGER_REQUESTS_REFUSED],
+			 200 - pipeline__in_flight(b->pipeline));
+	feed(b, 3, DIR_SEND, head);
+	feed(b, 3, DIR_RECV, RESPONSE);
+	assert_int_equal(b->count, 1);
+	assert_false(b->seen[0].incomplete);
+	for (int i = 0; i < 100; i++)
+		feed(b, 1, DIR_RECV, RESPONSE);
+	assert_int_equal(b->ledger.count[LEDGER_RESPONSES_UNMATCHED] + b->count - 1, 100);
+}
+
 /* ---- time ------------------------------------------------------------------------------- */
 
 /* The answer to what was given up is nobody else's. */
@@ -359,6 +388,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_positions_do_not_wrap, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_requests_are_refused_in_order, setup,
 						teardown),
+		cmocka_unit_test_setup_teardown(test_held_bytes_are_bounded, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_many_pieces_do_not_end_a_connection, setup,
 						teardown),
 		cmocka_unit_test_setup_teardown(test_request_without_answer_is_given_up, setup,

@@ -16,6 +16,7 @@ void arena__init(struct arena *a, size_t limit_bytes)
 	a->next = a->inline_bytes;
 	a->left = sizeof(a->inline_bytes);
 	a->used_bytes = 0;
+	a->heap_bytes = 0;
 	a->limit_bytes = limit_bytes;
 }
 
@@ -37,6 +38,7 @@ static bool arena__grow(struct arena *a, size_t len)
 
 	if (!chunk)
 		return false;
+	a->heap_bytes += sizeof(*chunk) + bytes;
 	chunk->older = a->chunks;
 	a->chunks = chunk;
 	a->next = chunk->bytes;

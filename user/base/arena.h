@@ -17,6 +17,7 @@ struct arena {
 	char *next;
 	size_t left;	    /* bytes free at @next */
 	size_t used_bytes;  /* handed out so far */
+	size_t heap_bytes;  /* of all chunks */
 	size_t limit_bytes; /* arena__alloc() fails beyond */
 	char inline_bytes[ARENA_INLINE_BYTES] __attribute__((aligned(16)));
 };

@@ -12,6 +12,7 @@ void flow_config__defaults(struct flow_config *config)
 		.attribute_count_limit = 128,
 		.max_connections = 65536,
 		.max_transactions = 65536,
+		.max_held_bytes = 64 * 1024 * 1024,
 		.max_stream_bytes = 256 * 1024,
 		.idle_timeout_ns = 300 * SECOND_NS,
 		.response_timeout_ns = 60 * SECOND_NS,

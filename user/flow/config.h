@@ -32,6 +32,7 @@ struct flow_config {
 	size_t max_connections;		/* more are evicted, longest idle first, and counted */
 	/* in flight, of all connections; one connection may have as many as are left to others */
 	size_t max_transactions;
+	size_t max_held_bytes;	      /* by all connections, see quota.h */
 	size_t max_stream_bytes;      /* buffered per direction of a connection */
 	uint64_t idle_timeout_ns;     /* without traffic: open requests are given up */
 	uint64_t response_timeout_ns; /* a request without any answer is given up: incomplete */

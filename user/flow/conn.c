@@ -141,6 +141,12 @@ void conn__unbind(struct conn *conn)
 	stream__reset(&conn->reading[TO_CLIENT].stream);
 }
 
+size_t conn__held(const struct conn *conn)
+{
+	return stream__held(&conn->reading[TO_SERVER].stream) +
+	       stream__held(&conn->reading[TO_CLIENT].stream) + conn->memo.bytes;
+}
+
 enum direction conn__direction(const struct conn *conn, enum event_dir dir)
 {
 	return (conn->role == ROLE_CLIENT) == (dir == DIR_SEND) ? TO_SERVER : TO_CLIENT;

@@ -70,6 +70,8 @@ struct conn {
 	struct transaction *oldest, *newest; /* queue of what is not finished */
 	struct transaction *request;	     /* the one whose request is being read, or NULL */
 	size_t open;			     /* length of the queue */
+	size_t queue_bytes;		     /* of the transactions in it */
+	size_t held_bytes;		     /* of streams and memo, as the quota knows it */
 };
 
 struct conn_table {
@@ -91,6 +93,9 @@ void conn_table__touch(struct conn_table *table, struct conn *conn, uint64_t now
 int conn__bind(struct conn *conn, const struct protocol *protocol, enum conn_role role);
 /* Gives up what the parser needs; the connection stays known. */
 void conn__unbind(struct conn *conn);
+
+/* Bytes that its streams and its memo take. */
+size_t conn__held(const struct conn *conn);
 
 /* The direction by roles of bytes that this socket sent or received. */
 enum direction conn__direction(const struct conn *conn, enum event_dir dir);

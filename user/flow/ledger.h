@@ -47,7 +47,7 @@ enum ledger_entry {
 	LEDGER_EXCLUDED, /* not among the programs to trace (--exe, --exclude-exe) */
 	LEDGER_SAMPLED_OUT,
 	LEDGER_SPANS_NO_MEMORY,
-	LEDGER_REQUESTS_REFUSED, /* not followed: too many are in flight */
+	LEDGER_REQUESTS_REFUSED, /* not followed: too many are in flight, or too much is held */
 	LEDGER_REQUESTS_ABANDONED, /* unfinished when their connection turned out to be no such protocol */
 	/* marks on spans, not losses */
 	LEDGER_INCOMPLETE, /* spans with spanloom.incomplete */

@@ -29,6 +29,14 @@ void memo__reset(struct memo *memo)
 		memo__drop(memo, entry);
 }
 
+void memo__trim(struct memo *memo, size_t max_bytes)
+{
+	while (memo->bytes > max_bytes) {
+		memo->evicted++;
+		memo__drop(memo, memo->entries);
+	}
+}
+
 static unsigned int memo__key(char *key, char space, struct slice name)
 {
 	name = slice__head(name, KEY_MAX - 1);
@@ -71,10 +79,11 @@ static void memo__define(struct memo *memo, char space, struct slice name, struc
 	HASH_ADD_KEYPTR(hh, memo->entries, entry->text, entry->key_len, entry);
 	memo->count++;
 	memo->bytes += entry->bytes;
-	while (memo->count > MEMO_ENTRIES_MAX || memo->bytes > MEMO_BYTES_MAX) {
+	if (memo->count > MEMO_ENTRIES_MAX) {
 		memo->evicted++;
 		memo__drop(memo, memo->entries);
 	}
+	memo__trim(memo, MEMO_BYTES_MAX);
 }
 
 void memo__edit(struct memo *memo, const struct memo_edit *edit)

@@ -27,6 +27,9 @@ void memo__reset(struct memo *memo);
 /* Does what a parser asked for.  No memory: the edit is as if it had been evicted at once. */
 void memo__edit(struct memo *memo, const struct memo_edit *edit);
 
+/* Forgets the oldest until no more than @max_bytes are held. */
+void memo__trim(struct memo *memo, size_t max_bytes);
+
 /* What is remembered, valid until the next edit; len 0 when nothing is. */
 struct slice memo__recall(const struct memo *memo, char space, struct slice key);
 

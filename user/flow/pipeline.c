@@ -7,11 +7,13 @@
 #include "user/flow/describe.h"
 #include "user/flow/emitter.h"
 #include "user/flow/event.h"
+#include "user/flow/quota.h"
 #include "user/flow/resource.h"
 #include "user/flow/transaction.h"
 #include "user/protocols/protocol.h"
 
 #define MS_NS		1000000ULL
+#define SEGMENTS_FREE	64		/* ranges that a stream may always hold */
 #define HOLD_NS		(100 * MS_NS)	/* how long a send that was announced may take */
 #define HALF_CLOSED_NS	(30000 * MS_NS) /* quiet time after which an ended peer is given up */
 #define QUIET_PERIOD_NS (1000 * MS_NS)	/* how often quiet connections are looked for */
@@ -24,6 +26,7 @@ struct pipeline {
 	struct conn_table conns;
 	struct transaction_sink sink;
 	size_t in_flight;
+	struct quota quota;
 	size_t held; /* directions on hold */
 	uint64_t next_quiet_ns;
 };
@@ -45,6 +48,15 @@ static void pipeline__release(struct pipeline *p, struct conn *conn, enum direct
 	p->held--;
 }
 
+/* Tells the quota what the connection holds now. */
+static void pipeline__account(struct pipeline *p, struct conn *conn)
+{
+	size_t held = conn__held(conn);
+
+	quota__change(&p->quota, conn->held_bytes, held);
+	conn->held_bytes = held;
+}
+
 /* Closes the books of a connection: what it still holds will not be read. */
 static void pipeline__settle(struct pipeline *p, struct conn *conn)
 {
@@ -55,6 +67,7 @@ static void pipeline__settle(struct pipeline *p, struct conn *conn)
 	}
 	ledger__add(p->ledger, LEDGER_MEMO_EVICTED, conn->memo.evicted);
 	conn__unbind(conn);
+	pipeline__account(p, conn);
 }
 
 /* No more of this connection is read; it stays known until it closes. */
@@ -178,12 +191,17 @@ static int pipeline__store(struct pipeline *p, struct conn *conn, enum direction
 	struct stream *s = &conn->reading[dir].stream;
 	size_t max_bytes = p->config->max_stream_bytes;
 	uint64_t before = s->end;
-	int64_t missing = stream__add(s, segment, payload, max_bytes);
+	int64_t missing = -ENOMEM;
 
+	if (quota__left(&p->quota) < max_bytes)
+		max_bytes = quota__left(&p->quota);
+	if (s->room <= SEGMENTS_FREE || quota__allows(&p->quota, conn->held_bytes))
+		missing = stream__add(s, segment, payload, max_bytes);
 	if (missing < 0) {
 		message__forget(conn, dir, &p->sink);
 		missing = stream__add(s, segment, payload, max_bytes);
 	}
+	pipeline__account(p, conn);
 	/* with the bytes of records that were lost before this one */
 	ledger__add(p->ledger, LEDGER_BYTES, s->end - before);
 	return missing < 0 ? (int)missing : 0;
@@ -224,6 +242,7 @@ static void pipeline__add_data(struct pipeline *p, struct conn *conn, const stru
 	if (data->dir == DIR_SEND)
 		pipeline__release(p, conn, !dir);
 	pipeline__read(p, conn);
+	pipeline__account(p, conn);
 }
 
 static void pipeline__record_data(struct pipeline *p, const struct event_view *view)
@@ -427,6 +446,7 @@ struct pipeline *pipeline__new(const struct flow_config *config,
 	p->config = config;
 	p->callbacks = *callbacks;
 	p->ledger = ledger;
+	p->quota.max = config->max_held_bytes;
 	p->emitter = (struct emitter){
 		.config = config,
 		.callbacks = &p->callbacks,
@@ -434,6 +454,7 @@ struct pipeline *pipeline__new(const struct flow_config *config,
 	};
 	p->sink = (struct transaction_sink){
 		.ledger = ledger,
+		.quota = &p->quota,
 		.in_flight = &p->in_flight,
 		.max_in_flight = config->max_transactions,
 		.finish = pipeline__finish,

@@ -63,6 +63,12 @@ static inline uint64_t stream__left(const struct stream *s)
 	return s->end - s->cursor;
 }
 
+/* Bytes that the stream takes. */
+static inline size_t stream__held(const struct stream *s)
+{
+	return s->cap + s->room * sizeof(*s->segments);
+}
+
 /* The segment at the cursor, or the last one when the cursor is at the end. */
 const struct segment *stream__here(const struct stream *s);
 

@@ -3,6 +3,7 @@
 
 #include "user/flow/conn.h"
 #include "user/flow/ledger.h"
+#include "user/flow/quota.h"
 #include "user/protocols/protocol.h"
 
 #define TEXT_MAX_BYTES (192 * 1024) /* of all fields of one transaction */
@@ -20,24 +21,32 @@ static struct slice message__append(struct slice old, struct slice more, struct 
 	char *out = arena__alloc(text, old.len + gap + more.len);
 
 	if (!out)
-		return old;
+		return slice__of("", 0);
 	memcpy(out, old.data, old.len);
 	memcpy(out + old.len, SEPARATOR, gap);
 	memcpy(out + old.len + gap, more.data, more.len);
 	return slice__of(out, old.len + gap + more.len);
 }
 
-static void message__merge(struct message *to, const struct message *from, struct arena *text)
+/* False: a field found no room. */
+static bool message__merge(struct message *to, const struct message *from, struct arena *text)
 {
+	struct slice field;
+	bool whole = true;
+
 	to->type = from->type;
 	to->flags |= from->flags;
 	for (unsigned int i = 0; i < MESSAGE_FIELDS; i++) {
 		if (from->field[i].len == 0)
 			continue;
 		if (from->append_mask >> i & 1 && to->field[i].len)
-			to->field[i] = message__append(to->field[i], from->field[i], text);
+			field = message__append(to->field[i], from->field[i], text);
 		else
-			to->field[i] = arena__copy(text, from->field[i]);
+			field = arena__copy(text, from->field[i]);
+		if (field.len)
+			to->field[i] = field;
+		else
+			whole = false;
 	}
 	for (unsigned int i = 0; i < MESSAGE_NUMBERS; i++) {
 		if (!(from->number_mask >> i & 1))
@@ -48,6 +57,20 @@ static void message__merge(struct message *to, const struct message *from, struc
 			to->number[i] = from->number[i];
 	}
 	to->number_mask |= from->number_mask;
+	return whole;
+}
+
+/* What the connection remembers, where the fragment asks for it.  False: no room. */
+static bool message__recall(struct message *to, const struct message *from, const struct memo *memo,
+			    struct arena *text)
+{
+	struct slice value;
+
+	if (!from->recall_space || from->recall_field >= MESSAGE_FIELDS)
+		return true;
+	value = memo__recall(memo, from->recall_space, from->recall_key);
+	to->field[from->recall_field] = arena__copy(text, value);
+	return to->field[from->recall_field].len == value.len;
 }
 
 /* -- the queue ---------------------------------------------------------------------------- */
@@ -86,6 +109,30 @@ void transaction__free(struct transaction *txn)
 	free(txn);
 }
 
+static size_t transaction__held(const struct transaction *txn)
+{
+	return sizeof(*txn) + txn->text.heap_bytes;
+}
+
+/* Takes over what the fragment says, as far as there is room. */
+static void queue__merge(struct conn *conn, struct transaction *txn, struct message *to,
+			 const struct message *fragment, const struct transaction_sink *sink)
+{
+	size_t held = transaction__held(txn), left = quota__left(sink->quota);
+	struct arena *text = &txn->text;
+	bool whole;
+
+	text->limit_bytes = TEXT_MAX_BYTES;
+	if (left < TEXT_MAX_BYTES - text->used_bytes)
+		text->limit_bytes = text->used_bytes + left;
+	whole = message__merge(to, fragment, text);
+	whole &= message__recall(to, fragment, &conn->memo, text);
+	if (!whole || fragment->flags & MESSAGE_TRUNCATED)
+		txn->flags |= TXN_INCOMPLETE;
+	quota__change(sink->quota, held, transaction__held(txn));
+	conn->queue_bytes += transaction__held(txn) - held;
+}
+
 static void queue__push(struct conn *conn, struct transaction *txn,
 			const struct transaction_sink *sink)
 {
@@ -96,6 +143,8 @@ static void queue__push(struct conn *conn, struct transaction *txn,
 	conn->newest = txn;
 	conn->open++;
 	++*sink->in_flight;
+	quota__change(sink->quota, 0, transaction__held(txn));
+	conn->queue_bytes += transaction__held(txn);
 }
 
 /* A request without a transaction: its response must not be taken for another's. */
@@ -116,6 +165,8 @@ static struct transaction *queue__pop(struct conn *conn, const struct transactio
 		conn->newest = NULL;
 	conn->open--;
 	--*sink->in_flight;
+	quota__change(sink->quota, transaction__held(txn), 0);
+	conn->queue_bytes -= transaction__held(txn);
 	conn->astray += txn->unfollowed;
 	if (conn->request == txn)
 		conn->request = NULL;
@@ -163,7 +214,8 @@ static bool request__admitted(const struct conn *conn, const struct transaction_
 {
 	size_t in_flight = *sink->in_flight;
 
-	return in_flight < sink->max_in_flight && conn->open < sink->max_in_flight - in_flight;
+	return in_flight < sink->max_in_flight && conn->open < sink->max_in_flight - in_flight &&
+	       quota__allows(sink->quota, conn->queue_bytes + conn->held_bytes);
 }
 
 /* What the order of the records, and what was lost, leave of the certainty of the pair. */
@@ -221,13 +273,7 @@ static void request__fragment(struct conn *conn, const struct message *fragment,
 	txn = conn->request;
 	if (!txn)
 		return;
-	message__merge(&txn->request, fragment, &txn->text);
-	if (fragment->recall_space && fragment->recall_field < MESSAGE_FIELDS)
-		txn->request.field[fragment->recall_field] =
-			arena__copy(&txn->text, memo__recall(&conn->memo, fragment->recall_space,
-							     fragment->recall_key));
-	if (fragment->flags & MESSAGE_TRUNCATED)
-		txn->flags |= TXN_INCOMPLETE;
+	queue__merge(conn, txn, &txn->request, fragment, sink);
 	if (fragment->flags & MESSAGE_QUIET)
 		txn->flags |= TXN_QUIET;
 }
@@ -298,11 +344,9 @@ static void response__fragment(struct conn *conn, const struct message *fragment
 	txn->flags |= TXN_RESPONSE_BEGUN;
 	if (txn->flags & TXN_UNPAIRED)
 		return;
-	message__merge(&txn->response, fragment, &txn->text);
+	queue__merge(conn, txn, &txn->response, fragment, sink);
 	if (fragment->flags & MESSAGE_FAILED)
 		txn->flags |= TXN_FAILED;
-	if (fragment->flags & MESSAGE_TRUNCATED)
-		txn->flags |= TXN_INCOMPLETE;
 }
 
 static void response__end(struct conn *conn, uint64_t end_ns, const struct transaction_sink *sink)
@@ -328,7 +372,10 @@ void transaction__fragment(struct conn *conn, const struct message *fragment,
 			   const struct segment *at, uint64_t pos,
 			   const struct transaction_sink *sink)
 {
-	memo__edit(&conn->memo, &fragment->memo);
+	if (fragment->memo.op != MEMO_NONE) {
+		memo__edit(&conn->memo, &fragment->memo);
+		memo__trim(&conn->memo, quota__left(sink->quota));
+	}
 	if (fragment->type == MESSAGE_REQUEST)
 		request__fragment(conn, fragment, at, pos, sink);
 	else if (fragment->type == MESSAGE_RESPONSE)

@@ -62,11 +62,13 @@ struct transaction {
 
 struct conn;
 struct ledger;
+struct quota;
 struct segment;
 
 /* What the stage hands on. */
 struct transaction_sink {
 	struct ledger *ledger;
+	struct quota *quota;
 	size_t *in_flight; /* transactions in all queues */
 	size_t max_in_flight;
 	/* Takes @txn, which has left the connection's queue. */
