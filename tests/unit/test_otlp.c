@@ -37,24 +37,38 @@ static void free_spans(struct span **spans, size_t count)
 		span__free(spans[i]);
 }
 
+static void encode(struct span *const *spans, size_t count, void **memory, struct slice *request)
+{
+	struct otlp_batch *batch = otlp_batch__new();
+
+	assert_non_null(batch);
+	for (size_t i = 0; i < count; i++)
+		assert_int_equal(otlp_batch__add(batch, spans[i]), 0);
+	assert_int_equal(batch->spans, count);
+	assert_int_equal(otlp_batch__encode(batch, memory, request), 0);
+	assert_true(request->len <= batch->bytes);
+	otlp_batch__free(batch);
+}
+
 /* The request as protobuf-c reads it, which would write the very same bytes; the caller frees
  * it. */
 static Otlp__Request *round_trip(struct span *const *spans, size_t count)
 {
 	Otlp__Request *request;
-	uint8_t *bytes, *again;
-	size_t len;
+	struct slice bytes;
+	uint8_t *again;
+	void *memory;
 
-	assert_int_equal(otlp__encode(spans, count, &bytes, &len), 0);
-	request = otlp__request__unpack(NULL, len, bytes);
+	encode(spans, count, &memory, &bytes);
+	request = otlp__request__unpack(NULL, bytes.len, (const uint8_t *)bytes.data);
 	assert_non_null(request);
-	assert_int_equal(otlp__request__get_packed_size(request), len);
-	again = malloc(len);
+	assert_int_equal(otlp__request__get_packed_size(request), bytes.len);
+	again = malloc(bytes.len);
 	assert_non_null(again);
 	otlp__request__pack(request, again);
-	assert_memory_equal(again, bytes, len);
+	assert_memory_equal(again, bytes.data, bytes.len);
 	free(again);
-	free(bytes);
+	free(memory);
 	return request;
 }
 
@@ -127,18 +141,18 @@ static struct resource *make_resource(const char *name)
 static void dump(struct span *const *spans, size_t count)
 {
 	const char *path = getenv("SPANLOOM_OTLP_DUMP");
-	uint8_t *bytes;
-	size_t len;
+	struct slice bytes;
+	void *memory;
 	FILE *file;
 
 	if (!path)
 		return;
-	assert_int_equal(otlp__encode(spans, count, &bytes, &len), 0);
+	encode(spans, count, &memory, &bytes);
 	file = fopen(path, "w");
 	assert_non_null(file);
-	assert_int_equal(fwrite(bytes, 1, len, file), len);
+	assert_int_equal(fwrite(bytes.data, 1, bytes.len, file), bytes.len);
 	assert_int_equal(fclose(file), 0);
-	free(bytes);
+	free(memory);
 }
 
 static void test_every_field(void **state)
@@ -264,6 +278,8 @@ static void test_groups(void **state)
 	assert_text(out->scope_spans[0]->scope->name, "spanloom/http1");
 	assert_text(out->scope_spans[0]->scope->version, SPANLOOM_VERSION);
 	assert_int_equal(out->scope_spans[0]->n_spans, 3);
+	for (uint8_t i = 0; i < 3; i++) /* in the order they came in */
+		assert_int_equal(out->scope_spans[0]->spans[i]->span_id.data[0], 2 * i + 2);
 	out = resource_of(request, "shop");
 	assert_int_equal(out->n_scope_spans, 2);
 	assert_int_equal(out->scope_spans[0]->n_spans + out->scope_spans[1]->n_spans, 3);
@@ -271,6 +287,32 @@ static void test_groups(void **state)
 	free_spans(spans, 6);
 	resource__put(shop);
 	resource__put(cart);
+}
+
+/* More resources than buckets, and more bytes of one than a chunk has. */
+static void test_many_groups(void **state)
+{
+	enum { RESOURCES = 200, SPANS = 1000 };
+	struct resource *resources[RESOURCES];
+	struct span *spans[SPANS];
+	Otlp__Request *request;
+
+	for (int i = 0; i < RESOURCES; i++)
+		resources[i] = make_resource("shop");
+	for (int i = 0; i < SPANS; i++)
+		spans[i] = make_span(resources[i % 2 ? 0 : i % RESOURCES], "a", (uint8_t)(i + 1));
+	request = round_trip(spans, SPANS);
+	assert_int_equal(request->n_resource_spans, RESOURCES / 2);
+	for (size_t i = 0; i < request->n_resource_spans; i++) {
+		const Otlp__ScopeSpans *scope = request->resource_spans[i]->scope_spans[0];
+
+		assert_int_equal(request->resource_spans[i]->n_scope_spans, 1);
+		assert_true(scope->n_spans == 5 || scope->n_spans == 505);
+	}
+	otlp__request__free_unpacked(request, NULL);
+	free_spans(spans, SPANS);
+	for (int i = 0; i < RESOURCES; i++)
+		resource__put(resources[i]);
 }
 
 /* All kinds and sizes of values, and more of them than were guessed. */
@@ -299,42 +341,40 @@ static void test_many(void **state)
 	resource__put(resource);
 }
 
-static int encode_text_of(size_t len, size_t *size)
+static int add_text_of(struct otlp_batch *batch, const char *text, size_t len)
 {
 	struct span *span = make_span(NULL, "spanloom/http1", 1);
-	char *text = calloc(1, len);
-	uint8_t *bytes = NULL;
-	size_t out = 0;
 	int err;
 
-	assert_non_null(text);
 	span__add_int(span, "big", 0);
 	span->attributes[0].type = ATTRIBUTE_STRING;
 	span->attributes[0].string = slice__of(text, len);
-	err = otlp__encode(&span, 1, &bytes, &out);
-	if (size)
-		*size = out;
-	free(bytes);
-	free(text);
+	err = otlp_batch__add(batch, span);
 	span__free(span);
 	return err;
 }
 
-static size_t encoded_len(size_t text_len)
-{
-	size_t len;
-
-	assert_int_equal(encode_text_of(text_len, &len), 0);
-	return len;
-}
-
 static void test_too_large(void **state)
 {
-	size_t around = encoded_len(64 * MIB - 1024) - (64 * MIB - 1024);
+	struct otlp_batch *batch = otlp_batch__new();
+	char *text = calloc(1, 65 * MIB);
+	struct slice request;
+	void *memory;
 
-	assert_int_equal(encode_text_of(64 * MIB - around, NULL), 0);
-	assert_int_equal(encode_text_of(64 * MIB - around + 1, NULL), -E2BIG);
-	assert_int_equal(encode_text_of(65 * MIB, NULL), -E2BIG);
+	assert_non_null(batch);
+	assert_non_null(text);
+	assert_int_equal(add_text_of(batch, text, 65 * MIB), -E2BIG);
+	assert_int_equal(add_text_of(batch, text, 64 * MIB), -E2BIG);
+	assert_int_equal(batch->spans, 0);
+	assert_int_equal(add_text_of(batch, text, 64 * MIB - 2048), 0);
+	assert_int_equal(add_text_of(batch, text, 2048), -E2BIG);
+	assert_int_equal(add_text_of(batch, text, 1), 0); /* there is room for a small one */
+	assert_int_equal(batch->spans, 2);
+	assert_int_equal(otlp_batch__encode(batch, &memory, &request), 0);
+	assert_true(request.len > 64 * MIB - 2048 && request.len <= 64 * MIB);
+	free(memory);
+	otlp_batch__free(batch);
+	free(text);
 }
 
 static struct slice answer_bytes(char *out, size_t room, int64_t rejected, const char *message)
@@ -419,15 +459,11 @@ static void test_printable(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_every_field),
-		cmocka_unit_test(test_root),
-		cmocka_unit_test(test_local_parent_and_ok),
-		cmocka_unit_test(test_groups),
-		cmocka_unit_test(test_many),
-		cmocka_unit_test(test_too_large),
-		cmocka_unit_test(test_answer),
-		cmocka_unit_test(test_hostile_answer),
-		cmocka_unit_test(test_printable),
+		cmocka_unit_test(test_every_field),	    cmocka_unit_test(test_root),
+		cmocka_unit_test(test_local_parent_and_ok), cmocka_unit_test(test_groups),
+		cmocka_unit_test(test_many_groups),	    cmocka_unit_test(test_many),
+		cmocka_unit_test(test_too_large),	    cmocka_unit_test(test_answer),
+		cmocka_unit_test(test_hostile_answer),	    cmocka_unit_test(test_printable),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

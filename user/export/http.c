@@ -10,9 +10,9 @@
 #include "user/export/health.h"
 #include "user/export/otlp.h"
 #include "user/export/printable.h"
+#include "user/export/queue.h"
 #include "user/export/retry.h"
 #include "user/export/transfer.h"
-#include "user/flow/batch.h"
 #include "user/flow/span.h"
 #include "user/options.h"
 
@@ -23,8 +23,8 @@
 
 /* The one request under way: being sent, or waiting to be sent again. */
 struct request {
-	uint8_t *bytes;
-	size_t len;
+	void *memory; /* that @body lies in */
+	struct slice body;
 	size_t spans;	      /* in it; 0: there is no request */
 	uint64_t deadline_ns; /* for the last try, 0: none */
 	struct backoff backoff;
@@ -33,7 +33,7 @@ struct request {
 };
 
 /*
- * A span's way: queue -> taken -> request -> counts.  It is in exactly one of them.
+ * A span's way: queue -> request -> counts.  It is in exactly one of them.
  */
 struct http_exporter {
 	const struct otlp_options *options;
@@ -41,13 +41,9 @@ struct http_exporter {
 	struct loop_timer *delay_timer; /* the queue has waited long enough */
 	struct loop_timer *retry_timer;
 	struct loop_timer *flush_timer;
-	struct batch queue;
+	struct queue queue;
 	size_t due; /* spans of the queue that shall not wait for a full batch */
 	bool delay_armed;
-	size_t batch_max;
-	struct span **taken; /* room for batch_max; those from taken_at on wait for a request */
-	size_t taken_at;
-	size_t taken_end;
 	struct request request;
 	struct export_counts counts;
 	struct health health;
@@ -75,71 +71,49 @@ static uint64_t exporter__lost(const struct http_exporter *e)
 
 /* ---- queue -> request ------------------------------------------------------------------- */
 
-/* The next @count of the taken spans are finished with. */
-static void taken__free(struct http_exporter *e, size_t count)
-{
-	for (size_t i = 0; i < count; i++)
-		span__free(e->taken[e->taken_at++]);
-}
-
-static void taken__fill(struct http_exporter *e)
-{
-	if (e->taken_at < e->taken_end)
-		return;
-	e->taken_at = 0;
-	e->taken_end = batch__take(&e->queue, e->taken, e->batch_max);
-	e->due -= e->due < e->taken_end ? e->due : e->taken_end;
-}
-
 static int request__compress(struct request *r)
 {
 	uint8_t *bytes;
 	size_t len;
-	int err = gzip__compress(r->bytes, r->len, &bytes, &len);
+	int err = gzip__compress((const uint8_t *)r->body.data, r->body.len, &bytes, &len);
 
 	if (err)
 		return err;
-	free(r->bytes);
-	r->bytes = bytes;
-	r->len = len;
+	free(r->memory);
+	r->memory = bytes;
+	r->body = slice__of((const char *)bytes, len);
 	return 0;
-}
-
-/* Encodes as many of the taken spans as fit one request, counting those that never will. */
-static void request__build(struct http_exporter *e)
-{
-	struct request *r = &e->request;
-	size_t count = e->taken_end - e->taken_at;
-	int err;
-
-	do
-		err = otlp__encode(e->taken + e->taken_at, count, &r->bytes, &r->len);
-	while (err == -E2BIG && (count /= 2) > 0);
-	if (!err && e->options->gzip)
-		err = request__compress(r);
-	if (!err) {
-		r->spans = count;
-	} else if (err == -E2BIG) {
-		count = 1;
-		e->counts.too_large++;
-	} else {
-		e->counts.no_memory += count;
-		free(r->bytes);
-		r->bytes = NULL;
-	}
-	taken__free(e, count);
 }
 
 static void request__reset(struct request *r)
 {
-	free(r->bytes);
+	free(r->memory);
 	*r = (struct request){ 0 };
+}
+
+/* Of the oldest batch in the queue, which has one. */
+static void request__build(struct http_exporter *e)
+{
+	struct request *r = &e->request;
+	struct otlp_batch *batch = queue__take(&e->queue);
+	size_t spans = batch->spans;
+	int err = otlp_batch__encode(batch, &r->memory, &r->body);
+
+	otlp_batch__free(batch);
+	e->due -= e->due < spans ? e->due : spans;
+	if (!err && e->options->gzip)
+		err = request__compress(r);
+	if (err) {
+		request__reset(r);
+		e->counts.no_memory += spans;
+	} else {
+		r->spans = spans;
+	}
 }
 
 static bool exporter__ready(const struct http_exporter *e)
 {
-	return e->taken_at < e->taken_end || e->queue.size >= e->batch_max || e->due > 0 ||
-	       (e->flushing && e->queue.size > 0);
+	return queue__ready(&e->queue) || e->due > 0 || (e->flushing && e->queue.spans > 0);
 }
 
 static void exporter__retry(struct http_exporter *e, uint64_t told_s, long status,
@@ -159,8 +133,7 @@ static void exporter__try(struct http_exporter *e)
 		left_ms = left_ms ? left_ms : 1; /* 0 would be no limit */
 		timeout_ms = timeout_ms && timeout_ms < left_ms ? timeout_ms : left_ms;
 	}
-	err = transfer__start(e->transfer, slice__of((const char *)r->bytes, r->len),
-			      (uint32_t)timeout_ms);
+	err = transfer__start(e->transfer, r->body, (uint32_t)timeout_ms);
 	if (err)
 		exporter__retry(e, 0, 0, "no memory for a transfer");
 }
@@ -172,11 +145,10 @@ static void exporter__advance(struct http_exporter *e)
 	bool started = false;
 
 	while (r->spans == 0 && exporter__ready(e)) {
-		taken__fill(e);
 		request__build(e);
 		started = r->spans > 0;
 	}
-	if (e->queue.size > e->due && !e->delay_armed) {
+	if (e->queue.spans > e->due && !e->delay_armed) {
 		e->delay_armed = true;
 		loop_timer__after(e->delay_timer, e->options->schedule_delay_ms * MS_NS);
 	}
@@ -295,7 +267,7 @@ static void exporter__on_delay(void *ctx)
 	struct http_exporter *e = ctx;
 
 	e->delay_armed = false;
-	e->due = e->queue.size;
+	e->due = e->queue.spans;
 	exporter__advance(e);
 }
 
@@ -314,8 +286,7 @@ static void exporter__give_up(struct http_exporter *e)
 	transfer__cancel(e->transfer);
 	loop_timer__stop(e->retry_timer);
 	request__reset(&e->request);
-	taken__free(e, e->taken_end - e->taken_at);
-	batch__reset(&e->queue);
+	queue__reset(&e->queue);
 	e->due = 0;
 }
 
@@ -342,14 +313,11 @@ static int exporter__open(struct http_exporter *e, struct loop *loop)
 {
 	const struct otlp_options *options = e->options;
 	size_t capacity = options->max_queue_size ? options->max_queue_size : 1;
+	size_t batch_max = options->max_export_batch_size ? options->max_export_batch_size : 1;
 
-	e->batch_max = options->max_export_batch_size ? options->max_export_batch_size : 1;
-	if (e->batch_max > capacity)
-		e->batch_max = capacity;
-	batch__init(&e->queue, capacity);
-	e->taken = calloc(e->batch_max, sizeof(*e->taken));
-	if (!e->taken)
-		return -ENOMEM;
+	if (batch_max > capacity)
+		batch_max = capacity;
+	queue__init(&e->queue, capacity, batch_max);
 	e->delay_timer = loop__timer(loop, exporter__on_delay, e);
 	if (!e->delay_timer)
 		return -errno;
@@ -395,16 +363,25 @@ void http_exporter__free(struct http_exporter *e)
 	if (e->flush_timer)
 		loop_timer__stop(e->flush_timer);
 	request__reset(&e->request);
-	taken__free(e, e->taken_end - e->taken_at);
-	batch__reset(&e->queue);
-	free(e->taken);
+	queue__reset(&e->queue);
 	free(e);
 }
 
 void http_exporter__push(struct http_exporter *e, struct span *span)
 {
-	if (!batch__push(&e->queue, span))
+	switch (queue__push(&e->queue, span)) {
+	case 0:
+		break;
+	case -ENOBUFS:
 		e->counts.queue_full++;
+		break;
+	case -E2BIG:
+		e->counts.too_large++;
+		break;
+	default:
+		e->counts.no_memory++;
+	}
+	span__free(span);
 	exporter__advance(e);
 }
 
@@ -431,5 +408,5 @@ const struct export_counts *http_exporter__counts(const struct http_exporter *e)
 
 uint64_t http_exporter__pending(const struct http_exporter *e)
 {
-	return e->queue.size + (e->taken_end - e->taken_at) + e->request.spans;
+	return e->queue.spans + e->request.spans;
 }

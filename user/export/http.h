@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Batches -> collector by OTLP/HTTP: libcurl multi on the event loop, retries with back-off.
+ * Spans -> collector by OTLP/HTTP, in batches: libcurl multi on the event loop, retries with back-off.
  * Never blocks; what is lost is counted by reason.
  */
 #ifndef SPANLOOM_HTTP_EXPORTER_H

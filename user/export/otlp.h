@@ -13,9 +13,31 @@
 
 struct span;
 
-/* The request for @count spans (> 0), grouped by resource and scope, in @bytes (malloc'd, the
- * caller frees).  0, -ENOMEM, or -E2BIG when it would be larger than 64 MiB. */
-int otlp__encode(struct span *const *spans, size_t count, uint8_t **bytes, size_t *len);
+#define OTLP_BATCH_BUCKETS 64
+
+struct resource_spans;
+
+/*
+ * A request in the making: spans are encoded one by one, when they are pushed and still in the
+ * cache, and wait as bytes, grouped by resource and scope, in order within a group.
+ */
+struct otlp_batch {
+	struct otlp_batch *next; /* for whoever keeps more than one */
+	size_t spans;
+	size_t bytes;					    /* of the request, at most */
+	struct resource_spans *buckets[OTLP_BATCH_BUCKETS]; /* by address of the resource */
+};
+
+/* NULL: no memory. */
+struct otlp_batch *otlp_batch__new(void);
+void otlp_batch__free(struct otlp_batch *b);
+
+/* @span is borrowed.  0, -ENOMEM, or -E2BIG when the request could become larger than 64 MiB;
+ * what was added before stays. */
+int otlp_batch__add(struct otlp_batch *b, const struct span *span);
+
+/* The request of a batch with spans, somewhere in @memory, which the caller frees.  0 or -ENOMEM. */
+int otlp_batch__encode(const struct otlp_batch *b, void **memory, struct slice *request);
 
 struct otlp_answer {
 	int64_t rejected_spans;

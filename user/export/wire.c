@@ -60,20 +60,3 @@ uint8_t *wire__put_long(uint8_t *at, uint64_t value)
 	*out = (uint8_t)value;
 	return at;
 }
-
-int wire__take(struct wire *w, uint8_t **bytes, size_t *len)
-{
-	size_t used = (size_t)(w->end - w->at);
-
-	if (w->err)
-		return w->err;
-	if (used > w->limit)
-		return -E2BIG;
-	memmove(w->start, w->at, used);
-	*bytes = realloc(w->start, used ? used : 1);
-	if (!*bytes)
-		*bytes = w->start;
-	*len = used;
-	*w = (struct wire){ 0 };
-	return 0;
-}

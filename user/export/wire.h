@@ -40,10 +40,13 @@ struct wire {
 /* More than @limit bytes fail with -E2BIG.  @guess (> 0): how many there will
  * be.  0 or -ENOMEM. */
 int wire__init(struct wire *w, size_t guess, size_t limit);
-/* Frees what has not been taken. */
 void wire__reset(struct wire *w);
-/* All that was written (malloc'd, the caller frees).  0, -ENOMEM or -E2BIG. */
-int wire__take(struct wire *w, uint8_t **bytes, size_t *len);
+
+/* All that was written, unless it failed; it lies in the memory from @start on. */
+static inline struct slice wire__written(const struct wire *w)
+{
+	return slice__of((const char *)w->at, (size_t)(w->end - w->at));
+}
 
 /* False when there cannot be @len more bytes. */
 bool wire__grow(struct wire *w, size_t len);
@@ -121,6 +124,13 @@ static inline void wire__bytes(struct wire *w, uint32_t field, struct slice in)
 {
 	if (in.len)
 		wire__any_bytes(w, field, in);
+}
+
+/* Whole fields that have been encoded before. */
+static inline void wire__copy(struct wire *w, const void *from, size_t len)
+{
+	if (wire__room(w, len))
+		w->at = wire__put_copy(w->at, from, len);
 }
 
 /* Where a message ends, as wire__message() wants it. */

@@ -12,7 +12,6 @@ struct span *span__new(void)
 		return NULL;
 	/* neither the table of attributes nor the inline text needs zeroing */
 	memset(span, 0, offsetof(struct span, attributes));
-	span->next = NULL;
 	span->attribute_limit = SPAN_ATTRIBUTES;
 	arena__init(&span->text, SPAN_TEXT_BYTES);
 	return span;

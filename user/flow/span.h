@@ -50,7 +50,6 @@ struct span {
 	size_t count;
 	struct attribute attributes[SPAN_ATTRIBUTES];
 	struct arena text; /* what the slices point into */
-	struct span *next; /* in a batch */
 };
 
 /* An empty span from the heap (text limit set, limits of attributes at their maximum);
