@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "bpf/event.h"
+#include "tests/unit/replay_print.h"
 #include "user/flow/conn.h"
 #include "user/flow/pipeline.h"
 #include "user/flow/resource.h"
@@ -35,66 +36,11 @@ struct player {
 
 /* -- out ---------------------------------------------------------------------------------- */
 
-static void player__text(FILE *out, struct slice text)
-{
-	for (size_t i = 0; i < text.len; i++) {
-		unsigned char c = (unsigned char)text.data[i];
-
-		if (c < 0x20 || c == 0x7f)
-			fprintf(out, "\\x%02x", c);
-		else
-			fputc(c, out);
-	}
-}
-
-static const char *player__kind(enum span_kind kind)
-{
-	return kind == SPAN_SERVER ? "SERVER" : kind == SPAN_CLIENT ? "CLIENT" : "OTHER";
-}
-
-static void player__attribute(FILE *out, const struct attribute *attribute)
-{
-	fprintf(out, "  %s = ", attribute->key);
-	if (attribute->type == ATTRIBUTE_INT)
-		fprintf(out, "%lld", (long long)attribute->integer);
-	else if (attribute->type == ATTRIBUTE_BOOL)
-		fputs(attribute->boolean ? "true" : "false", out);
-	else if (attribute->type == ATTRIBUTE_STRING)
-		player__text(out, attribute->string);
-	fputc('\n', out);
-}
-
-static void player__hex(FILE *out, const char *name, const uint8_t *bytes, size_t len)
-{
-	fprintf(out, "  %s ", name);
-	for (size_t i = 0; i < len; i++)
-		fprintf(out, "%02x", bytes[i]);
-	fputc('\n', out);
-}
-
 static void player__on_span(void *ctx, struct span *span)
 {
-	static const uint8_t none[8];
 	struct player *p = ctx;
-	FILE *out = p->out;
 
-	fprintf(out, "%s ", player__kind(span->kind));
-	player__text(out, span->name);
-	fprintf(out, " %llu..%llu%s\n", (unsigned long long)(span->start_unix_ns / US),
-		(unsigned long long)(span->end_unix_ns / US),
-		span->status == STATUS_ERROR ? " ERROR" : "");
-	if (memcmp(span->parent_id, none, sizeof(none)) != 0) {
-		player__hex(out, "trace", span->trace_id, sizeof(span->trace_id));
-		player__hex(out, "parent", span->parent_id, sizeof(span->parent_id));
-		fprintf(out, "  flags %02x\n", span->trace_flags);
-	}
-	if (span->trace_state.len) {
-		fputs("  state ", out);
-		player__text(out, span->trace_state);
-		fputc('\n', out);
-	}
-	for (size_t i = 0; i < span->count; i++)
-		player__attribute(out, &span->attributes[i]);
+	replay__print(p->out, span);
 	span__free(span);
 }
 
