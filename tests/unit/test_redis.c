@@ -358,6 +358,25 @@ static void after_a_gap_only_the_certain_is_taken(void **unused)
 	assert_int_equal(protocol_redis.resync(&state, TO_CLIENT, SLICE("+OK\r\nabc")), 8);
 }
 
+/* A search for replies must not cost the square of what is searched. */
+static void a_search_ends(void **unused)
+{
+	static const char *const lines[] = { ">0\r\n", "|0\r\n", ":1\r\n" };
+	static char flood[256 * 1024];
+	struct redis_state state = { 0 };
+
+	redis_pending__push(&state, REDIS_NORMAL, 1, 0, REDIS_DATABASE_SAME);
+	redis_pending__oldest(&state)->count = sizeof(flood) / 8;
+	for (size_t line = 0; line < sizeof(lines) / sizeof(lines[0]); line++) {
+		for (size_t i = 0; i < sizeof(flood); i += 4)
+			memcpy(flood + i, lines[line], 4);
+		flood[sizeof(flood) - 1] = 'x';
+		assert_int_equal(
+			protocol_redis.resync(&state, TO_CLIENT, slice__of(flood, sizeof(flood))),
+			sizeof(flood));
+	}
+}
+
 static void garbage_does_no_harm(void **unused)
 {
 	static const char alphabet[] = "*$+-:%~>|_#,(!=;.?\r\n\r\n0123456789GETSETMULTI \x01\xff";
@@ -409,6 +428,7 @@ int main(void)
 		cmocka_unit_test(reversed_roles_are_noticed),
 		cmocka_unit_test(nesting_is_bounded),
 		cmocka_unit_test(after_a_gap_only_the_certain_is_taken),
+		cmocka_unit_test(a_search_ends),
 		cmocka_unit_test(garbage_does_no_harm),
 	};
 

@@ -5,6 +5,7 @@
 #include "user/flow/span.h"
 
 #define REDIS_PORT 6379
+#define LOOKS_MAX  8 /* of a resync at each byte, on average */
 
 static ssize_t redis__parse(void *state, const struct parse_input *in, struct message *out)
 {
@@ -39,24 +40,26 @@ static size_t request__resync(struct redis_state *s, struct slice in)
 }
 
 /* How many replies stand in @in, from its first byte to its last; -1 when it is something
- * else.  The last one may end behind @in. */
-static int64_t count_replies(struct slice in)
+ * else.  The last one may end behind @in.  Stops when they are more than @max, and when bytes
+ * beyond @budget would be read; what was read is taken from it. */
+static int64_t count_replies(struct slice in, int64_t max, size_t *budget)
 {
 	struct redis_reply reply;
 	uint64_t skip = 0;
 	int64_t count = 0;
 
-	while (in.len && !skip) {
+	while (in.len && !skip && count <= max) {
 		ssize_t len;
 
 		if (!redis_reply__is_type(in.data[0]))
 			return -1;
 		redis_reply__start(&reply, in.data[0]);
 		len = redis_reply__read(&reply, in, &skip);
-		if (len < 0)
+		if (len < 0 || (size_t)len > *budget)
 			return -1;
 		if (len == 0)
 			break;
+		*budget -= (size_t)len;
 		if (reply.type != '>' && reply.type != '|')
 			count++;
 		if (reply.depth)
@@ -72,6 +75,8 @@ static int64_t count_replies(struct slice in)
  */
 static size_t response__resync(struct redis_state *s, struct slice in)
 {
+	/* bytes that are read like replies from every line must not cost a square */
+	size_t budget = in.len * LOOKS_MAX;
 	int64_t waiting = 0;
 
 	s->reply.depth = 0;
@@ -82,8 +87,10 @@ static size_t response__resync(struct redis_state *s, struct slice in)
 
 		if (!redis_reply__is_type(in.data[at]) || !is_line_start(in, at))
 			continue;
-		count = count_replies(slice__skip(in, at));
-		if (count < 1 || count > waiting)
+		count = count_replies(slice__skip(in, at), waiting, &budget);
+		if (count == 0) /* pushes to the end, and no reply behind them */
+			break;
+		if (count < 0 || count > waiting)
 			continue;
 		if (redis_pending__database(s).len == 0)
 			redis_state__set_database(s, 0);
