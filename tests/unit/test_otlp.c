@@ -7,6 +7,7 @@
 #include <cmocka.h>
 
 #include "proto/otlp.pb-c.h"
+#include "user/export/batch.h"
 #include "user/export/otlp.h"
 #include "user/export/printable.h"
 #include "user/flow/resource.h"
@@ -39,15 +40,15 @@ static void free_spans(struct span **spans, size_t count)
 
 static void encode(struct span *const *spans, size_t count, void **memory, struct slice *request)
 {
-	struct otlp_batch *batch = otlp_batch__new();
+	struct batch *batch = batch__new();
 
 	assert_non_null(batch);
 	for (size_t i = 0; i < count; i++)
-		assert_int_equal(otlp_batch__add(batch, spans[i]), 0);
+		assert_int_equal(batch__add(batch, spans[i]), 0);
 	assert_int_equal(batch->spans, count);
-	assert_int_equal(otlp_batch__encode(batch, memory, request), 0);
+	assert_int_equal(batch__encode(batch, memory, request), 0);
 	assert_true(request->len <= batch->bytes);
-	otlp_batch__free(batch);
+	batch__free(batch);
 }
 
 /* The request as protobuf-c reads it, which would write the very same bytes; the caller frees
@@ -341,7 +342,7 @@ static void test_many(void **state)
 	resource__put(resource);
 }
 
-static int add_text_of(struct otlp_batch *batch, const char *text, size_t len)
+static int add_text_of(struct batch *batch, const char *text, size_t len)
 {
 	struct span *span = make_span(NULL, "spanloom/http1", 1);
 	int err;
@@ -349,14 +350,14 @@ static int add_text_of(struct otlp_batch *batch, const char *text, size_t len)
 	span__add_int(span, "big", 0);
 	span->attributes[0].type = ATTRIBUTE_STRING;
 	span->attributes[0].string = slice__of(text, len);
-	err = otlp_batch__add(batch, span);
+	err = batch__add(batch, span);
 	span__free(span);
 	return err;
 }
 
 static void test_too_large(void **state)
 {
-	struct otlp_batch *batch = otlp_batch__new();
+	struct batch *batch = batch__new();
 	char *text = calloc(1, 65 * MIB);
 	struct slice request;
 	void *memory;
@@ -370,10 +371,10 @@ static void test_too_large(void **state)
 	assert_int_equal(add_text_of(batch, text, 2048), -E2BIG);
 	assert_int_equal(add_text_of(batch, text, 1), 0); /* there is room for a small one */
 	assert_int_equal(batch->spans, 2);
-	assert_int_equal(otlp_batch__encode(batch, &memory, &request), 0);
+	assert_int_equal(batch__encode(batch, &memory, &request), 0);
 	assert_true(request.len > 64 * MIB - 2048 && request.len <= 64 * MIB);
 	free(memory);
-	otlp_batch__free(batch);
+	batch__free(batch);
 	free(text);
 }
 

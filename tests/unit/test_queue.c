@@ -7,7 +7,7 @@
 #include <cmocka.h>
 
 #include "proto/otlp.pb-c.h"
-#include "user/export/otlp.h"
+#include "user/export/batch.h"
 #include "user/export/queue.h"
 #include "user/flow/span.h"
 
@@ -36,7 +36,7 @@ static void fill(struct queue *q, uint64_t first, size_t count)
 /* The next batch has these spans, in this order. */
 static void expect_taken(struct queue *q, uint64_t first, size_t count)
 {
-	struct otlp_batch *batch = queue__take(q);
+	struct batch *batch = queue__take(q);
 	const Otlp__ScopeSpans *scope;
 	Otlp__Request *request;
 	struct slice bytes;
@@ -45,7 +45,7 @@ static void expect_taken(struct queue *q, uint64_t first, size_t count)
 	assert_non_null(batch);
 	assert_null(batch->next);
 	assert_int_equal(batch->spans, count);
-	assert_int_equal(otlp_batch__encode(batch, &memory, &bytes), 0);
+	assert_int_equal(batch__encode(batch, &memory, &bytes), 0);
 	request = otlp__request__unpack(NULL, bytes.len, (const uint8_t *)bytes.data);
 	assert_non_null(request);
 	scope = request->resource_spans[0]->scope_spans[0];
@@ -54,7 +54,7 @@ static void expect_taken(struct queue *q, uint64_t first, size_t count)
 		assert_int_equal(scope->spans[i]->start_time_unix_nano, first + i);
 	otlp__request__free_unpacked(request, NULL);
 	free(memory);
-	otlp_batch__free(batch);
+	batch__free(batch);
 }
 
 static void test_oldest_first(void **state)

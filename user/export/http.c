@@ -6,6 +6,7 @@
 #include <time.h>
 
 #include "user/base/loop.h"
+#include "user/export/batch.h"
 #include "user/export/gzip.h"
 #include "user/export/health.h"
 #include "user/export/otlp.h"
@@ -95,11 +96,11 @@ static void request__reset(struct request *r)
 static void request__build(struct http_exporter *e)
 {
 	struct request *r = &e->request;
-	struct otlp_batch *batch = queue__take(&e->queue);
+	struct batch *batch = queue__take(&e->queue);
 	size_t spans = batch->spans;
-	int err = otlp_batch__encode(batch, &r->memory, &r->body);
+	int err = batch__encode(batch, &r->memory, &r->body);
 
-	otlp_batch__free(batch);
+	batch__free(batch);
 	e->due -= e->due < spans ? e->due : spans;
 	if (!err && e->options->gzip)
 		err = request__compress(r);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Spans -> the bytes of an OTLP ExportTraceServiceRequest, and back the answer
+ * Spans and resources -> the bytes of OTLP, and back the answer to a request
  * (opentelemetry-proto 1.11.0, in our words: proto/otlp.proto).
  */
 #ifndef SPANLOOM_OTLP_H
@@ -11,33 +11,14 @@
 
 #include "user/base/slice.h"
 
+struct resource;
 struct span;
+struct wire;
 
-#define OTLP_BATCH_BUCKETS 64
-
-struct resource_spans;
-
-/*
- * A request in the making: spans are encoded one by one, when they are pushed and still in the
- * cache, and wait as bytes, grouped by resource and scope, in order within a group.
- */
-struct otlp_batch {
-	struct otlp_batch *next; /* for whoever keeps more than one */
-	size_t spans;
-	size_t bytes;					    /* of the request, at most */
-	struct resource_spans *buckets[OTLP_BATCH_BUCKETS]; /* by address of the resource */
-};
-
-/* NULL: no memory. */
-struct otlp_batch *otlp_batch__new(void);
-void otlp_batch__free(struct otlp_batch *b);
-
-/* @span is borrowed.  0, -ENOMEM, or -E2BIG when the request could become larger than 64 MiB;
- * what was added before stays. */
-int otlp_batch__add(struct otlp_batch *b, const struct span *span);
-
-/* The request of a batch with spans, somewhere in @memory, which the caller frees.  0 or -ENOMEM. */
-int otlp_batch__encode(const struct otlp_batch *b, void **memory, struct slice *request);
+/* Write the span as a field of ScopeSpans, the resource (NULL: one without attributes) as one of
+ * ResourceSpans; both are borrowed. */
+void otlp__write_span(struct wire *w, const struct span *span);
+void otlp__write_resource(struct wire *w, const struct resource *resource);
 
 struct otlp_answer {
 	int64_t rejected_spans;

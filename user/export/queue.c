@@ -3,7 +3,7 @@
 
 #include <errno.h>
 
-#include "user/export/otlp.h"
+#include "user/export/batch.h"
 
 void queue__init(struct queue *q, size_t capacity, size_t batch_max)
 {
@@ -13,9 +13,9 @@ void queue__init(struct queue *q, size_t capacity, size_t batch_max)
 void queue__reset(struct queue *q)
 {
 	while (q->head) {
-		struct otlp_batch *next = q->head->next;
+		struct batch *next = q->head->next;
 
-		otlp_batch__free(q->head);
+		batch__free(q->head);
 		q->head = next;
 	}
 	queue__init(q, q->capacity, q->batch_max);
@@ -24,11 +24,11 @@ void queue__reset(struct queue *q)
 /* An empty batch at the end. */
 static int queue__open(struct queue *q)
 {
-	struct otlp_batch *batch;
+	struct batch *batch;
 
 	if (q->last && q->last->spans == 0)
 		return 0;
-	batch = otlp_batch__new();
+	batch = batch__new();
 	if (!batch)
 		return -ENOMEM;
 	if (q->last)
@@ -46,11 +46,11 @@ int queue__push(struct queue *q, const struct span *span)
 	if (q->spans == q->capacity)
 		return -ENOBUFS;
 	if (q->last && q->last->spans < q->batch_max)
-		err = otlp_batch__add(q->last, span);
+		err = batch__add(q->last, span);
 	if (err == -E2BIG) {
 		err = queue__open(q);
 		if (!err)
-			err = otlp_batch__add(q->last, span);
+			err = batch__add(q->last, span);
 	}
 	if (!err)
 		q->spans++;
@@ -62,9 +62,9 @@ bool queue__ready(const struct queue *q)
 	return q->head && (q->head != q->last || q->head->spans == q->batch_max);
 }
 
-struct otlp_batch *queue__take(struct queue *q)
+struct batch *queue__take(struct queue *q)
 {
-	struct otlp_batch *batch = q->head;
+	struct batch *batch = q->head;
 
 	if (q->spans == 0)
 		return NULL;

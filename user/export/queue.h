@@ -10,12 +10,12 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-struct otlp_batch;
+struct batch;
 struct span;
 
 struct queue {
-	struct otlp_batch *head; /* oldest */
-	struct otlp_batch *last; /* takes the next span, while it has room */
+	struct batch *head; /* oldest */
+	struct batch *last; /* takes the next span, while it has room */
 	size_t spans;
 	size_t capacity;
 	size_t batch_max;
@@ -39,6 +39,6 @@ int queue__push(struct queue *q, const struct span *span);
 bool queue__ready(const struct queue *q);
 
 /* The oldest batch, which the caller frees and which has spans; NULL when there is none. */
-struct otlp_batch *queue__take(struct queue *q);
+struct batch *queue__take(struct queue *q);
 
 #endif

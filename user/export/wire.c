@@ -30,14 +30,16 @@ bool wire__grow(struct wire *w, size_t len)
 {
 	size_t used = (size_t)(w->end - w->at);
 	size_t size = (size_t)(w->end - w->start);
+	size_t max = w->limit + WIRE_HEAD_BYTES;
 	uint8_t *start;
 
 	if (w->err)
 		return false;
-	if (len > w->limit + WIRE_HEAD_BYTES || used > w->limit + WIRE_HEAD_BYTES - len)
+	if (len > max || used > max - len)
 		return wire__fail(w, -E2BIG);
 	while (size < used + len)
 		size *= 2;
+	size = size < max ? size : max;
 	start = malloc(size);
 	if (!start)
 		return wire__fail(w, -ENOMEM);

@@ -37,8 +37,8 @@ struct wire {
 	int err;
 };
 
-/* More than @limit bytes fail with -E2BIG.  @guess (> 0): how many there will
- * be.  0 or -ENOMEM. */
+/* What is longer than @limit, by more than a head, fails with -E2BIG.  @guess (> 0, within the
+ * limit): how long it will be.  0 or -ENOMEM. */
 int wire__init(struct wire *w, size_t guess, size_t limit);
 void wire__reset(struct wire *w);
 
