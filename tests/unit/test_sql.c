@@ -108,6 +108,7 @@ static void strings_are_literals(void **ctx)
 		{ "SELECT B'1010', x'FF', N'n', U&'d\\0061t'", "SELECT ?, ?, ?, ?" },
 		{ "SELECT $$it's$$, $q$a $$ b$q$", "SELECT ?, ?" },
 		{ "SELECT $q$unlike $Q$ this$q$", "SELECT ?" },
+		{ "SELECT 1$q$not hushed$q$, 1$2", "SELECT ??, ?" },
 		{ "SELECT a$$b$$", "SELECT a$$b$$" }, /* an identifier */
 		{ "DO $body$BEGIN RAISE 'x'; END$body$", "DO ?" },
 		{ "SELECT date '2020-02-02', interval '1 day'", "SELECT date ?, interval ?" },

@@ -177,16 +177,20 @@ static size_t dollar_len(struct slice in, bool *open)
 	return i == body.len ? in.len : mark.len + i + mark.len;
 }
 
-/* Digits and all that hangs on to them: what starts as a number never ends as a word. */
+/* Digits and all that hangs on to them, up to a string in dollars: what starts as a number never
+ * ends as a word. */
 static size_t number_len(struct slice in, size_t at)
 {
 	bool hex = peek(in, at) == '0' && (peek(in, at + 1) | 0x20) == 'x';
+	bool open = false;
 
 	for (; at < in.len; at++) {
 		char c = in.data[at];
 		char next = peek(in, at + 1);
 
 		if (!is(c, BYTE_WORD) && c != '.')
+			break;
+		if (c == '$' && dollar_len(slice__skip(in, at), &open))
 			break;
 		if ((c | 0x20) == 'e' && !hex && (next == '+' || next == '-') &&
 		    is_digit(peek(in, at + 2)))
