@@ -224,10 +224,8 @@ static __always_inline void traffic__moved(struct sock *sk, struct conn *conn, e
 	struct transfer *t;
 	bool located;
 
-	if (dir == DIR_SEND) {
+	if (dir == DIR_SEND)
 		start_ns = conn->send_start_ns;
-		conn->send_start_ns = 0;
-	}
 	if (!conn->tgid)
 		conn__adopt(conn);
 	if (conn->state == CONN_IGNORED || conn__given_up(conn))
@@ -298,6 +296,8 @@ static __always_inline void traffic__done(struct sock *sk, bool stream, enum slo
 	}
 	traffic__moved(sk, conn, slot, dir, ret, flags, now);
 	conn->pos[dir] += ret;
+	if (dir == DIR_SEND) /* only now: until the record is out, receives say that it is due */
+		conn->send_start_ns = 0;
 }
 
 /* The socket is gone, or about to. */

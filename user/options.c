@@ -73,9 +73,9 @@ static const struct argp_option argp_options[] = {
 	{ "max-connections", KEY_MAX_CONNECTIONS, "N", 0,
 	  "Connections to follow at a time, 64 to 1048576 (default: 65536)", 0 },
 	{ "idle-timeout", KEY_IDLE_TIMEOUT, "TIME", 0,
-	  "Finish a connection without traffic, 1s to 24h (default: 5m)", 0 },
+	  "Give up what waits on a connection without traffic, 1s to 24h (default: 15m)", 0 },
 	{ "response-timeout", KEY_RESPONSE_TIMEOUT, "TIME", 0,
-	  "Give up a request without an answer, 1s to 24h (default: 1m)", 0 },
+	  "Give up a request without an answer, 1s to 24h (default: 15m)", 0 },
 
 	{ .doc = "Other:", .group = 5 },
 	{ "log-level", KEY_LOG_LEVEL, "LEVEL", 0, "error, warn, info (default) or debug", 0 },

@@ -288,6 +288,7 @@ static void test_long_messages_are_not_given_up(void **state)
 {
 	struct bench *b = *state;
 
+	b->config.idle_timeout_ns = 10 * b->config.response_timeout_ns;
 	bench__start(b);
 	feed_conn(b, 1, ROLE_CLIENT, 0);
 	feed(b, 1, DIR_SEND, "POST / HTTP/1.1\r\nContent-Length: 8\r\n\r\nhalf");

@@ -14,7 +14,7 @@ void flow_config__defaults(struct flow_config *config)
 		.max_transactions = 65536,
 		.max_held_bytes = 64 * 1024 * 1024,
 		.max_stream_bytes = 256 * 1024,
-		.idle_timeout_ns = 300 * SECOND_NS,
-		.response_timeout_ns = 60 * SECOND_NS,
+		.idle_timeout_ns = 900 * SECOND_NS,
+		.response_timeout_ns = 900 * SECOND_NS,
 	};
 }

@@ -181,6 +181,9 @@ static void queue__finish_oldest(struct conn *conn, uint64_t end_ns,
 {
 	struct transaction *txn = queue__pop(conn, sink);
 
+	/* A long body is not copied whole; beginning and end tell all that a span says. */
+	if (txn->flags & TXN_GAP && !(txn->flags & TXN_RESPONSE_ENDED))
+		txn->flags |= TXN_INCOMPLETE;
 	txn->end_ns = end_ns > txn->start_ns ? end_ns : txn->start_ns;
 	sink->finish(sink->ctx, conn, txn);
 }
@@ -406,7 +409,9 @@ void transaction__gap(struct conn *conn, enum direction dir, const struct transa
 	/* How many responses the gap held is unknown: with more than one request waiting, which
 	 * of them the next response answers is not certain. */
 	if (conn->open == 1 && !conn->astray && !conn->pipelines) {
-		conn->oldest->flags |= TXN_INCOMPLETE | TXN_RESPONSE_BEGUN;
+		conn->oldest->flags |= conn->oldest->flags & TXN_RESPONSE_BEGUN
+					       ? TXN_GAP
+					       : TXN_INCOMPLETE | TXN_RESPONSE_BEGUN;
 		return;
 	}
 	if (conn->pipelines && (conn->open || conn->astray))

@@ -31,6 +31,7 @@ enum transaction_flag {
 	TXN_FAILED = 1 << 6,	 /* the response said so (MESSAGE_FAILED) */
 	TXN_UNPAIRED = 1 << 7,	 /* which response is its own is not known: it gets none */
 	TXN_LATE = 1 << 8,	 /* unpaired: its record came after that of its response */
+	TXN_GAP = 1 << 9, /* bytes within its response are missing; harmless if its end is found */
 };
 
 struct transaction {

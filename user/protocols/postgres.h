@@ -51,6 +51,8 @@ struct postgres_state {
 	/* The response that is being read. */
 	bool begun;
 	bool gap;	/* a part of it was lost */
+	bool told;	/* ... but how its command ended was read behind that */
+	bool several;	/* queries of this connection hold more than one command */
 	bool was_idle;	/* nothing was to be answered when bytes were lost */
 	bool described; /* the command returns rows */
 	uint8_t acks;

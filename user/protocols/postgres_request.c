@@ -86,7 +86,7 @@ static void request__begin(struct postgres_state *st, enum answer_kind kind, str
 	st->ready = st->lost = false;
 	/* a response may have been left unfinished by a gap */
 	if (postgres_queue__next(&st->queue) == ANSWER_NONE)
-		st->begun = st->gap = false;
+		st->begun = st->gap = st->told = false;
 	if (st->skipping) {
 		out->flags |= MESSAGE_ONEWAY;
 		return;
@@ -109,6 +109,16 @@ static bool text__is_whole(struct slice text)
 	return text.len && text.data[text.len - 1] == '\0';
 }
 
+/* Could @sql be several commands?  A semicolon in a literal counts too: that is the safe side. */
+static bool text__is_several(struct slice sql)
+{
+	struct slice rest = slice__skip(sql, slice__find(sql, ';') + 1);
+
+	while (rest.len && strchr(" \t\r\n;", rest.data[0])) /* with the NUL at its end */
+		rest = slice__skip(rest, 1);
+	return rest.len > 0;
+}
+
 static void request__query(struct postgres_state *st, struct slice body, struct message *out)
 {
 	/* who does not wait for Sync has given up what it had begun */
@@ -118,8 +128,11 @@ static void request__query(struct postgres_state *st, struct slice body, struct 
 	request__begin(st, ANSWER_QUERY, out);
 	out->flags |= MESSAGE_END;
 	out->field[POSTGRES_QUERY] = body__text(body);
-	if (!text__is_whole(out->field[POSTGRES_QUERY]))
+	st->several |= text__is_several(out->field[POSTGRES_QUERY]);
+	if (!text__is_whole(out->field[POSTGRES_QUERY])) {
 		out->flags |= MESSAGE_TRUNCATED;
+		st->several = true; /* for all we know */
+	}
 }
 
 static void request__function(struct postgres_state *st, struct message *out)

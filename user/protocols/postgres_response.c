@@ -72,6 +72,7 @@ static void response__part(struct postgres_state *st, struct message *out)
 		return;
 	out->flags |= MESSAGE_BEGIN;
 	st->begun = true;
+	st->told = false;
 	st->described = false;
 	st->acks = 0;
 	st->rows = 0;
@@ -81,10 +82,12 @@ static void response__end(struct postgres_state *st, struct message *out)
 {
 	response__part(st, out);
 	out->flags |= MESSAGE_END;
-	if (st->gap)
+	/* rows that were not copied are nothing to tell */
+	if (st->gap && (!st->told || st->several))
 		out->flags |= MESSAGE_TRUNCATED;
 	st->begun = false;
 	st->gap = false;
+	st->told = false;
 }
 
 /* A command is done: how many rows did it return, if it returns any? */
@@ -100,6 +103,7 @@ static void response__command(struct postgres_state *st, struct slice tag, struc
 	if (returns && (rows >= 0 || !st->gap))
 		response__add(out, POSTGRES_ROWS, rows >= 0 ? rows : (int64_t)st->rows);
 	response__add(out, POSTGRES_COMMANDS, 1);
+	st->told = true;
 	st->described = false;
 	st->rows = 0;
 	if (postgres_queue__next(&st->queue) == ANSWER_EXECUTE) {
@@ -354,6 +358,7 @@ size_t postgres__resync_responses(struct postgres_state *st, struct slice in)
 		postgres_queue__pop(&st->queue);
 	st->begun = goes_on;
 	st->gap = at > 0 || !st->was_idle;
+	st->told = false;
 	st->was_idle = false;
 	return at;
 }
