@@ -4,6 +4,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <time.h>
+#include <unistd.h>
 #include <cmocka.h>
 #include <jansson.h>
 
@@ -398,7 +399,7 @@ static void test_json(void **state)
 	resource__add_int(span->resource, "process.pid", 42);
 	screen__open(&s, CONSOLE_JSON, true);
 	show(&s, span);
-	fflush(s.out);
+	screen__pass(&s, 0);
 	for (size_t i = 0; i + 1 < s.len; i++)
 		assert_true(s.text[i] >= ' ' && s.text[i] < 0x7f);
 	assert_int_equal(s.text[s.len - 1], '\n');
@@ -439,7 +440,7 @@ static void test_json_is_complete(void **state)
 	screen__open(&s, CONSOLE_JSON, false);
 	for (int i = 0; i < 3000; i++)
 		show(&s, numbered(i, false));
-	fflush(s.out);
+	screen__pass(&s, 0);
 	assert_int_equal(count_of(s.text, "\n"), 3000);
 	assert_int_equal(count_of(s.text, "\"parent_span_id\":\"\""), 3000);
 	assert_int_equal(console__shown(s.console), 3000);
@@ -462,9 +463,32 @@ static void test_broken_output(void **state)
 			show(&s, numbered(i, false));
 			screen__pass(&s, 300 * MS);
 		}
-		assert_int_equal(console__shown(s.console), 1);
-		assert_int_equal(console__hidden(s.console), 10);
+		assert_int_equal(console__shown(s.console), 0);
+		assert_int_equal(console__hidden(s.console), 11);
 		console__flush(s.console);
+		screen__close(&s);
+	}
+}
+
+/* A pipe whose reader has stopped: the agent goes on, and tells how much was not shown. */
+static void test_stopped_reader(void **state)
+{
+	for (int format = CONSOLE_TREE; format <= CONSOLE_JSON; format++) {
+		struct screen s = { .now_ns = 1000000 * MS };
+		int fds[2];
+
+		assert_int_equal(pipe(fds), 0);
+		s.out = fdopen(fds[1], "w");
+		assert_non_null(s.out);
+		s.console = console__new(s.out, (enum console_format)format, false);
+		for (int i = 0; i < 20000; i++) {
+			show(&s, numbered(i, false));
+			screen__pass(&s, 10 * MS);
+		}
+		console__flush(s.console);
+		assert_true(console__hidden(s.console) > 0);
+		assert_int_equal(console__shown(s.console) + console__hidden(s.console), 20000);
+		close(fds[0]);
 		screen__close(&s);
 	}
 }
@@ -492,6 +516,7 @@ int main(void)
 		cmocka_unit_test(test_json),
 		cmocka_unit_test(test_json_is_complete),
 		cmocka_unit_test(test_broken_output),
+		cmocka_unit_test(test_stopped_reader),
 	};
 
 	return cmocka_run_group_tests(tests, setup, NULL);

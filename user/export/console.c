@@ -2,7 +2,6 @@
 #include "user/export/console.h"
 
 #include <errno.h>
-#include <poll.h>
 #include <sys/ioctl.h>
 #include <sys/queue.h>
 #include <unistd.h>
@@ -11,6 +10,7 @@
 #include <uthash.h>
 
 #include "user/export/console_json.h"
+#include "user/export/console_outlet.h"
 #include "user/export/console_span.h"
 #include "user/export/console_tree.h"
 #include "user/flow/span.h"
@@ -26,6 +26,8 @@
 
 #define TRACES_PER_SECOND    20
 #define TRACES_PER_SECOND_OK 15 /* the rest is kept for traces with errors */
+
+#define LAST_WAIT_MS	     100 /* for a slow reader, at the end */
 
 #define WIDTH_DEFAULT	     120
 #define WIDTH_MIN	     80
@@ -45,14 +47,15 @@ struct console_trace {
 };
 
 struct console {
-	FILE *out;
+	struct console_outlet outlet;
 	enum console_format format;
 	struct console_style style;
 	struct console_json json;
 	uint64_t now_ns;
 	uint64_t shown;
 	uint64_t hidden;
-	bool broken; /* the output takes no more: everything is hidden */
+	uint64_t held; /* of those shown: since the outlet was empty */
+	bool broken;   /* the output takes no more: everything is hidden */
 	struct console_trace *by_id;
 	TAILQ_HEAD(, console_trace) traces; /* oldest first */
 	size_t span_count;		    /* in all of them */
@@ -92,7 +95,10 @@ struct console *console__new(FILE *out, enum console_format format, bool color)
 
 	if (!c)
 		return NULL;
-	c->out = out;
+	if (console_outlet__init(&c->outlet, out)) {
+		free(c);
+		return NULL;
+	}
 	c->format = format;
 	c->style.color = color;
 	c->style.utf8 = color && locale_is_utf8();
@@ -101,22 +107,37 @@ struct console *console__new(FILE *out, enum console_format format, bool color)
 	return c;
 }
 
-/* A stopped terminal or a full pipe must not stop the agent. */
-static bool console__writable(const struct console *c)
+/* What is held counts as hidden: at most a part of it was written. */
+static void console__forget_held(struct console *c)
 {
-	struct pollfd fd = { .fd = fileno(c->out), .events = POLLOUT };
-
-	if (c->broken)
-		return false;
-	return fd.fd < 0 || poll(&fd, 1, 0) > 0;
+	c->shown -= c->held;
+	c->hidden += c->held;
+	c->held = 0;
 }
 
-static void console__break(struct console *c)
+static void console__break(struct console *c, int err)
 {
+	c->broken = true;
+	console__forget_held(c);
+	log_warn("console", "cannot write: %s; spans are no longer shown", errstr(err));
+}
+
+static void console__drain(struct console *c, int wait_ms)
+{
+	int ret;
+
 	if (c->broken)
 		return;
-	c->broken = true;
-	log_warn("console", "cannot write: %s; spans are no longer shown", errstr(errno));
+	ret = console_outlet__drain(&c->outlet, wait_ms);
+	if (ret < 0)
+		console__break(c, ret);
+	else if (ret)
+		c->held = 0;
+}
+
+static bool console__writable(const struct console *c)
+{
+	return !c->broken && console_outlet__has_room(&c->outlet);
 }
 
 static void console__drop(struct console *c, struct console_trace *trace)
@@ -142,6 +163,7 @@ void console__free(struct console *c)
 	while (!TAILQ_EMPTY(&c->traces))
 		console__drop(c, TAILQ_FIRST(&c->traces));
 	console_json__reset(&c->json);
+	console_outlet__free(&c->outlet);
 	free(c);
 }
 
@@ -152,11 +174,12 @@ static void console__print(struct console *c, const struct console_trace *trace)
 
 	for (struct console_span *span = trace->spans; span; span = span->next)
 		spans[count++] = span;
-	console_tree__print(c->out, &c->style, spans, count);
+	console_tree__print(c->outlet.text, &c->style, spans, count);
 	if (trace->cut)
-		fprintf(c->out, "... %llu more spans of this trace not shown\n",
+		fprintf(c->outlet.text, "... %llu more spans of this trace not shown\n",
 			(unsigned long long)trace->cut);
 	c->shown += count;
+	c->held += count;
 }
 
 /* Shows a trace, or leaves it out when there were enough in this second. */
@@ -226,25 +249,26 @@ static void console__collect(struct console *c, const struct span *span)
 	c->span_count++;
 }
 
+static void console__print_json(struct console *c, const struct span *span)
+{
+	if (!console__writable(c) || console_json__print(&c->json, c->outlet.text, span)) {
+		c->hidden++;
+		return;
+	}
+	c->shown++;
+	c->held++;
+}
+
 void console__span(struct console *c, const struct span *span)
 {
-	int err;
-
-	if (c->broken) {
+	if (c->broken)
 		c->hidden++;
-		return;
-	}
-	if (c->format == CONSOLE_TREE) {
+	else if (c->format == CONSOLE_TREE)
 		console__collect(c, span);
-		return;
-	}
-	err = console_json__print(&c->json, c->out, span);
-	if (err)
-		c->hidden++;
 	else
-		c->shown++;
-	if (err == -EIO)
-		console__break(c);
+		console__print_json(c, span);
+	if (console_outlet__is_due(&c->outlet))
+		console__drain(c, 0);
 }
 
 /* The line that tells of what was left out, once a second. */
@@ -253,7 +277,8 @@ static void console__turn_second(struct console *c)
 	if (c->left_out && !console__writable(c))
 		return; /* told later */
 	if (c->left_out)
-		fprintf(c->out, "... %llu traces not shown in the last second (%llu with errors)\n",
+		fprintf(c->outlet.text,
+			"... %llu traces not shown in the last second (%llu with errors)\n",
 			(unsigned long long)c->left_out, (unsigned long long)c->left_out_failed);
 	c->second_ns = c->now_ns;
 	c->printed = 0;
@@ -268,12 +293,6 @@ static bool trace__complete(const struct console_trace *trace, uint64_t now_ns)
 	return now_ns - trace->first_ns >= WAIT_NS;
 }
 
-static void console__flush_out(struct console *c)
-{
-	if (!c->broken && fflush(c->out))
-		console__break(c);
-}
-
 void console__tick(struct console *c, uint64_t now_ns)
 {
 	struct console_trace *trace = TAILQ_FIRST(&c->traces);
@@ -282,7 +301,7 @@ void console__tick(struct console *c, uint64_t now_ns)
 	if (now_ns - c->second_ns >= SECOND_NS)
 		console__turn_second(c);
 	if (trace)
-		c->style.width = terminal_width(c->out);
+		c->style.width = terminal_width(c->outlet.out);
 	while (trace) {
 		struct console_trace *next = TAILQ_NEXT(trace, order);
 
@@ -290,17 +309,18 @@ void console__tick(struct console *c, uint64_t now_ns)
 			console__finish(c, trace);
 		trace = next;
 	}
-	console__flush_out(c);
+	console__drain(c, 0);
 }
 
 void console__flush(struct console *c)
 {
 	console__turn_second(c);
-	c->style.width = terminal_width(c->out);
+	c->style.width = terminal_width(c->outlet.out);
 	while (!TAILQ_EMPTY(&c->traces))
 		console__finish(c, TAILQ_FIRST(&c->traces));
 	console__turn_second(c);
-	console__flush_out(c);
+	console__drain(c, LAST_WAIT_MS);
+	console__forget_held(c);
 }
 
 uint64_t console__shown(const struct console *c)

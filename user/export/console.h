@@ -3,8 +3,8 @@
  * Spans -> the terminal: each trace as an indented tree, or a JSON object a line.
  *
  * A tree is for reading: 20 traces a second are shown, those with errors first, and a line
- * tells how many were not.  JSON is complete.  An output that fails is given up, with one
- * warning; spans are then counted as hidden.
+ * tells how many were not.  JSON is complete.  An output that takes nothing is not waited for:
+ * spans beyond 4 MiB are hidden.  One that fails is given up, with one warning.
  */
 #ifndef SPANLOOM_CONSOLE_H
 #define SPANLOOM_CONSOLE_H
