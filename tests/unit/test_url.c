@@ -31,6 +31,8 @@ static void test_split(void **unused)
 		{ "http://h:1/p?q", false, URL_ABSOLUTE, "http", "h:1", "/p", "q" },
 		{ "http://h", false, URL_ABSOLUTE, "http", "h", "/", "" },
 		{ "http://h?q=1", false, URL_ABSOLUTE, "http", "h", "/", "q=1" },
+		{ "averyveryverylongscheme://u:pw@h/x", false, URL_ABSOLUTE,
+		  "averyveryverylongscheme", "u:pw@h", "/x", "" },
 		{ "HTTPS://u:p@h/", false, URL_ABSOLUTE, "HTTPS", "u:p@h", "/", "" },
 		{ "://h/", false, URL_ORIGIN, "", "", "://h/", "" },
 		{ "http:/", false, URL_ORIGIN, "", "", "http:/", "" },

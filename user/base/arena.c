@@ -61,6 +61,22 @@ char *arena__alloc(struct arena *a, size_t len)
 	return out;
 }
 
+char *arena__extend(struct arena *a, struct slice old, size_t more)
+{
+	char *out;
+
+	if (old.data + old.len == a->next && more <= a->left &&
+	    more <= a->limit_bytes - a->used_bytes) {
+		arena__alloc(a, more);
+		return (char *)old.data;
+	}
+	/* What moves once is likely to grow again. */
+	out = arena__alloc(a, old.len + more);
+	if (out)
+		memcpy(out, old.data, old.len);
+	return out;
+}
+
 struct slice arena__copy(struct arena *a, struct slice in)
 {
 	char *out = in.len ? arena__alloc(a, in.len) : NULL;

@@ -31,6 +31,10 @@ void arena__reset(struct arena *a);
 /* @len bytes, not zeroed, aligned to 1 byte; NULL when the limit or the memory is reached. */
 char *arena__alloc(struct arena *a, size_t len);
 
+/* @old, allocated last from @a, with room for @more further bytes behind it: grows in place, or
+ * moves.  NULL when there is no room; @old stays then. */
+char *arena__extend(struct arena *a, struct slice old, size_t more);
+
 /* A copy of @in; an empty slice when there is no room. */
 struct slice arena__copy(struct arena *a, struct slice in);
 

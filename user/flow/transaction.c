@@ -18,11 +18,10 @@
 static struct slice message__append(struct slice old, struct slice more, struct arena *text)
 {
 	size_t gap = sizeof(SEPARATOR) - 1;
-	char *out = arena__alloc(text, old.len + gap + more.len);
+	char *out = arena__extend(text, old, gap + more.len);
 
 	if (!out)
 		return slice__of("", 0);
-	memcpy(out, old.data, old.len);
 	memcpy(out + old.len, SEPARATOR, gap);
 	memcpy(out + old.len + gap, more.data, more.len);
 	return slice__of(out, old.len + gap + more.len);
@@ -39,6 +38,8 @@ static bool message__merge(struct message *to, const struct message *from, struc
 	for (unsigned int i = 0; i < MESSAGE_FIELDS; i++) {
 		if (from->field[i].len == 0)
 			continue;
+		if (!(from->append_mask >> i & 1) && slice__eq(to->field[i], from->field[i]))
+			continue; /* fragments repeat what they know */
 		if (from->append_mask >> i & 1 && to->field[i].len)
 			field = message__append(to->field[i], from->field[i], text);
 		else

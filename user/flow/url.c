@@ -3,9 +3,8 @@
 
 #include <ctype.h>
 
-#define REDACTED   "REDACTED"
-#define HOST_MAX   255
-#define SCHEME_MAX 16
+#define REDACTED "REDACTED"
+#define HOST_MAX 255
 
 /* Their values give access to what the URL names. */
 static const struct slice secret_keys[] = {
@@ -16,7 +15,7 @@ static const struct slice secret_keys[] = {
 
 static bool scheme_is_valid(struct slice scheme)
 {
-	if (scheme.len == 0 || scheme.len > SCHEME_MAX || !isalpha((unsigned char)scheme.data[0]))
+	if (scheme.len == 0 || !isalpha((unsigned char)scheme.data[0]))
 		return false;
 	for (size_t i = 1; i < scheme.len; i++)
 		if (!isalnum((unsigned char)scheme.data[i]) && !memchr("+-.", scheme.data[i], 3))
@@ -41,7 +40,8 @@ static size_t authority_len(struct slice in)
 
 void url__split(struct slice target, bool is_connect, struct url_target *out)
 {
-	size_t colon = slice__search(slice__head(target, SCHEME_MAX + 3), SLICE("://"));
+	size_t colon =
+		slice__search(slice__head(target, slice__find(target, '/') + 2), SLICE("://"));
 
 	*out = (struct url_target){ .form = URL_ORIGIN };
 	if (is_connect) {
