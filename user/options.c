@@ -384,11 +384,12 @@ static error_t parse_option(int key, char *arg, struct argp_state *state)
 }
 
 /*
- * The queue is larger than an SDK's and sent sooner (OpenTelemetry: 2048, 512, 5000): it holds
- * the spans of a whole host, and people look at a trace while it happens.
+ * The queue is larger than an SDK's and sent sooner (OpenTelemetry: 2048, 5000): it holds the
+ * spans of a whole host, and people look at a trace while it happens.  Batches are not larger:
+ * sending a megabyte at once holds a processor for a millisecond that a traced program waits.
  */
 #define QUEUE_SIZE	  16384
-#define BATCH_SIZE	  2048
+#define BATCH_SIZE	  512
 #define SCHEDULE_DELAY_MS 500
 
 static void set_defaults(struct options *options)

@@ -53,7 +53,7 @@ static void test_defaults(void **state)
 	assert_string_equal(o.otlp.url, "http://localhost:4318/v1/traces");
 	assert_int_equal(o.otlp.timeout_ms, 10000);
 	assert_int_equal(o.otlp.max_queue_size, 16384);
-	assert_int_equal(o.otlp.max_export_batch_size, 2048);
+	assert_int_equal(o.otlp.max_export_batch_size, 512);
 	assert_int_equal(o.capture_bytes, 4096);
 	assert_int_equal(o.ring_bytes, 4 << 20);
 	assert_int_equal(o.duration_ns, 0);
