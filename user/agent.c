@@ -4,6 +4,7 @@
 #include <ctype.h>
 #include <dirent.h>
 #include <errno.h>
+#include <sched.h>
 #include <signal.h>
 #include <sys/epoll.h>
 #include <sys/random.h>
@@ -24,8 +25,8 @@
 #define DRAIN_IDLE_NS	 (100 * MS_NS) /* a span of a quiet host is still seen at once */
 #define DRAIN_NEXT_NS	 0	       /* there is more: after the other work of the loop */
 #define DRAIN_PRESSED_NS (2 * MS_NS)   /* there is more, but the exporter has its hands full */
-#define TURN_SPANS	 512	       /* after so many the loop does its other work, ... */
-#define TURN_RECORDS	 8192	       /* ... or after so many that gave none */
+#define TURN_SPANS	 160	       /* after so many the loop does its other work, ... */
+#define TURN_RECORDS	 2048	       /* ... or after so many that gave none */
 #define TICK_NS		 (100 * MS_NS)
 #define CLOCK_NS	 (10 * SECOND_NS) /* how often Unix time is compared with the monotonic */
 #define FLUSH_MS	 5000		  /* for the collector, at the end */
@@ -186,6 +187,9 @@ static void agent__drain(void *ctx)
 	struct agent *agent = ctx;
 	int records;
 
+	/* Behind a full turn, before the next: who has waited for this processor goes first. */
+	if (agent__turn_over(agent))
+		sched_yield();
 	agent->turn_spans = 0;
 	agent->turn_records = 0;
 	records = tracer__drain(agent->tracer);
