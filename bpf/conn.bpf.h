@@ -45,6 +45,8 @@ struct conn {
 	__u64 send_start_ns; /* 0: no send under way, or its start was not seen */
 	__u64 pos[2];	     /* bytes so far, by enum event_dir; lost records count too */
 	__u64 cgroup_id;
+	__u64 served_by;   /* a server's: the thread (pid_tgid) of its open request, or 0 */
+	__u64 request_pos; /* and where that begins */
 	__u64 mmsg_vector; /* sendmmsg, recvmmsg: the user's vector, and what comes next */
 	__u32 tgid;	   /* that connected or first moved data; 0: not known yet */
 	__u32 tid;
@@ -60,7 +62,8 @@ struct conn {
 	__u8 marks; /* enum conn_mark */
 	__u8 last_dir;
 	__u8 turns; /* without a match */
-	__u8 pad[7];
+	__u8 side;  /* enum conn_role: as @role, or as the first message told */
+	__u8 pad[6];
 	char comm[EVENT_COMM_LEN];
 } __attribute__((aligned(8)));
 

@@ -93,6 +93,13 @@ enum data_flag {
 	DATA_SEND_PENDING = 1 << 7,
 };
 
+/* How the kernel knows on whose behalf bytes were sent or received. */
+enum ref_kind {
+	REF_NONE,
+	REF_THREAD, /* the thread that sends serves this one request */
+	REF_PEER,   /* these bytes are this client's send, on the same host */
+};
+
 /*
  * Bytes [pos, pos + size) of one direction of a connection.  @captured of them stand in
  * @payload: the first ones, or the last ones with DATA_TAIL.  One system call makes one or
@@ -110,7 +117,12 @@ struct event_data {
 	__u8 dir;    /* enum event_dir */
 	__u8 proto;  /* enum proto_id, the classifier's candidate */
 	__u8 match;  /* enum match of the classifier on this record, or 0 */
-	__u8 pad[3];
+	__u8 ref;    /* enum ref_kind */
+	__u8 pad[2];
+	/* The message that this one was caused by: begins at @ref_pos of the connection
+	 * @ref_conn, in the direction from its client to its server. */
+	__u64 ref_conn;
+	__u64 ref_pos;
 	__u8 payload[];
 };
 
@@ -183,14 +195,15 @@ enum counter {
 	COUNT_IGNORED,	      /* of these, given up on user space's verdict */
 	COUNT_CONNECT_FAILED, /* connect() calls that failed */
 	COUNT_SERVER_SIDE,    /* connections left alone: the server's side of a database */
+	COUNT_ACTIVITY_FULL,  /* requests whose thread is not remembered: no room in "activities" */
 	COUNT_SCOPE_FULL,     /* child processes without a verdict: no room in "scope" */
 	COUNTERS,
 };
 
 _Static_assert(sizeof(struct event_hdr) == 24, "event_hdr is ABI");
 _Static_assert(sizeof(struct event_conn) == 256, "event_conn is ABI");
-_Static_assert(sizeof(struct event_data) == 64, "event_data is ABI");
-_Static_assert(offsetof(struct event_data, payload) == 64, "event_data is ABI");
+_Static_assert(sizeof(struct event_data) == 80, "event_data is ABI");
+_Static_assert(offsetof(struct event_data, payload) == 80, "event_data is ABI");
 _Static_assert(sizeof(struct event_close) == 32, "event_close is ABI");
 _Static_assert(sizeof(struct event_process) == 184, "event_process is ABI");
 

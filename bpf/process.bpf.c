@@ -5,6 +5,7 @@
 #include <bpf/bpf_helpers.h>
 #include <bpf/bpf_tracing.h>
 
+#include "bpf/activity.bpf.h"
 #include "bpf/event.h"
 #include "bpf/output.bpf.h"
 #include "bpf/scope.bpf.h"
@@ -48,6 +49,7 @@ int BPF_PROG(process_execs, struct task_struct *task, int old_pid, struct linux_
 SEC("tp_btf/sched_process_exit")
 int BPF_PROG(process_exits, struct task_struct *task)
 {
+	activity__forget((__u64)task->tgid << 32 | task->pid);
 	if (task->signal->live.counter)
 		return 0;
 	process__emit(task, PROCESS_EXIT, NULL);

@@ -12,6 +12,7 @@
 #include <bpf/bpf_core_read.h>
 #include <bpf/bpf_helpers.h>
 
+#include "bpf/activity.bpf.h"
 #include "bpf/address.bpf.h"
 #include "bpf/classify.bpf.h"
 #include "bpf/config.bpf.h"
@@ -20,6 +21,7 @@
 #include "bpf/event.h"
 #include "bpf/ids.h"
 #include "bpf/output.bpf.h"
+#include "bpf/pair.bpf.h"
 #include "bpf/payload.bpf.h"
 #include "bpf/syscall.bpf.h"
 
@@ -85,8 +87,11 @@ static __always_inline void traffic__nothing(struct sock *sk, struct conn *conn,
 	}
 	if (ret == -ECONNRESET || ret == -EPIPE || ret == -ETIMEDOUT)
 		traffic__close(conn, CONN_RESET, CLOSE_RESET, -ret);
-	else if (ret == 0 && dir == DIR_RECV && BPF_CORE_READ(sk, sk_shutdown) & RCV_SHUTDOWN)
+	else if (ret == 0 && dir == DIR_RECV && BPF_CORE_READ(sk, sk_shutdown) & RCV_SHUTDOWN) {
+		activity__end(
+			conn); /* mostly a client that went away; a unix socket's end is not seen */
 		traffic__close(conn, CONN_EOF, CLOSE_PEER_EOF, 0);
+	}
 }
 
 /* Does the trace that starts here get sampled, if one does? */
@@ -126,6 +131,9 @@ static __always_inline void traffic__bind(struct conn *conn, enum event_dir dir,
 		count__one(COUNT_BOUND);
 	conn->state = guess.match == MATCH_EITHER ? CONN_CANDIDATE : CONN_BOUND;
 	conn->proto = guess.proto;
+	conn->side = conn->role;
+	if (!conn->role && guess.match != MATCH_EITHER)
+		conn->side = traffic__is_server(conn, dir, guess.match) ? ROLE_SERVER : ROLE_CLIENT;
 	if (!db_server_spans && classify__is_database(guess.proto) &&
 	    traffic__is_server(conn, dir, guess.match)) {
 		conn->state = CONN_IGNORED;
@@ -167,6 +175,29 @@ static __always_inline void traffic__describe(struct transfer *t, const struct c
 	t->data.tgid = pid_tgid >> 32;
 	t->data.tid = pid_tgid;
 	t->data.dir = dir;
+}
+
+/*
+ * On whose behalf is this?  A server learns which client's message it has received, and its
+ * thread serves that request from now on; what a client sends is of the request that its
+ * thread serves.
+ */
+static __always_inline void traffic__refer(struct sock *sk, struct conn *conn, struct transfer *t,
+					   enum event_dir dir, __u32 size, bool turn, __u64 thread)
+{
+	if (conn->side == ROLE_CLIENT) {
+		if (dir == DIR_SEND)
+			activity__find(thread, &t->data);
+		return;
+	}
+	if (conn->side != ROLE_SERVER || !turn || conn->proto != PROTO_HTTP1)
+		return;
+	if (dir == DIR_SEND) {
+		activity__end(conn);
+		return;
+	}
+	pair__find(sk, size, &t->data);
+	activity__begin(conn, thread, t->data.pos);
 }
 
 /* Emits what is known to be of a protocol. */
@@ -251,6 +282,7 @@ static __always_inline void traffic__moved(struct sock *sk, struct conn *conn, e
 		if (traffic__sampled(conn, dir, pos))
 			t->data.flags |= DATA_SAMPLED;
 	}
+	traffic__refer(sk, conn, t, dir, size, turn, pid_tgid);
 	traffic__emit(sk, conn, t, slot, dir, size, located);
 }
 
@@ -305,8 +337,10 @@ static __always_inline void traffic__gone(struct sock *sk)
 {
 	struct conn *conn = conn__find(sk);
 
-	if (conn)
+	if (conn) {
+		activity__end(conn);
 		traffic__close(conn, CONN_DONE, CLOSE_DONE, BPF_CORE_READ(sk, sk_err));
+	}
 	conn__free(sk);
 }
 
@@ -316,9 +350,12 @@ static __always_inline void traffic__begins(struct sock *sk)
 	struct conn *conn = conn__find(sk);
 
 	/* Of a server's sends the end is what counts: the response is over then. */
-	if (conn && conn->state != CONN_IGNORED && conn->role != ROLE_SERVER &&
-	    !conn->send_start_ns)
-		conn->send_start_ns = bpf_ktime_get_ns();
+	if (!conn || conn->state == CONN_IGNORED || conn->role == ROLE_SERVER ||
+	    conn->send_start_ns)
+		return;
+	conn->send_start_ns = bpf_ktime_get_ns();
+	if (conn->last_dir != DIR_SEND && conn->side != ROLE_SERVER)
+		pair__tell(sk, conn->id, conn->pos[DIR_SEND]);
 }
 
 #endif

@@ -31,6 +31,7 @@ typedef _Bool bool;
 
 enum {
 	BPF_MAP_TYPE_HASH = 1,
+	BPF_MAP_TYPE_ARRAY = 2,
 	BPF_MAP_TYPE_PERCPU_ARRAY = 6,
 	BPF_MAP_TYPE_LRU_HASH = 9,
 	BPF_MAP_TYPE_SK_STORAGE = 24,
@@ -127,6 +128,11 @@ struct sock {
 	__u16 sk_type;
 	__u16 sk_protocol;
 	__u8 sk_shutdown;
+};
+
+struct tcp_sock {
+	__u32 write_seq;  /* sequence number of the next byte to be sent */
+	__u32 copied_seq; /* of the next byte that the program will read */
 };
 
 struct inet_sock {

@@ -37,7 +37,7 @@ def test_attributes_of_both_sides():
         "url.scheme": "http", "server.address": "127.0.0.1", "server.port": nginx.port,
         "client.address": "127.0.0.1", "network.peer.address": "127.0.0.1",
         "network.protocol.version": "1.1", "http.response.status_code": 200,
-        "user_agent.original": "probe/1", "spanloom.link": "none"}, "attributes of the server")
+        "user_agent.original": "probe/1", "spanloom.link": "peer"}, "attributes of the server")
     equal(client.attributes, {
         "http.request.method": "GET", "url.full": f"{nginx.url}/ok?b=1&sig=REDACTED",
         "server.address": "127.0.0.1", "server.port": nginx.port,
@@ -123,11 +123,14 @@ def test_bad_traceparent_starts_a_new_trace():
            f"00-{TRACE.upper()}-{PARENT}-01", f"00-{TRACE}-{PARENT}-01-x", f"00-{TRACE}", "x"]
     for header in bad:
         run("curl", "-s", "-H", f"traceparent: {header}", nginx.url + "/ok")
-    found = at_port(agent.stop(), nginx.port, SERVER)
+    spans = agent.stop()
+    found = at_port(spans, nginx.port, SERVER)
+    callers = {span.span_id: span for span in at_port(spans, nginx.port, CLIENT)}
     equal(len(found), len(bad), "server spans")
     for span in found:
-        assert span.trace_id != TRACE and not span.parent_id, span
-        equal(span["spanloom.link"], "none", "spanloom.link")
+        assert span.trace_id != TRACE and span.parent_id in callers, span
+        equal(span["spanloom.link"], "peer", "spanloom.link")
+        assert not callers[span.parent_id].parent_id, "the caller begins the trace"
 
 
 # ---- naming ---------------------------------------------------------------------------

@@ -28,6 +28,9 @@ struct player {
 	size_t page_bytes;
 	unsigned int proto;
 	unsigned int match; /* of the next data, MATCH_NONE: by direction */
+	unsigned int ref;   /* of the next data, enum ref_kind, and what it refers to */
+	uint64_t ref_conn;
+	uint64_t ref_pos;
 	uint64_t pos[CONNS][2];
 	unsigned int last_dir[CONNS];
 	uint32_t random;
@@ -111,6 +114,9 @@ static void player__data(struct player *p, uint64_t id, enum event_dir dir, uint
 			.dir = dir,
 			.proto = (uint8_t)p->proto,
 			.match = (uint8_t)p->match,
+			.ref = (uint8_t)p->ref,
+			.ref_conn = p->ref_conn,
+			.ref_pos = p->ref_pos,
 			.flags = DATA_EXACT_START | (turn ? DATA_TURN | DATA_SAMPLED : 0),
 		};
 
@@ -124,6 +130,7 @@ static void player__data(struct player *p, uint64_t id, enum event_dir dir, uint
 		player__chunk(p, &data, payload);
 	}
 	p->match = MATCH_NONE;
+	p->ref = REF_NONE;
 }
 
 static void player__skip(struct player *p, uint64_t id, enum event_dir dir, uint64_t us,
@@ -294,6 +301,18 @@ static bool player__match(struct player *p)
 	return true;
 }
 
+static bool player__ref(struct player *p)
+{
+	char word[16];
+
+	if (!player__word(p, word, sizeof(word)))
+		return false;
+	p->ref = word[0] == 't' ? REF_THREAD : REF_PEER;
+	p->ref_conn = player__number(p) % CONNS;
+	p->ref_pos = player__number(p);
+	return true;
+}
+
 static bool player__skip_line(struct player *p, char *buf)
 {
 	struct slice tail = { 0 };
@@ -355,6 +374,8 @@ static bool player__line(struct player *p, const char *line, char *buf)
 		return player__option(p);
 	if (strcmp(verb, "match") == 0)
 		return player__match(p);
+	if (strcmp(verb, "ref") == 0)
+		return player__ref(p);
 	if (strcmp(verb, "conn") == 0)
 		return player__conn(p, player__number(p) % CONNS, 0, 0);
 	if (strcmp(verb, "send") == 0)

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <sys/socket.h>
 
+#include "user/flow/describe.h"
 #include "user/protocols/protocol.h"
 
 static void conn_table__link(struct conn_table *table, struct conn *conn)
@@ -160,4 +161,33 @@ const struct endpoint *conn__server(const struct conn *conn)
 const struct endpoint *conn__client(const struct conn *conn)
 {
 	return conn->role == ROLE_SERVER ? &conn->peer : &conn->local;
+}
+
+enum conn_role conn__role_of(const struct conn *conn, const struct event_data *data)
+{
+	bool from_server = data->match == MATCH_RESPONSE;
+
+	if (conn->role != ROLE_UNKNOWN)
+		return conn->role;
+	return (data->dir == DIR_SEND) != from_server ? ROLE_CLIENT : ROLE_SERVER;
+}
+
+uint64_t conn__last_byte_ns(const struct conn *conn)
+{
+	uint64_t requests = conn->reading[TO_SERVER].stream.last.end_ns;
+	uint64_t responses = conn->reading[TO_CLIENT].stream.last.end_ns;
+
+	return requests > responses ? requests : responses;
+}
+
+const char *conn__failure(const struct conn *conn)
+{
+	if (conn->reset)
+		return "connection_reset";
+	if (conn->error)
+		return describe__errno(conn->error);
+	/* Who closed first: the client gave up, or the server did not finish. */
+	if (conn->role == ROLE_CLIENT)
+		return conn->peer_eof ? "eof" : "cancelled";
+	return conn->peer_eof ? "cancelled" : "eof";
 }

@@ -64,6 +64,7 @@ struct conn {
 	char comm[EVENT_COMM_LEN];
 	uint32_t tgid;
 	uint64_t first_pos[2];	   /* of the streams, by enum event_dir */
+	uint64_t turn_pos[2];	   /* where the last turn of each direction began, likewise */
 	struct reading reading[2]; /* by enum direction */
 	void *state;		   /* of the parser */
 	struct memo memo;
@@ -102,6 +103,15 @@ enum direction conn__direction(const struct conn *conn, enum event_dir dir);
 
 const struct endpoint *conn__server(const struct conn *conn);
 const struct endpoint *conn__client(const struct conn *conn);
+
+/* Client or server: by the handshake, else by what the first message looks like. */
+enum conn_role conn__role_of(const struct conn *conn, const struct event_data *first);
+
+/* When the last byte that was read passed, in either direction. */
+uint64_t conn__last_byte_ns(const struct conn *conn);
+
+/* The error.type of a call whose connection ended before its response did; a literal. */
+const char *conn__failure(const struct conn *conn);
 
 /* The two ends of a connection, from a record. */
 void endpoint__from_event(const struct event_conn *event, struct endpoint *local,

@@ -5,9 +5,9 @@
 #include <netinet/in.h>
 
 #include "user/flow/conn.h"
+#include "user/flow/context.h"
 #include "user/flow/endpoint.h"
 #include "user/flow/span.h"
-#include "user/flow/trace.h"
 #include "user/protocols/protocol.h"
 
 const char *describe__errno(int error)
@@ -31,8 +31,7 @@ const char *describe__errno(int error)
 	}
 }
 
-static struct span *describe__start(const struct trace_context *context,
-				    const struct flow_config *config)
+static struct span *describe__start(const struct flow_config *config)
 {
 	struct span *span = span__new();
 
@@ -41,20 +40,24 @@ static struct span *describe__start(const struct trace_context *context,
 	if (config->attribute_count_limit < span->attribute_limit)
 		span->attribute_limit = config->attribute_count_limit;
 	span->value_limit_chars = config->attribute_value_limit;
+	return span;
+}
+
+void describe__context(struct span *span, const struct context *context)
+{
 	memcpy(span->trace_id, context->trace_id, sizeof(span->trace_id));
 	memcpy(span->span_id, context->span_id, sizeof(span->span_id));
 	memcpy(span->parent_id, context->parent_id, sizeof(span->parent_id));
 	span->trace_flags = context->flags;
 	span->parent_remote = context->remote;
-	span->trace_state = arena__copy(&span->text, context->trace_state);
-	return span;
+	span->trace_state = arena__copy(&span->text, context->state);
+	span__add(span, "spanloom.link", slice__str(context->link));
 }
 
-struct span *describe__transaction(const struct transaction *txn,
-				   const struct trace_context *context,
-				   const struct flow_config *config, int64_t unix_offset_ns)
+struct span *describe__transaction(const struct transaction *txn, const struct flow_config *config,
+				   int64_t unix_offset_ns)
 {
-	struct span *span = describe__start(context, config);
+	struct span *span = describe__start(config);
 
 	if (!span)
 		return NULL;
@@ -67,15 +70,13 @@ struct span *describe__transaction(const struct transaction *txn,
 		span__fail(span, slice__str(txn->failure));
 	if (txn->flags & TXN_INCOMPLETE)
 		span__add_bool(span, "spanloom.incomplete", true);
-	span__add(span, "spanloom.link", slice__str(context->link));
 	return span;
 }
 
 struct span *describe__connect_failed(const struct event_conn *event,
-				      const struct trace_context *context,
 				      const struct flow_config *config, int64_t unix_offset_ns)
 {
-	struct span *span = describe__start(context, config);
+	struct span *span = describe__start(config);
 	struct endpoint local, peer;
 	struct slice address;
 	char text[EVENT_PATH_LEN];
@@ -97,6 +98,5 @@ struct span *describe__connect_failed(const struct event_conn *event,
 		span__add_int(span, "network.peer.port", peer.port);
 	span__add(span, "network.type", slice__str(endpoint__network_type(&peer)));
 	span__fail(span, slice__str(describe__errno(event->error)));
-	span__add(span, "spanloom.link", slice__str(context->link));
 	return span;
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Stage 7: a transaction is told as a span.
- * in:  a transaction and its trace context
+ * in:  a transaction, and its context when that is known
  * out: a span without its resource
  *
  * What is the same for all protocols stands here; names and attributes are the protocol's.
@@ -12,20 +12,22 @@
 #include "bpf/event.h"
 #include "user/flow/config.h"
 
+struct context;
 struct span;
-struct trace_context;
 struct transaction;
 
-/* NULL: no memory.  @unix_offset_ns is added to CLOCK_MONOTONIC times. */
-struct span *describe__transaction(const struct transaction *txn,
-				   const struct trace_context *context,
-				   const struct flow_config *config, int64_t unix_offset_ns);
+/* All but the span's place in its trace.  NULL: no memory.  @unix_offset_ns is added to
+ * CLOCK_MONOTONIC times. */
+struct span *describe__transaction(const struct transaction *txn, const struct flow_config *config,
+				   int64_t unix_offset_ns);
 
 /* A connect() that failed, as a CLIENT span named "connect": which protocol would have been
  * spoken is not known.  NULL: no memory. */
 struct span *describe__connect_failed(const struct event_conn *event,
-				      const struct trace_context *context,
 				      const struct flow_config *config, int64_t unix_offset_ns);
+
+/* The place in the trace, and how it was found. */
+void describe__context(struct span *span, const struct context *context);
 
 /* error.type for the errno of a socket: a literal. */
 const char *describe__errno(int error);

@@ -10,31 +10,150 @@
 #include "user/flow/transaction.h"
 #include "user/protocols/protocol.h"
 
-/* Hands the span of a process on, or counts why not. */
-static void emitter__emit(const struct emitter *e, struct span *span, struct resource *resource)
+#define CONTEXTS_OVER 8192 /* requests that ended and may still be found to have caused others */
+
+/* A span that is all there but for its place in a trace. */
+struct waiting_span {
+	struct waiting_span *next;
+	struct span *span;
+	struct context *context; /* in the table, or own */
+	struct context own;
+	uint64_t end_ns;
+};
+
+void emitter__init(struct emitter *e, const struct flow_config *config,
+		   const struct pipeline_callbacks *callbacks, struct ledger *ledger)
 {
-	if (!span) {
-		resource__put(resource);
-		ledger__add(e->ledger, LEDGER_SPANS_NO_MEMORY, 1);
+	memset(e, 0, sizeof(*e));
+	e->config = config;
+	e->callbacks = callbacks;
+	e->ledger = ledger;
+	e->last_waiting = &e->waiting;
+	context_table__init(&e->contexts, CONTEXTS_OVER);
+}
+
+/* Only requests that others can be caused by are in the table. */
+static void emitter__release(struct emitter *e, struct context *context)
+{
+	if (context->place.conn_id)
+		context_table__release(&e->contexts, context);
+	else
+		context__reset(context);
+}
+
+void emitter__reset(struct emitter *e)
+{
+	while (e->waiting) {
+		struct waiting_span *w = e->waiting;
+
+		e->waiting = w->next;
+		span__free(w->span);
+		context__reset(&w->own);
+		free(w);
+	}
+	context_table__reset(&e->contexts);
+}
+
+/* -- the beginning ------------------------------------------------------------------------ */
+
+static bool emitter__ignored(const struct emitter *e, const struct transaction *txn)
+{
+	return txn->protocol->ignored && txn->protocol->ignored(txn, e->config);
+}
+
+void emitter__begun(struct emitter *e, struct transaction *txn)
+{
+	struct place place = { .conn_id = txn->conn_id, .pos = txn->turn_pos };
+	struct context *context;
+
+	if (!txn->protocol->traceparent_field)
+		return;
+	context = context_table__add(&e->contexts, place);
+	/* The second of a pipeline has no place of its own, and none is caused by it. */
+	if (!context || context->requests > 1)
+		return;
+	trace__begin(txn, e->config, context);
+	context->hidden = emitter__ignored(e, txn);
+	txn->context = context;
+}
+
+/* -- the end ------------------------------------------------------------------------------ */
+
+static void emitter__out(const struct emitter *e, struct span *span, const struct context *context)
+{
+	if (!context->sampled) {
+		ledger__add(e->ledger, LEDGER_SAMPLED_OUT, 1);
+		span__free(span);
 		return;
 	}
-	span->resource = resource;
+	describe__context(span, context);
 	ledger__add(e->ledger, LEDGER_SPANS, 1);
 	e->callbacks->span(e->callbacks->ctx, span);
 }
 
-/* Which count a transaction ends in: LEDGER_SPANS, or why it gives no span. */
-static enum ledger_entry emitter__judge(const struct emitter *e, struct transaction *txn,
-					struct trace_context *context)
+/* Takes @span and the reference to @context. */
+static void emitter__place(struct emitter *e, struct span *span, struct context *context,
+			   uint64_t end_ns)
 {
-	const struct protocol *protocol = txn->protocol;
+	struct waiting_span *w;
 
+	if (context_table__settle(&e->contexts, context, false)) {
+		emitter__out(e, span, context);
+		emitter__release(e, context);
+		return;
+	}
+	w = malloc(sizeof(*w));
+	if (!w) {
+		span__free(span);
+		emitter__release(e, context);
+		ledger__add(e->ledger, LEDGER_SPANS_NO_MEMORY, 1);
+		return;
+	}
+	w->next = NULL;
+	w->span = span;
+	w->end_ns = end_ns;
+	memset(&w->own, 0, sizeof(w->own));
+	w->context = context;
+	if (!context->place.conn_id) {
+		w->own = *context;
+		w->context = &w->own;
+	}
+	*e->last_waiting = w;
+	e->last_waiting = &w->next;
+	e->waiting_count++;
+}
+
+void emitter__settle(struct emitter *e, uint64_t deadline_ns)
+{
+	struct waiting_span **at = &e->waiting;
+
+	while (*at) {
+		struct waiting_span *w = *at;
+
+		if (!context_table__settle(&e->contexts, w->context, w->end_ns < deadline_ns)) {
+			at = &w->next;
+			continue;
+		}
+		*at = w->next;
+		e->waiting_count--;
+		emitter__out(e, w->span, w->context);
+		emitter__release(e, w->context);
+		free(w);
+	}
+	e->last_waiting = at;
+}
+
+/* Which count a transaction ends in whatever its context: LEDGER_SPANS, or why it gives no span. */
+static enum ledger_entry emitter__judge(const struct emitter *e, const struct transaction *txn,
+					const struct context *context)
+{
 	if (txn->flags & TXN_QUIET && !(txn->flags & TXN_FAILED) && !txn->failure)
 		return LEDGER_QUIET;
-	if (protocol->ignored && protocol->ignored(txn, e->config))
+	if (emitter__ignored(e, txn))
 		return LEDGER_IGNORED;
-	trace__decide(txn, e->config, context);
-	return context->sampled ? LEDGER_SPANS : LEDGER_SAMPLED_OUT;
+	if (context->known && !context->sampled)
+		return LEDGER_SAMPLED_OUT;
+	return LEDGER_SPANS;
 }
 
 static struct resource *emitter__resource(const struct emitter *e, uint32_t tgid, const char *comm)
@@ -42,55 +161,87 @@ static struct resource *emitter__resource(const struct emitter *e, uint32_t tgid
 	return e->callbacks->resource(e->callbacks->ctx, tgid, comm);
 }
 
-static void emitter__tell(const struct emitter *e, struct transaction *txn, const char *comm)
+/* The span of @txn; NULL, counted, when it gives none. */
+static struct span *emitter__describe(const struct emitter *e, const struct transaction *txn,
+				      struct context *context, const char *comm)
 {
-	struct trace_context context;
-	enum ledger_entry verdict = emitter__judge(e, txn, &context);
-	struct resource *resource;
+	enum ledger_entry verdict = emitter__judge(e, txn, context);
+	struct resource *resource = NULL;
+	struct span *span = NULL;
 
+	if (verdict == LEDGER_SPANS) {
+		resource = emitter__resource(e, txn->tgid, comm);
+		verdict = resource ? LEDGER_SPANS : LEDGER_EXCLUDED;
+	}
+	if (verdict == LEDGER_SPANS) {
+		span = describe__transaction(txn, e->config, e->unix_offset_ns);
+		verdict = span ? LEDGER_SPANS : LEDGER_SPANS_NO_MEMORY;
+	}
 	if (verdict != LEDGER_SPANS) {
+		resource__put(resource);
+		context->hidden = true;
 		ledger__add(e->ledger, verdict, 1);
-		return;
+		return NULL;
 	}
-	resource = emitter__resource(e, txn->tgid, comm);
-	if (!resource) {
-		ledger__add(e->ledger, LEDGER_EXCLUDED, 1);
-		return;
-	}
+	span->resource = resource;
 	ledger__add(e->ledger, LEDGER_INCOMPLETE, !!(txn->flags & TXN_INCOMPLETE));
 	ledger__add(e->ledger, LEDGER_BROKEN, txn->failure != NULL);
-	emitter__emit(e, describe__transaction(txn, &context, e->config, e->unix_offset_ns),
-		      resource);
+	return span;
 }
 
-void emitter__transaction(const struct emitter *e, struct transaction *txn, const char *comm)
+void emitter__transaction(struct emitter *e, struct transaction *txn, const char *comm)
 {
-	emitter__tell(e, txn, comm);
+	struct context own = { 0 }, *context = txn->context;
+	struct span *span;
+
+	if (!context) {
+		context = &own;
+		trace__begin(txn, e->config, context);
+	}
+	span = emitter__describe(e, txn, context, comm);
+	if (span)
+		emitter__place(e, span, context, txn->end_ns);
+	else
+		emitter__release(e, context);
 	transaction__free(txn);
 }
 
-void emitter__connect_failed(const struct emitter *e, const struct event_conn *event)
+void emitter__drop(struct emitter *e, struct transaction *txn)
+{
+	if (txn->context) {
+		txn->context->hidden = true;
+		emitter__release(e, txn->context);
+	}
+	transaction__free(txn);
+}
+
+void emitter__connect_failed(struct emitter *e, const struct event_conn *event)
 {
 	struct transaction txn = {
 		.conn_id = event->hdr.conn_id,
 		.role = ROLE_CLIENT,
 	};
-	struct trace_context context;
+	struct context context = { 0 };
 	struct resource *resource;
+	struct span *span;
 
 	ledger__add(e->ledger, LEDGER_REQUESTS, 1);
 	arena__init(&txn.text, ARENA_INLINE_BYTES);
-	trace__decide(&txn, e->config, &context);
-	if (!context.sampled) {
-		ledger__add(e->ledger, LEDGER_SAMPLED_OUT, 1);
-		return;
-	}
+	trace__begin(&txn, e->config, &context);
 	resource = emitter__resource(e, event->tgid, event->comm);
 	if (!resource) {
 		ledger__add(e->ledger, LEDGER_EXCLUDED, 1);
+		context__reset(&context);
 		return;
 	}
+	span = describe__connect_failed(event, e->config, e->unix_offset_ns);
+	if (!span) {
+		resource__put(resource);
+		context__reset(&context);
+		ledger__add(e->ledger, LEDGER_SPANS_NO_MEMORY, 1);
+		return;
+	}
+	span->resource = resource;
 	ledger__add(e->ledger, LEDGER_CONNECT_FAILED, 1);
-	emitter__emit(e, describe__connect_failed(event, &context, e->config, e->unix_offset_ns),
-		      resource);
+	emitter__place(e, span, &context, event->hdr.ts_ns);
 }

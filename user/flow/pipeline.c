@@ -16,6 +16,7 @@
 #define SEGMENTS_FREE	64		/* ranges that a stream may always hold */
 #define HOLD_NS		(100 * MS_NS)	/* how long a send that was announced may take */
 #define HALF_CLOSED_NS	(30000 * MS_NS) /* quiet time after which an ended peer is given up */
+#define PARENT_WAIT_NS	(200 * MS_NS)	/* for the record of what caused a call */
 #define QUIET_PERIOD_NS (1000 * MS_NS)	/* how often quiet connections are looked for */
 
 struct pipeline {
@@ -33,9 +34,23 @@ struct pipeline {
 
 static void pipeline__finish(void *ctx, struct conn *conn, struct transaction *txn)
 {
-	const struct pipeline *p = ctx;
+	struct pipeline *p = ctx;
 
 	emitter__transaction(&p->emitter, txn, conn->comm);
+}
+
+static void pipeline__begun(void *ctx, struct transaction *txn)
+{
+	struct pipeline *p = ctx;
+
+	emitter__begun(&p->emitter, txn);
+}
+
+static void pipeline__drop(void *ctx, struct transaction *txn)
+{
+	struct pipeline *p = ctx;
+
+	emitter__drop(&p->emitter, txn);
 }
 
 /* -- connections -------------------------------------------------------------------------- */
@@ -111,14 +126,6 @@ static void pipeline__forget(struct pipeline *p, struct conn *conn, const char *
 	conn_table__remove(&p->conns, conn);
 }
 
-static uint64_t conn__last_byte_ns(const struct conn *conn)
-{
-	uint64_t requests = conn->reading[TO_SERVER].stream.last.end_ns;
-	uint64_t responses = conn->reading[TO_CLIENT].stream.last.end_ns;
-
-	return requests > responses ? requests : responses;
-}
-
 /* The connection goes on without us. */
 static void pipeline__evict(struct pipeline *p, struct conn *conn)
 {
@@ -148,15 +155,6 @@ static void pipeline__record_conn(struct pipeline *p, const struct event_conn *e
 
 /* -- data --------------------------------------------------------------------------------- */
 
-static enum conn_role pipeline__role(const struct conn *conn, const struct event_data *data)
-{
-	bool from_server = data->match == MATCH_RESPONSE;
-
-	if (conn->role != ROLE_UNKNOWN)
-		return conn->role;
-	return (data->dir == DIR_SEND) != from_server ? ROLE_CLIENT : ROLE_SERVER;
-}
-
 static bool pipeline__bind(void *ctx, struct conn *conn, const struct protocol *protocol,
 			   enum conn_role role)
 {
@@ -178,7 +176,7 @@ static bool pipeline__begin(struct pipeline *p, struct conn *conn, const struct 
 {
 	const struct protocol *protocol = protocol__by_id(data->proto);
 
-	if (!protocol || !pipeline__bind(p, conn, protocol, pipeline__role(conn, data)))
+	if (!protocol || !pipeline__bind(p, conn, protocol, conn__role_of(conn, data)))
 		return false;
 	conn->strong = conn->fresh && data->match == MATCH_REQUEST;
 	return true;
@@ -230,8 +228,14 @@ static void pipeline__add_data(struct pipeline *p, struct conn *conn, const stru
 		.end_ns = data->hdr.ts_ns,
 		.tgid = data->tgid,
 		.tid = data->tid,
+		.ref = data->ref,
+		.ref_conn = data->ref_conn,
+		.ref_pos = data->ref_pos,
 	};
 
+	if (data->flags & DATA_TURN)
+		conn->turn_pos[data->dir] = data->pos;
+	segment.turn_pos = conn->turn_pos[data->dir];
 	if (pipeline__store(p, conn, dir, &segment, payload)) {
 		transaction__finish_all(conn, NULL, segment.end_ns, &p->sink);
 		pipeline__end_conn(p, conn, LEDGER_CONNECTIONS_NO_MEMORY);
@@ -265,19 +269,6 @@ static void pipeline__record_data(struct pipeline *p, const struct event_view *v
 }
 
 /* -- ends --------------------------------------------------------------------------------- */
-
-/* The error.type of a call whose connection ended before its response did. */
-static const char *conn__failure(const struct conn *conn)
-{
-	if (conn->reset)
-		return "connection_reset";
-	if (conn->error)
-		return describe__errno(conn->error);
-	/* Who closed first: the client gave up, or the server did not finish. */
-	if (conn->role == ROLE_CLIENT)
-		return conn->peer_eof ? "eof" : "cancelled";
-	return conn->peer_eof ? "cancelled" : "eof";
-}
 
 static void pipeline__peer_eof(struct pipeline *p, struct conn *conn, uint64_t now_ns)
 {
@@ -423,6 +414,7 @@ void pipeline__tick(struct pipeline *p, uint64_t now_ns)
 {
 	if (p->held)
 		pipeline__release_overdue(p, now_ns);
+	emitter__settle(&p->emitter, now_ns - PARENT_WAIT_NS);
 	if (now_ns < p->next_quiet_ns)
 		return;
 	p->next_quiet_ns = now_ns + QUIET_PERIOD_NS;
@@ -434,6 +426,7 @@ void pipeline__drain(struct pipeline *p)
 {
 	while (p->conns.oldest)
 		pipeline__forget(p, p->conns.oldest, NULL, conn__last_byte_ns(p->conns.oldest));
+	emitter__settle(&p->emitter, UINT64_MAX);
 }
 
 struct pipeline *pipeline__new(const struct flow_config *config,
@@ -447,17 +440,15 @@ struct pipeline *pipeline__new(const struct flow_config *config,
 	p->callbacks = *callbacks;
 	p->ledger = ledger;
 	p->quota.max = config->max_held_bytes;
-	p->emitter = (struct emitter){
-		.config = config,
-		.callbacks = &p->callbacks,
-		.ledger = ledger,
-	};
+	emitter__init(&p->emitter, config, &p->callbacks, ledger);
 	p->sink = (struct transaction_sink){
 		.ledger = ledger,
 		.quota = &p->quota,
 		.in_flight = &p->in_flight,
 		.max_in_flight = config->max_transactions,
+		.begun = pipeline__begun,
 		.finish = pipeline__finish,
+		.drop = pipeline__drop,
 		.bind = pipeline__bind,
 		.unbind = pipeline__unbind,
 		.ctx = p,
@@ -473,6 +464,7 @@ void pipeline__free(struct pipeline *p)
 		transaction__abandon_all(p->conns.oldest, &p->sink);
 		conn_table__remove(&p->conns, p->conns.oldest);
 	}
+	emitter__reset(&p->emitter);
 	free(p);
 }
 
@@ -483,7 +475,7 @@ void pipeline__set_clock(struct pipeline *p, int64_t unix_offset_ns)
 
 size_t pipeline__in_flight(const struct pipeline *p)
 {
-	return p->in_flight;
+	return p->in_flight + p->emitter.waiting_count;
 }
 
 size_t pipeline__connections(const struct pipeline *p)

@@ -23,6 +23,10 @@ struct segment {
 	uint64_t end_ns;
 	uint32_t tgid;
 	uint32_t tid;
+	uint8_t ref; /* enum ref_kind, and what it refers to */
+	uint64_t ref_conn;
+	uint64_t ref_pos;
+	uint64_t turn_pos; /* where the turn of the traffic that it is part of began */
 };
 
 struct stream {

@@ -64,43 +64,65 @@ static struct slice trace__threshold(struct transaction *txn, const struct flow_
 }
 
 static void trace__continue(struct transaction *txn, const struct flow_config *config,
-			    const struct traceparent *parent, struct trace_context *out)
+			    const struct traceparent *parent, struct context *out)
 {
 	int8_t field = txn->protocol->tracestate_field;
 
 	memcpy(out->trace_id, parent->trace_id, sizeof(out->trace_id));
 	memcpy(out->parent_id, parent->parent_id, sizeof(out->parent_id));
+	out->known = true;
 	out->remote = true;
 	out->link = "header";
 	out->sampled = config->parent_based ? parent->flags & FLAG_SAMPLED
 					    : trace__kept(config, parent->trace_id);
 	out->flags = (parent->flags & FLAG_RANDOM) | (out->sampled ? FLAG_SAMPLED : 0);
 	if (field)
-		out->trace_state = tracestate__normalise(&txn->text, txn->request.field[field]);
+		context__set_state(out,
+				   tracestate__normalise(&txn->text, txn->request.field[field]));
 }
 
-static void trace__begin(struct transaction *txn, const struct flow_config *config,
-			 const struct ids_key *key, uint32_t dir, struct trace_context *out)
+/* As a root, for the case that nobody is found to have caused it. */
+static void trace__start(struct transaction *txn, const struct flow_config *config,
+			 const struct ids_key *key, uint32_t dir, struct context *out)
 {
 	ids__trace(key, txn->conn_id, dir, txn->request_pos, out->trace_id);
 	out->link = "none";
 	out->sampled = txn->decided ? txn->sampled : trace__kept(config, out->trace_id);
 	out->flags = FLAG_RANDOM | (out->sampled ? FLAG_SAMPLED : 0);
 	if (out->sampled)
-		out->trace_state = trace__threshold(txn, config);
+		context__set_state(out, trace__threshold(txn, config));
 }
 
-void trace__decide(struct transaction *txn, const struct flow_config *config,
-		   struct trace_context *out)
+/* What the kernel saw: which message caused this one. */
+static void trace__refer(const struct transaction *txn, struct context *out)
+{
+	switch (txn->ref) {
+	case REF_THREAD:
+		out->parent_link = "thread";
+		break;
+	case REF_PEER:
+		out->parent_link = "peer";
+		out->parent_remote = true;
+		break;
+	default:
+		out->known = true;
+		return;
+	}
+	out->parent.conn_id = txn->ref_conn;
+	out->parent.pos = txn->ref_pos;
+}
+
+void trace__begin(struct transaction *txn, const struct flow_config *config, struct context *out)
 {
 	uint32_t dir = txn->role == ROLE_SERVER ? DIR_RECV : DIR_SEND;
 	struct ids_key key = ids__key(config->id_key);
 	struct traceparent parent;
 
-	memset(out, 0, sizeof(*out));
 	ids__span(&key, txn->conn_id, dir, txn->request_pos, out->span_id);
-	if (trace__incoming(txn, &parent))
+	if (trace__incoming(txn, &parent)) {
 		trace__continue(txn, config, &parent, out);
-	else
-		trace__begin(txn, config, &key, dir, out);
+		return;
+	}
+	trace__start(txn, config, &key, dir, out);
+	trace__refer(txn, out);
 }

@@ -99,6 +99,14 @@ static struct transaction *transaction__new(struct conn *conn, const struct segm
 		txn->earliest_ns -= START_SLACK_NS;
 	txn->decided = at->flags & DATA_TURN && at->pos == pos;
 	txn->sampled = at->flags & DATA_SAMPLED;
+	txn->turn_pos = at->turn_pos;
+	/* A client's whole send is of one mind; what a server receives is a client's message only
+	 * from its first byte on. */
+	if (conn->role == ROLE_CLIENT || txn->decided) {
+		txn->ref = at->ref;
+		txn->ref_conn = at->ref_conn;
+		txn->ref_pos = at->ref_pos;
+	}
 	return txn;
 }
 
@@ -191,7 +199,7 @@ static void queue__finish_oldest(struct conn *conn, uint64_t end_ns,
 
 static void queue__abandon_oldest(struct conn *conn, const struct transaction_sink *sink)
 {
-	transaction__free(queue__pop(conn, sink));
+	sink->drop(sink->ctx, queue__pop(conn, sink));
 	ledger__add(sink->ledger, LEDGER_REQUESTS_ABANDONED, 1);
 }
 
@@ -280,6 +288,8 @@ static void request__fragment(struct conn *conn, const struct message *fragment,
 	queue__merge(conn, txn, &txn->request, fragment, sink);
 	if (fragment->flags & MESSAGE_QUIET)
 		txn->flags |= TXN_QUIET;
+	if (fragment->flags & MESSAGE_BEGIN)
+		sink->begun(sink->ctx, txn);
 }
 
 /* -- responses ---------------------------------------------------------------------------- */

@@ -11,6 +11,7 @@
 #include "user/base/arena.h"
 #include "user/flow/message.h"
 
+struct context;
 struct protocol;
 
 /* One end of a connection. */
@@ -49,8 +50,13 @@ struct transaction {
 	uint64_t end_ns;
 	uint32_t flags;	      /* enum transaction_flag */
 	uint64_t earliest_ns; /* no byte of the response can have come before */
-	bool decided;	      /* the kernel has decided on sampling, for a trace that starts here */
-	bool sampled;	      /* ... and this is its decision */
+	uint8_t ref;	      /* enum ref_kind: what caused this request begins at ... */
+	uint64_t ref_conn;
+	uint64_t ref_pos;
+	uint64_t turn_pos; /* where the turn of the traffic began that this request came with */
+	struct context *context; /* in the table of the emitter; or NULL */
+	bool decided; /* the kernel has decided on sampling, for a trace that starts here */
+	bool sampled; /* ... and this is its decision */
 	/* error.type when the call ended without a whole response, e.g. "connection_reset",
 	 * "eof"; NULL when the response is whole.  A literal. */
 	const char *failure;
@@ -72,6 +78,10 @@ struct transaction_sink {
 	struct quota *quota;
 	size_t *in_flight; /* transactions in all queues */
 	size_t max_in_flight;
+	/* Takes @txn, which is not to be told of. */
+	void (*drop)(void *ctx, struct transaction *txn);
+	/* The head of a request was read; its fields are there. */
+	void (*begun)(void *ctx, struct transaction *txn);
 	/* Takes @txn, which has left the connection's queue. */
 	void (*finish)(void *ctx, struct conn *conn, struct transaction *txn);
 	/* Binds @conn anew, see conn__bind().  False: it cannot or must not be; it has ended. */

@@ -1,0 +1,110 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * The sequence pair: both ends of a TCP connection on this host give a message the same name.
+ *
+ *	client, when its send begins	(write_seq,		copied_seq)
+ *	server, when it has received	(copied_seq - size,	write_seq)
+ *
+ * A sequence number that one end will send next is the one that the other end will read next,
+ * through NAT, port mapping and network namespaces.  The two are equal for a request that was
+ * sent after the whole response before it was read; else there is no match, and no link.
+ */
+#ifndef SPANLOOM_PAIR_BPF_H
+#define SPANLOOM_PAIR_BPF_H
+
+#include "vmlinux.h"
+#include <bpf/bpf_helpers.h>
+
+#include "bpf/config.bpf.h"
+#include "bpf/event.h"
+
+#define PAIR_BUCKETS 4096 /* a power of two */
+#define PAIR_WAYS    4	  /* messages under way that may share a bucket; a power of two */
+
+struct pair_slot {
+	__u64 name;
+	__u64 conn_id; /* of the client, and where in its stream the message begins */
+	__u64 pos;
+	__u64 check; /* of the three: two processors may write a slot at once, without a lock */
+};
+
+struct pair_bucket {
+	struct pair_slot slot[PAIR_WAYS];
+	__u64 next; /* slot to be written */
+};
+
+/* By a hash of the name; the newest messages take the place of the oldest. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, PAIR_BUCKETS);
+	__type(key, __u32);
+	__type(value, struct pair_bucket);
+} pairs SEC(".maps") __weak;
+
+static __always_inline struct pair_bucket *pair__bucket(__u64 name)
+{
+	__u32 key = name * 0x9e3779b97f4a7c15ULL >> 32 & (PAIR_BUCKETS - 1);
+
+	return bpf_map_lookup_elem(&pairs, &key);
+}
+
+static __always_inline __u64 pair__check(__u64 name, __u64 conn_id, __u64 pos)
+{
+	return (name * 0x9e3779b97f4a7c15ULL + conn_id) * 0xbf58476d1ce4e5b9ULL + pos;
+}
+
+/* NULL where the kernel does not say (kprobes, and wherever socket storage is not to be had), and
+ * for other sockets. */
+static __always_inline struct tcp_sock *pair__tcp(struct sock *sk)
+{
+	return use_sk_storage ? bpf_skc_to_tcp_sock(sk) : NULL;
+}
+
+/* A client begins to send: the message at @pos of @conn_id. */
+static __always_inline void pair__tell(struct sock *sk, __u64 conn_id, __u64 pos)
+{
+	struct tcp_sock *tcp = pair__tcp(sk);
+	struct pair_bucket *bucket;
+	struct pair_slot *slot;
+	__u64 name;
+
+	if (!tcp)
+		return;
+	name = (__u64)tcp->write_seq << 32 | tcp->copied_seq;
+	bucket = pair__bucket(name);
+	if (!bucket)
+		return;
+	slot = &bucket->slot[bucket->next++ & (PAIR_WAYS - 1)];
+	slot->name = name;
+	slot->conn_id = conn_id;
+	slot->pos = pos;
+	slot->check = pair__check(name, conn_id, pos);
+}
+
+/* A server has received @size bytes that begin a message: whose are they?  Nothing changes when
+ * they are nobody's on this host that we know. */
+static __always_inline void pair__find(struct sock *sk, __u32 size, struct event_data *data)
+{
+	struct tcp_sock *tcp = pair__tcp(sk);
+	struct pair_bucket *bucket;
+	__u64 name;
+
+	if (!tcp)
+		return;
+	name = (__u64)(tcp->copied_seq - size) << 32 | tcp->write_seq;
+	bucket = pair__bucket(name);
+	if (!bucket)
+		return;
+	for (int i = 0; i < PAIR_WAYS; i++) {
+		struct pair_slot seen = bucket->slot[i];
+
+		if (seen.name != name || seen.check != pair__check(name, seen.conn_id, seen.pos))
+			continue;
+		data->ref = REF_PEER;
+		data->ref_conn = seen.conn_id;
+		data->ref_pos = seen.pos;
+		return;
+	}
+}
+
+#endif

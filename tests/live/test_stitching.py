@@ -1,0 +1,167 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Parents: every span under the request that caused it, or under none.
+
+Each request has a number, which stands in every path and key that is used on its behalf, so
+the true parent of a span is known.  Wrong parents are never allowed.
+"""
+
+import re
+
+import load
+import servers
+from agent import Agent
+from harness import equal, free_port, in_threads, listening, takes, wait_until
+from spans import CLIENT, SERVER, at_port
+
+THREADED = """
+import http.client, random, socket, sys, threading, time
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+port, back, redis = map(int, sys.argv[1:])
+own = threading.local()
+def redis_get(key):
+    if not hasattr(own, "redis"):
+        own.redis = socket.create_connection(("127.0.0.1", redis))
+    own.redis.sendall(f"*2\\r\\n$3\\r\\nGET\\r\\n${len(key)}\\r\\n{key}\\r\\n".encode())
+    own.redis.recv(100)
+def call_back(path):
+    if not hasattr(own, "back"):
+        own.back = http.client.HTTPConnection("127.0.0.1", back)
+    own.back.request("GET", path)
+    return own.back.getresponse().read()
+class Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    def do_GET(self):
+        body = b"leaf"
+        if back:
+            number = self.path.rsplit("/", 1)[1]
+            time.sleep(random.random() / 500)
+            redis_get("key:" + number)
+            body = call_back("/back/" + number)
+            redis_get("again:" + number)
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+    def log_message(self, *_): pass
+class Server(ThreadingHTTPServer):
+    request_queue_size = 256
+Server(("127.0.0.1", port), Handler).serve_forever()
+"""
+
+NODE = """
+const http = require('http');
+const [port, back] = process.argv.slice(2).map(Number);
+const agent = new http.Agent({ keepAlive: true, maxSockets: 4 });
+http.createServer((request, response) => {
+	const path = '/back/' + request.url.split('/').pop();
+	setTimeout(() => {
+		http.get({ host: '127.0.0.1', port: back, path, agent }, (answer) => {
+			answer.resume();
+			answer.on('end', () => response.end('ok'));
+		});
+	}, Math.random() * 3);
+}).listen(port, '127.0.0.1');
+"""
+
+
+def started(program, *ports):
+    program(*map(str, ports))
+    wait_until(lambda: listening(ports[0]), "the program to listen")
+    return ports[0]
+
+
+def threaded(back=0, redis=0):
+    return started(lambda *a: servers.python_program(THREADED, *a, log=f"threaded{a[0]}.log"),
+                   free_port(), back, redis)
+
+
+def ask(port, connections, requests):
+    def work(index):
+        with load.Http(("127.0.0.1", port)) as http:
+            for number in range(index, requests, connections):
+                http.get(f"/front/{number}")
+    in_threads(work, connections)
+
+
+def number_of(span):
+    text = " ".join(str(value) for value in span.attributes.values())
+    return re.search(r"(?:front/|back/|key:|again:)(\d+)", text)[1]
+
+
+def judge(spans, what):
+    """{right, wrong, none} of spans that ought to have a parent."""
+    by_id = {span.span_id: span for span in spans}
+    counts = {"right": 0, "wrong": 0, "none": 0}
+    for span in what:
+        parent = by_id.get(span.parent_id)
+        if not span.parent_id:
+            counts["none"] += 1
+        elif parent and number_of(parent) == number_of(span) and \
+                parent.trace_id == span.trace_id and parent.start_ns <= span.start_ns:
+            counts["right"] += 1
+        else:
+            counts["wrong"] += 1
+    return counts
+
+
+def check_threads(connections, requests):
+    redis = servers.Redis()
+    back = threaded()
+    front = threaded(back, redis.port)
+    agent = Agent()
+    ask(front, connections, requests)
+    spans = agent.stop()
+    inner = [at_port(spans, front, SERVER), at_port(spans, back, CLIENT),
+             at_port(spans, back, SERVER), at_port(spans, redis.port, CLIENT)]
+    equal([len(part) for part in inner], [requests, requests, requests, 2 * requests], "spans")
+    outer = at_port(spans, front, CLIENT)
+    counts = judge(spans, sum(inner, []))
+    equal(counts, {"right": 5 * requests, "wrong": 0, "none": 0},
+          f"parents at {connections} connections")
+    equal(len({span.trace_id for span in outer}), requests, "traces")
+    equal({span["spanloom.link"] for span in outer}, {"none"}, "links of the roots")
+    equal({span["spanloom.link"] for span in inner[0] + inner[2]}, {"peer"}, "links of servers")
+    equal({span["spanloom.link"] for span in inner[1] + inner[3]}, {"thread"}, "links of calls")
+
+
+def test_threads_1_connection():
+    check_threads(1, 100)
+
+
+def test_threads_8_connections():
+    check_threads(8, 800)
+
+
+@takes(60)
+def test_threads_64_connections():
+    check_threads(64, 1600)
+
+
+def check_loop(port, back, connections, requests):
+    agent = Agent()
+    ask(port, connections, requests)
+    spans = agent.stop()
+    calls = at_port(spans, back, CLIENT)
+    equal(len(calls), requests, "calls")
+    counts = judge(spans, calls + at_port(spans, back, SERVER) + at_port(spans, port, SERVER))
+    equal(counts["wrong"], 0, f"wrong parents at {connections} connections")
+    return counts
+
+
+def check_program(start):
+    back = threaded()
+    port = start(back)
+    equal(check_loop(port, back, 1, 100)["none"], 0, "without a parent at 1 connection")
+    check_loop(port, back, 8, 400)
+
+
+def test_node_never_guesses():
+    check_program(lambda back: started(lambda *a: servers.node_program(NODE, *a), free_port(),
+                                       back))
+
+
+def test_nginx_proxy_never_guesses():
+    def proxy(back):
+        return servers.Nginx(f"location /front/ {{ rewrite ^/front/(.*) /back/$1 break; "
+                             f"proxy_pass http://127.0.0.1:{back}; }}").port
+    check_program(proxy)

@@ -1,0 +1,147 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include "user/flow/context.h"
+
+#define OVER_MAX 4
+
+static struct context *add(struct context_table *table, uint64_t conn_id, uint64_t parent)
+{
+	struct place place = { .conn_id = conn_id };
+	struct context *c = context_table__add(table, place);
+
+	assert_non_null(c);
+	if (c->requests > 1)
+		return c;
+	memset(c->trace_id, (int)conn_id, sizeof(c->trace_id));
+	memset(c->span_id, (int)conn_id, sizeof(c->span_id));
+	c->sampled = true;
+	c->link = "none";
+	c->parent.conn_id = parent;
+	c->parent_link = "thread";
+	c->known = !parent;
+	return c;
+}
+
+static void expect_child(const struct context *c, uint8_t trace, uint8_t parent)
+{
+	assert_int_equal(c->trace_id[15], trace);
+	assert_int_equal(c->parent_id[7], parent);
+	assert_string_equal(c->link, "thread");
+}
+
+static void expect_root(const struct context *c)
+{
+	assert_true(c->known);
+	assert_int_equal(c->trace_id[0], (int)c->place.conn_id);
+	assert_int_equal(c->parent_id[0], 0);
+	assert_string_equal(c->link, "none");
+}
+
+static void test_chain_has_one_trace(void **state)
+{
+	struct context_table table;
+	struct context *a, *b, *c;
+
+	context_table__init(&table, OVER_MAX);
+	c = add(&table, 3, 2);
+	assert_false(context_table__settle(&table, c, false)); /* 2 has not come */
+	b = add(&table, 2, 1);
+	assert_false(context_table__settle(&table, c, false));
+	a = add(&table, 1, 0);
+	context__set_state(a, SLICE("ot=th:8"));
+	assert_true(context_table__settle(&table, c, false));
+	expect_child(c, 1, 2);
+	expect_child(b, 1, 1);
+	expect_root(a);
+	assert_true(slice__eq(c->state, SLICE("ot=th:8")));
+	context_table__reset(&table);
+}
+
+static void test_who_does_not_come_is_nobodys_parent(void **state)
+{
+	struct context_table table;
+	struct context *b, *c;
+
+	context_table__init(&table, OVER_MAX);
+	c = add(&table, 3, 2);
+	b = add(&table, 2, 1);
+	assert_true(context_table__settle(&table, c, true));
+	expect_root(b);
+	expect_child(c, 2, 2);
+	/* what is known stays, whoever comes late */
+	add(&table, 1, 0);
+	assert_true(context_table__settle(&table, b, false));
+	expect_root(b);
+	context_table__reset(&table);
+}
+
+static void test_several_and_hidden_are_nobodys_parent(void **state)
+{
+	struct context_table table;
+	struct context *b, *c;
+
+	context_table__init(&table, OVER_MAX);
+	add(&table, 1, 0);
+	add(&table, 1, 0);
+	b = add(&table, 2, 1);
+	assert_true(context_table__settle(&table, b, false));
+	expect_root(b);
+	b->hidden = true;
+	c = add(&table, 3, 2);
+	assert_true(context_table__settle(&table, c, false));
+	expect_root(c);
+	context_table__reset(&table);
+}
+
+/* Hostile or not, it ends. */
+static void test_loop_ends(void **state)
+{
+	struct context_table table;
+	struct context *a, *b;
+
+	context_table__init(&table, OVER_MAX);
+	a = add(&table, 1, 2);
+	b = add(&table, 2, 1);
+	assert_true(context_table__settle(&table, a, true));
+	assert_true(context_table__settle(&table, b, true));
+	assert_true(a->known && b->known);
+	assert_int_equal(a->trace_id[0], b->trace_id[0]);
+	context_table__reset(&table);
+}
+
+static void test_oldest_that_are_over_are_forgotten(void **state)
+{
+	struct context_table table;
+	struct place place = { .conn_id = 1 };
+
+	context_table__init(&table, OVER_MAX);
+	add(&table, 100, 0); /* not over */
+	for (uint64_t id = 1; id <= OVER_MAX + 2; id++)
+		context_table__release(&table, add(&table, id, 0));
+	assert_null(context_table__find(&table, place));
+	place.conn_id = 3;
+	assert_non_null(context_table__find(&table, place));
+	place.conn_id = 100;
+	assert_non_null(context_table__find(&table, place));
+	assert_int_equal(table.over, OVER_MAX);
+	context_table__reset(&table);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_chain_has_one_trace),
+		cmocka_unit_test(test_who_does_not_come_is_nobodys_parent),
+		cmocka_unit_test(test_several_and_hidden_are_nobodys_parent),
+		cmocka_unit_test(test_loop_ends),
+		cmocka_unit_test(test_oldest_that_are_over_are_forgotten),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,148 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "user/flow/context.h"
+
+/* Server, its client, the server that that is, ... on one host: longer chains are loops. */
+#define CHAIN_MAX 32
+
+void context__reset(struct context *context)
+{
+	free((char *)context->state.data);
+	context->state = slice__of(NULL, 0);
+}
+
+void context__set_state(struct context *context, struct slice state)
+{
+	char *copy;
+
+	context__reset(context);
+	copy = state.len ? malloc(state.len) : NULL;
+	if (!copy)
+		return;
+	memcpy(copy, state.data, state.len);
+	context->state = slice__of(copy, state.len);
+}
+
+void context_table__init(struct context_table *table, size_t max_over)
+{
+	memset(table, 0, sizeof(*table));
+	table->newest_over = &table->oldest_over;
+	table->max_over = max_over;
+}
+
+static void context_table__drop(struct context_table *table, struct context *context)
+{
+	HASH_DEL(table->by_place, context);
+	context__reset(context);
+	free(context);
+}
+
+void context_table__reset(struct context_table *table)
+{
+	struct context *context, *next;
+
+	HASH_ITER (hh, table->by_place, context, next)
+		context_table__drop(table, context);
+	context_table__init(table, table->max_over);
+}
+
+struct context *context_table__find(const struct context_table *table, struct place place)
+{
+	struct context *context;
+
+	HASH_FIND(hh, table->by_place, &place, sizeof(place), context);
+	return context;
+}
+
+struct context *context_table__add(struct context_table *table, struct place place)
+{
+	struct context *context = context_table__find(table, place);
+
+	if (context) {
+		context->requests++;
+		return context;
+	}
+	context = calloc(1, sizeof(*context));
+	if (!context)
+		return NULL;
+	context->place = place;
+	context->requests = 1;
+	HASH_ADD(hh, table->by_place, place, sizeof(context->place), context);
+	return context;
+}
+
+void context_table__release(struct context_table *table, struct context *context)
+{
+	context->over = true;
+	context->next = NULL;
+	*table->newest_over = context;
+	table->newest_over = &context->next;
+	if (++table->over <= table->max_over)
+		return;
+	context = table->oldest_over;
+	table->oldest_over = context->next;
+	if (!table->oldest_over)
+		table->newest_over = &table->oldest_over;
+	table->over--;
+	context_table__drop(table, context);
+}
+
+static bool context__is_parent(const struct context *parent)
+{
+	return parent->requests == 1 && !parent->hidden;
+}
+
+/* @context stays the root that it was made as. */
+static void context__be_root(struct context *context)
+{
+	context->known = true;
+}
+
+static void context__follow(struct context *context, const struct context *parent)
+{
+	memcpy(context->trace_id, parent->trace_id, sizeof(context->trace_id));
+	memcpy(context->parent_id, parent->span_id, sizeof(context->parent_id));
+	context->flags = parent->flags;
+	context->sampled = parent->sampled;
+	context->remote = context->parent_remote;
+	context->link = context->parent_link;
+	context__set_state(context, parent->state);
+	context->known = true;
+}
+
+/* The chain is walked up to what is known, and then settled from there down. */
+bool context_table__settle(const struct context_table *table, struct context *context, bool last)
+{
+	struct context *chain[CHAIN_MAX];
+	size_t depth = 0;
+
+	for (;;) {
+		if (context->known)
+			break;
+		if (depth == CHAIN_MAX) {
+			if (!last)
+				return false;
+			context__be_root(chain[depth - 1]);
+			break;
+		}
+		chain[depth++] = context;
+		if (!context->parent.conn_id) {
+			context__be_root(context);
+			break;
+		}
+		context = context_table__find(table, context->parent);
+		if (!context && !last)
+			return false;
+		if (!context || !context__is_parent(context)) {
+			context__be_root(chain[depth - 1]);
+			break;
+		}
+	}
+	while (depth--) {
+		if (chain[depth]->known)
+			context = chain[depth];
+		else
+			context__follow(chain[depth], context);
+		context = chain[depth];
+	}
+	return true;
+}
