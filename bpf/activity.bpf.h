@@ -1,13 +1,21 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * The activity: what serves one request at a time, here the thread.  A call that a thread makes
- * belongs to the request that the thread is serving, but only when that is exactly one: a
- * thread with several requests open is an event loop, and whose call it is cannot be known
- * from the thread, not even when all others have their responses: they may still be at work.
+ * The activity: what serves one request at a time.  A call belongs to the request that its
+ * activity is serving, but only when that is exactly one.
+ *
+ *	A thread that waits for its requests in a blocking socket is an activity: it does nothing
+ *	else until the response.
+ *	A socket that does not block is served by an event loop or a scheduler: which of several
+ *	requests a thread of it works for cannot be known.  There the process is the activity, and
+ *	only what the thread that received the request sends is the request's.  Even then it may
+ *	be a timer's, or a request's that has its response: but for nginx, which calls for nobody
+ *	else, such links are guesses, and made only when they are asked for.
  *
  * A request is open from its receipt until the first bytes of its response.  All that are open
- * are kept as sums, so that the last one left can be read off them; whoever reads them while
- * another processor changes them gets a place at which no request stands, and no link.
+ * are kept as sums, so that the last one left can be read off them.  When there were several, no
+ * call is anybody's until there are none: who has his response may still be at work.  Whoever
+ * reads the sums while another processor changes them gets a place at which no request stands,
+ * and no link.
  */
 #ifndef SPANLOOM_ACTIVITY_BPF_H
 #define SPANLOOM_ACTIVITY_BPF_H
@@ -24,9 +32,11 @@ struct activity {
 	__u64 pos;     /* likewise */
 	__s64 open;    /* how many there are */
 	__u64 mixed;   /* there were several, and not none since */
+	__u64 thread;  /* pid_tgid that received the last one */
 };
 
-/* Thread (pid_tgid) -> what it serves.  Made by its first request, deleted when it ends. */
+/* Thread (pid_tgid), or process (its tgid alone, in the place of the pid_tgid's) -> what it
+ * serves.  Made by its first request, deleted when it ends. */
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
 	__uint(max_entries, 32768);
@@ -34,6 +44,11 @@ struct {
 	__type(key, __u64);
 	__type(value, struct activity);
 } activities SEC(".maps") __weak;
+
+static __always_inline __u64 activity__of_process(__u64 thread)
+{
+	return thread & ~0xffffffffULL;
+}
 
 static __always_inline void activity__change(struct activity *a, __u64 conn_id, __u64 pos, __s64 by)
 {
@@ -45,13 +60,13 @@ static __always_inline void activity__change(struct activity *a, __u64 conn_id, 
 /* The request of @conn has its response, or will have none. */
 static __always_inline void activity__end(struct conn *conn)
 {
-	__u64 thread = conn->served_by;
+	__u64 key = conn->served_by;
 	struct activity *a;
 
-	if (!thread)
+	if (!key)
 		return;
 	conn->served_by = 0;
-	a = bpf_map_lookup_elem(&activities, &thread);
+	a = bpf_map_lookup_elem(&activities, &key);
 	if (!a)
 		return;
 	activity__change(a, conn->id, conn->request_pos, -1);
@@ -59,43 +74,61 @@ static __always_inline void activity__end(struct conn *conn)
 		a->mixed = 0;
 }
 
-/* @thread (pid_tgid) has received the request that begins at @pos. */
-static __always_inline void activity__begin(struct conn *conn, __u64 thread, __u64 pos)
+/* @thread (pid_tgid) has received the request that begins at @pos.  @blocking: on a socket that
+ * it waits in. */
+static __always_inline void activity__begin(struct conn *conn, __u64 thread, bool blocking,
+					    __u64 pos)
 {
+	__u64 key = blocking ? thread : activity__of_process(thread);
 	struct activity idle = {}, *a;
 
 	activity__end(conn);
-	a = bpf_map_lookup_elem(&activities, &thread);
+	if (!blocking && !likely_links && !conn__is_nginx(conn))
+		return;
+	a = bpf_map_lookup_elem(&activities, &key);
 	if (!a) {
-		bpf_map_update_elem(&activities, &thread, &idle, BPF_NOEXIST);
-		a = bpf_map_lookup_elem(&activities, &thread);
+		bpf_map_update_elem(&activities, &key, &idle, BPF_NOEXIST);
+		a = bpf_map_lookup_elem(&activities, &key);
 	}
 	if (!a) {
 		count__one(COUNT_ACTIVITY_FULL);
 		return;
 	}
-	conn->served_by = thread;
+	conn->served_by = key;
 	conn->request_pos = pos;
+	a->thread = thread;
 	activity__change(a, conn->id, pos, 1);
 	if (a->open > 1)
 		a->mixed = 1;
 }
 
-/* Which request does @thread serve?  Nothing changes when that is not exactly one. */
-static __always_inline void activity__find(__u64 thread, struct event_data *data)
+static __always_inline bool activity__serves(__u64 key, __u64 thread, enum ref_kind kind,
+					     struct event_data *data)
 {
-	const struct activity *a = bpf_map_lookup_elem(&activities, &thread);
+	const struct activity *a = bpf_map_lookup_elem(&activities, &key);
 
-	if (!a || a->open != 1 || a->mixed)
-		return;
-	data->ref = REF_THREAD;
+	if (!a || a->open != 1 || a->mixed || a->thread != thread)
+		return false;
+	data->ref = kind;
 	data->ref_conn = a->conn_id;
 	data->ref_pos = a->pos;
+	return true;
 }
 
-static __always_inline void activity__forget(__u64 thread)
+/* Which request does @thread work for, that sends on @conn?  Nothing changes when that is not
+ * known. */
+static __always_inline void activity__find(const struct conn *conn, __u64 thread,
+					   struct event_data *data)
 {
-	bpf_map_delete_elem(&activities, &thread);
+	if (activity__serves(thread, thread, REF_THREAD, data))
+		return;
+	activity__serves(activity__of_process(thread), thread,
+			 conn__is_nginx(conn) ? REF_TURN : REF_LIKELY, data);
+}
+
+static __always_inline void activity__forget(__u64 key)
+{
+	bpf_map_delete_elem(&activities, &key);
 }
 
 #endif

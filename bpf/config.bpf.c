@@ -9,6 +9,7 @@ const volatile __u32 capture_bytes = 4096;
 const volatile __u32 port_count = 0;
 const volatile __u16 ports[PORTS_MAX] = {};
 const volatile bool scope_default_skip = false;
+const volatile bool likely_links = false;
 const volatile bool db_server_spans = false;
 const volatile bool use_sk_storage = true;
 const volatile __u64 sampler_threshold = 0;

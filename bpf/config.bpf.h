@@ -16,6 +16,7 @@ extern const volatile __u32 capture_bytes;     /* copied per turn, times the pro
 extern const volatile __u32 port_count;	       /* 0: all ports, and unix sockets */
 extern const volatile __u16 ports[PORTS_MAX];  /* host byte order; local or remote */
 extern const volatile bool scope_default_skip; /* a process without verdict is not traced */
+extern const volatile bool likely_links;       /* guess parents where none is certain */
 extern const volatile bool db_server_spans;    /* else the server's side is left alone */
 extern const volatile bool use_sk_storage;     /* else connection state is in a hash */
 extern const volatile __u64 sampler_threshold; /* sampled when R >= this; UINT64_MAX: never */

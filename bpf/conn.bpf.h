@@ -193,6 +193,13 @@ static __always_inline void conn__adopt(struct conn *conn)
 		conn->state = CONN_IGNORED;
 }
 
+static __always_inline bool conn__is_nginx(const struct conn *conn)
+{
+	const char *c = conn->comm;
+
+	return c[0] == 'n' && c[1] == 'g' && c[2] == 'i' && c[3] == 'n' && c[4] == 'x' && !c[5];
+}
+
 /* Is @tgid traced?  The answer is kept until another process or verdict comes. */
 static __always_inline bool conn__in_scope(struct conn *conn, __u32 tgid)
 {

@@ -7,6 +7,8 @@
 #include <bpf/bpf_core_read.h>
 #include <bpf/bpf_helpers.h>
 
+#include "bpf/config.bpf.h"
+
 /* The registers of the current thread's system call. */
 struct core_syscall {
 	__u64 arg1; /* its second argument */
@@ -29,6 +31,21 @@ static __always_inline __u32 core__task_flags(void)
 	if (core__has_task_btf())
 		return bpf_get_current_task_btf()->flags;
 	return BPF_CORE_READ((struct task_struct *)bpf_get_current_task(), flags);
+}
+
+/* Does a thread that reads @sk wait in it?  Only where its file says so. */
+static __always_inline bool core__blocks(struct sock *sk)
+{
+	struct file *file;
+
+	if (!use_sk_storage) { /* @sk is only a number here */
+		file = BPF_CORE_READ(sk, sk_socket, file);
+		return file && !(BPF_CORE_READ(file, f_flags) & O_NONBLOCK);
+	}
+	if (!sk->sk_socket)
+		return false;
+	file = sk->sk_socket->file;
+	return file && !(file->f_flags & O_NONBLOCK);
 }
 
 /* Without bpf_task_pt_regs(): the registers end the kernel stack, whose size is 16 KiB with

@@ -97,6 +97,8 @@ enum data_flag {
 enum ref_kind {
 	REF_NONE,
 	REF_THREAD, /* the thread that sends serves this one request */
+	REF_TURN,   /* nginx serves only this one, and the thread that sends received it */
+	REF_LIKELY, /* likewise another program: but it may have work of its own (--links likely) */
 	REF_PEER,   /* these bytes are this client's send, on the same host */
 };
 

@@ -52,6 +52,7 @@ int BPF_PROG(process_exits, struct task_struct *task)
 	activity__forget((__u64)task->tgid << 32 | task->pid);
 	if (task->signal->live.counter)
 		return 0;
+	activity__forget((__u64)task->tgid << 32);
 	process__emit(task, PROCESS_EXIT, NULL);
 	scope__forget(task->tgid);
 	return 0;

@@ -183,11 +183,12 @@ static __always_inline void traffic__describe(struct transfer *t, const struct c
  * thread serves.
  */
 static __always_inline void traffic__refer(struct sock *sk, struct conn *conn, struct transfer *t,
-					   enum event_dir dir, __u32 size, bool turn, __u64 thread)
+					   enum event_dir dir, __u32 size, int flags, bool turn,
+					   __u64 thread)
 {
 	if (conn->side == ROLE_CLIENT) {
 		if (dir == DIR_SEND)
-			activity__find(thread, &t->data);
+			activity__find(conn, thread, &t->data);
 		return;
 	}
 	if (conn->side != ROLE_SERVER || !turn || conn->proto != PROTO_HTTP1)
@@ -197,7 +198,7 @@ static __always_inline void traffic__refer(struct sock *sk, struct conn *conn, s
 		return;
 	}
 	pair__find(sk, size, &t->data);
-	activity__begin(conn, thread, t->data.pos);
+	activity__begin(conn, thread, !(flags & MSG_DONTWAIT) && core__blocks(sk), t->data.pos);
 }
 
 /* Emits what is known to be of a protocol. */
@@ -282,7 +283,7 @@ static __always_inline void traffic__moved(struct sock *sk, struct conn *conn, e
 		if (traffic__sampled(conn, dir, pos))
 			t->data.flags |= DATA_SAMPLED;
 	}
-	traffic__refer(sk, conn, t, dir, size, turn, pid_tgid);
+	traffic__refer(sk, conn, t, dir, size, flags, turn, pid_tgid);
 	traffic__emit(sk, conn, t, slot, dir, size, located);
 }
 

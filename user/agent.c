@@ -326,6 +326,7 @@ static int agent__start_tracer(struct agent *agent, const struct features *featu
 		.port_count = options->port_count,
 		.scope_default_skip = options->pid_count > 0,
 		.db_server_spans = options->flow.db_server_spans,
+		.likely_links = options->likely_links,
 		.self_tgid = (uint32_t)getpid(),
 		.fentry = features->feature[FEATURE_FENTRY].on,
 		.sampler_threshold = agent__sampler_threshold(&agent->flow),

@@ -29,6 +29,7 @@ enum option_key {
 	KEY_RESPONSE_TIMEOUT,
 	KEY_MAX_CONNECTIONS,
 	KEY_DB_SERVER_SPANS,
+	KEY_LINKS,
 	KEY_ROUTES,
 	KEY_ROUTE_HEURISTIC,
 	KEY_IGNORE_PATH,
@@ -64,6 +65,8 @@ static const struct argp_option argp_options[] = {
 	  "No spans for HTTP requests with such a path: '/health*'", 0 },
 	{ "db-server-spans", KEY_DB_SERVER_SPANS, NULL, 0,
 	  "Spans for the server's side of database calls, too", 0 },
+	{ "links", KEY_LINKS, "certain|likely", 0,
+	  "Parents on certain evidence only, or guesses too, marked so (default: certain)", 0 },
 
 	{ .doc = "Limits:", .group = 4 },
 	{ "capture-bytes", KEY_CAPTURE_BYTES, "N", 0,
@@ -261,20 +264,24 @@ static error_t parse_routes(struct argp_state *state, const char *arg)
 	return err;
 }
 
-static error_t parse_route_heuristic(struct argp_state *state, const char *arg)
+/* A choice of two: *@flag is whether @arg is the second. */
+static error_t parse_either(struct argp_state *state, const char *option, const char *arg,
+			    const char *const words[3], bool *flag)
 {
-	static const char *const switches[] = { "off", "on", NULL };
-	struct options *options = ((struct parse *)state->input)->options;
-	int index = value__choice(slice__str(arg), switches);
+	int index = value__choice(slice__str(arg), words);
+	char accepted[64];
 
+	snprintf(accepted, sizeof(accepted), "%s or %s", words[0], words[1]);
 	if (index < 0)
-		return refuse(state, "route-heuristic", arg, "on or off");
-	options->flow.route_heuristic = index == 1;
+		return refuse(state, option, arg, accepted);
+	*flag = index == 1;
 	return 0;
 }
 
 static error_t parse_output(struct argp_state *state, int key, char *arg)
 {
+	static const char *const switches[] = { "off", "on", NULL };
+	static const char *const links[] = { "certain", "likely", NULL };
 	struct options *options = ((struct parse *)state->input)->options;
 
 	switch (key) {
@@ -287,12 +294,15 @@ static error_t parse_output(struct argp_state *state, int key, char *arg)
 	case KEY_ROUTES:
 		return parse_routes(state, arg);
 	case KEY_ROUTE_HEURISTIC:
-		return parse_route_heuristic(state, arg);
+		return parse_either(state, "route-heuristic", arg, switches,
+				    &options->flow.route_heuristic);
 	case KEY_IGNORE_PATH:
 		return parse_flow_list(state, "ignore-path", arg, &options->flow.ignore_paths);
 	case KEY_DB_SERVER_SPANS:
 		options->flow.db_server_spans = true;
 		return 0;
+	case KEY_LINKS:
+		return parse_either(state, "links", arg, links, &options->likely_links);
 	}
 	return ARGP_ERR_UNKNOWN;
 }
@@ -383,33 +393,6 @@ static error_t parse_option(int key, char *arg, struct argp_state *state)
 	return err;
 }
 
-/*
- * The queue is larger than an SDK's and sent sooner (OpenTelemetry: 2048, 5000): it holds the
- * spans of a whole host, and people look at a trace while it happens.  Batches are not larger:
- * sending a megabyte at once holds a processor for a millisecond that a traced program waits.
- */
-#define QUEUE_SIZE	  16384
-#define BATCH_SIZE	  512
-#define SCHEDULE_DELAY_MS 500
-
-static void set_defaults(struct options *options)
-{
-	*options = (struct options){
-		.console_format = CONSOLE_TREE,
-		.otlp = {
-			.timeout_ms = 10000,
-			.schedule_delay_ms = SCHEDULE_DELAY_MS,
-			.export_timeout_ms = 30000,
-			.max_queue_size = QUEUE_SIZE,
-			.max_export_batch_size = BATCH_SIZE,
-		},
-		.capture_bytes = 4096,
-		.ring_bytes = 4 << 20,
-		.log_level = LOG_INFO,
-	};
-	flow_config__defaults(&options->flow);
-}
-
 /* What was not said follows from what was: an endpoint is there to be used. */
 static int choose_exporters(struct options *options, const struct parse *parse, bool from_env)
 {
@@ -436,7 +419,7 @@ static int read_all(struct options *options, int argc, char **argv, char *const 
 	bool from_env;
 	int err;
 
-	set_defaults(options);
+	options__defaults(options);
 	options->exporters = unset;
 	err = options_env__apply(options, envp, warnings);
 	if (err)

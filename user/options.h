@@ -55,6 +55,7 @@ struct options {
 	uint32_t capture_bytes; /* of the head of each message, 256 to 65536 */
 	uint32_t ring_bytes;	/* a power of two */
 	uint64_t duration_ns;	/* 0: until a signal */
+	bool likely_links;	/* parents that are only likely, too */
 	enum log_level log_level;
 	bool sdk_disabled; /* OTEL_SDK_DISABLED: say so and trace nothing */
 	struct flow_config flow;
@@ -63,6 +64,9 @@ struct options {
 	char *service_name;	   /* OTEL_SERVICE_NAME, or NULL */
 	char *resource_attributes; /* OTEL_RESOURCE_ATTRIBUTES, raw, or NULL */
 };
+
+/* What holds when nothing is said; nothing in it is to be freed. */
+void options__defaults(struct options *options);
 
 /*
  * Parses the arguments of "spanloom run", which is argv[0].  A refused option names the value

@@ -64,6 +64,8 @@ enum bpf_func_id {
 #define MSG_OOB	     0x1
 #define MSG_PEEK     0x2
 #define MSG_TRUNC    0x20
+#define MSG_DONTWAIT 0x40
+#define O_NONBLOCK   04000
 #define MSG_ERRQUEUE 0x2000
 #define EPIPE	     32
 #define ENOSYS	     38
@@ -122,8 +124,15 @@ struct sock_common {
 	struct in6_addr skc_v6_rcv_saddr;
 };
 
+struct file {
+	unsigned int f_flags;
+};
+
+struct socket;
+
 struct sock {
 	struct sock_common __sk_common;
+	struct socket *sk_socket;
 	int sk_err;
 	__u16 sk_type;
 	__u16 sk_protocol;
@@ -155,6 +164,7 @@ struct unix_sock {
 
 struct socket {
 	struct sock *sk;
+	struct file *file;
 };
 
 struct msghdr;

@@ -6,11 +6,13 @@ the true parent of a span is known.  Wrong parents are never allowed.
 """
 
 import re
+import shutil
 
 import load
 import servers
 from agent import Agent
-from harness import equal, free_port, in_threads, listening, takes, wait_until
+from harness import (Skip, equal, folder, free_port, in_threads, listening, run, spawn, takes,
+                     wait_until)
 from spans import CLIENT, SERVER, at_port
 
 THREADED = """
@@ -61,6 +63,67 @@ http.createServer((request, response) => {
 		});
 	}, Math.random() * 3);
 }).listen(port, '127.0.0.1');
+"""
+
+
+ASYNCIO = """
+import asyncio, random, sys
+port, back, redis = map(int, sys.argv[1:])
+async def ask(port, data):
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    writer.write(data)
+    answer = await reader.read(1000)
+    writer.close()
+    return answer
+async def serve(reader, writer):
+    while head := await reader.readline():
+        while (await reader.readline()).strip():
+            pass
+        number = head.split()[1].rsplit(b"/", 1)[1].decode()
+        await asyncio.sleep(random.random() / 300)
+        key = "key:" + number
+        request = f"GET /back/{number} HTTP/1.1\\r\\nHost: h:{back}\\r\\n\\r\\n".encode()
+        await asyncio.gather(
+            ask(redis, f"*2\\r\\n$3\\r\\nGET\\r\\n${len(key)}\\r\\n{key}\\r\\n".encode()),
+            ask(back, request))
+        writer.write(b"HTTP/1.1 200 OK\\r\\nContent-Length: 2\\r\\n\\r\\nok")
+        asyncio.create_task(late(number))
+async def late(number):
+    await asyncio.sleep(random.random() / 300)
+    await ask(back, f"GET /back/{number} HTTP/1.1\\r\\nHost: h:{back}\\r\\n\\r\\n".encode())
+async def main():
+    async with await asyncio.start_server(serve, "127.0.0.1", port) as server:
+        await server.serve_forever()
+asyncio.run(main())
+"""
+
+GO = """
+package main
+
+import (
+	"fmt"
+	"io"
+	"math/rand"
+	"net/http"
+	"os"
+	"strings"
+	"time"
+)
+
+func main() {
+	back := os.Args[2]
+	http.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
+		number := r.URL.Path[strings.LastIndex(r.URL.Path, "/")+1:]
+		time.Sleep(time.Duration(rand.Intn(3000)) * time.Microsecond)
+		answer, err := http.Get("http://127.0.0.1:" + back + "/back/" + number)
+		if err == nil {
+			io.Copy(io.Discard, answer.Body)
+			answer.Body.Close()
+		}
+		fmt.Fprint(w, "ok")
+	})
+	panic(http.ListenAndServe("127.0.0.1:"+os.Args[1], nil))
+}
 """
 
 
@@ -137,8 +200,8 @@ def test_threads_64_connections():
     check_threads(64, 1600)
 
 
-def check_loop(port, back, connections, requests):
-    agent = Agent()
+def check_loop(port, back, connections, requests, *options):
+    agent = Agent(*options)
     ask(port, connections, requests)
     spans = agent.stop()
     calls = at_port(spans, back, CLIENT)
@@ -148,20 +211,56 @@ def check_loop(port, back, connections, requests):
     return counts
 
 
-def check_program(start):
+def check_loops(start, *options):
+    """Never a wrong parent; how many have none where requests come one by one."""
     back = threaded()
     port = start(back)
-    equal(check_loop(port, back, 1, 100)["none"], 0, "without a parent at 1 connection")
+    alone = check_loop(port, back, 1, 100, *options)
     check_loop(port, back, 8, 400)
+    check_loop(port, back, 64, 640)
+    return alone["none"]
+
+
+def test_asyncio_never_guesses():
+    """With calls that go on after the response: those of one request beside another's."""
+    redis, back = servers.Redis(), threaded()
+    port = started(lambda *a: servers.python_program(ASYNCIO, *a, log="asyncio.log"),
+                   free_port(), back, redis.port)
+    for connections in (1, 8, 64):
+        agent = Agent()
+        ask(port, connections, 640)
+        spans = agent.stop()
+        calls = at_port(spans, back, CLIENT) + at_port(spans, redis.port, CLIENT)
+        equal(judge(spans, calls)["wrong"], 0, f"wrong parents at {connections} connections")
+
+
+@takes(120)
+def test_go_never_guesses():
+    if not shutil.which("go"):
+        raise Skip("no Go compiler")
+    source = folder() / "go" / "main.go"
+    source.parent.mkdir()
+    source.write_text(GO)
+    program = source.parent / "program"
+    run("go", "build", "-o", program, source, timeout=100)
+    check_loops(lambda back: started(
+        lambda *a: spawn([program, *a], log="go.log"), free_port(), back))
+
+
+def node(back):
+    return started(lambda *a: servers.node_program(NODE, *a), free_port(), back)
 
 
 def test_node_never_guesses():
-    check_program(lambda back: started(lambda *a: servers.node_program(NODE, *a), free_port(),
-                                       back))
+    equal(check_loops(node), 100, "calls without a parent")
+
+
+def test_node_one_by_one_is_likely():
+    equal(check_loops(node, "--links", "likely"), 0, "calls without a parent")
 
 
 def test_nginx_proxy_never_guesses():
     def proxy(back):
         return servers.Nginx(f"location /front/ {{ rewrite ^/front/(.*) /back/$1 break; "
                              f"proxy_pass http://127.0.0.1:{back}; }}").port
-    check_program(proxy)
+    equal(check_loops(proxy), 0, "calls without a parent")

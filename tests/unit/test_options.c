@@ -141,7 +141,7 @@ static void test_refused(void **state)
 		{ "--endpoint=http://", "expected http://HOST" },
 		{ "--endpoint=http://a\nb/", "expected http://HOST" },
 		{ "--routes=users", "--routes users: expected a pattern that begins with /" },
-		{ "--route-heuristic=maybe", "expected on or off" },
+		{ "--route-heuristic=maybe", "expected off or on" },
 		{ "--log-level=loud", "expected error, warn, info or debug" },
 		{ "surplus", "surplus: expected options only" },
 	};

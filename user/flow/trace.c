@@ -100,6 +100,12 @@ static void trace__refer(const struct transaction *txn, struct context *out)
 	case REF_THREAD:
 		out->parent_link = "thread";
 		break;
+	case REF_TURN:
+		out->parent_link = "turn";
+		break;
+	case REF_LIKELY:
+		out->parent_link = "likely";
+		break;
 	case REF_PEER:
 		out->parent_link = "peer";
 		out->parent_remote = true;

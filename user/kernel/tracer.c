@@ -165,6 +165,7 @@ static void set_knobs(struct spanloom_bpf *skel, const struct tracer_config *con
 		skel->rodata->ports[i] = config->ports[i];
 	skel->rodata->scope_default_skip = config->scope_default_skip;
 	skel->rodata->db_server_spans = config->db_server_spans;
+	skel->rodata->likely_links = config->likely_links;
 	skel->rodata->use_sk_storage = plan->use_sk_storage;
 	skel->rodata->sampler_threshold = config->sampler_threshold;
 	skel->rodata->id_key[0] = key.word[0];

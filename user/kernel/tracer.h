@@ -22,6 +22,7 @@ struct tracer_config {
 	const uint16_t *ports; /* local or remote port; count 0: all */
 	unsigned int port_count;
 	bool scope_default_skip; /* processes without a verdict are not traced (--pid) */
+	bool likely_links;	 /* parents that are only likely are wanted, too */
 	bool db_server_spans; /* else the server's side of databases is left alone in the kernel */
 	uint32_t self_tgid;   /* never traced */
 	uint64_t sampler_threshold; /* keep when R >= this; 0: all; UINT64_MAX: none */
