@@ -26,6 +26,7 @@
 #include "bpf/conn.bpf.h"
 #include "bpf/count.bpf.h"
 #include "bpf/event.h"
+#include "bpf/runtime.bpf.h"
 
 struct activity {
 	__u64 conn_id; /* sum over the open requests */
@@ -35,19 +36,43 @@ struct activity {
 	__u64 thread;  /* pid_tgid that received the last one */
 };
 
-/* Thread (pid_tgid), or process (its tgid alone, in the place of the pid_tgid's) -> what it
- * serves.  Made by its first request, deleted when it ends. */
+/* What works -> what it serves.  Made by its first request; those of threads and processes are
+ * deleted when they end, the others make room for newer ones. */
 struct {
-	__uint(type, BPF_MAP_TYPE_HASH);
-	__uint(max_entries, 32768);
-	__uint(map_flags, BPF_F_NO_PREALLOC);
-	__type(key, __u64);
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, 16384);
+	__type(key, struct activity_key);
 	__type(value, struct activity);
 } activities SEC(".maps") __weak;
 
-static __always_inline __u64 activity__of_process(__u64 thread)
+static __always_inline struct activity_key activity__key(enum activity_kind kind, __u64 thread,
+							 __u64 id)
 {
-	return thread & ~0xffffffffULL;
+	struct activity_key key = { .id = id, .tgid = thread >> 32, .kind = kind };
+
+	return key;
+}
+
+static __always_inline struct activity_key activity__of_thread(__u64 thread)
+{
+	return activity__key(ACTIVITY_THREAD, thread, (__u32)thread);
+}
+
+static __always_inline struct activity_key activity__of_process(__u64 thread)
+{
+	return activity__key(ACTIVITY_PROCESS, thread, 0);
+}
+
+/* Who serves the request that @thread (pid_tgid) has received?  @blocking: on a socket that it
+ * waits in. */
+static __always_inline struct activity_key activity__receiver(const struct conn *conn, __u64 thread,
+							      bool blocking)
+{
+	if (blocking)
+		return activity__of_thread(thread);
+	if (likely_links || conn__is_nginx(conn))
+		return activity__of_process(thread);
+	return activity__key(ACTIVITY_NONE, thread, 0);
 }
 
 static __always_inline void activity__change(struct activity *a, __u64 conn_id, __u64 pos, __s64 by)
@@ -60,12 +85,12 @@ static __always_inline void activity__change(struct activity *a, __u64 conn_id, 
 /* The request of @conn has its response, or will have none. */
 static __always_inline void activity__end(struct conn *conn)
 {
-	__u64 key = conn->served_by;
+	struct activity_key key = conn->served_by;
 	struct activity *a;
 
-	if (!key)
+	if (!key.kind)
 		return;
-	conn->served_by = 0;
+	conn->served_by.kind = ACTIVITY_NONE;
 	a = bpf_map_lookup_elem(&activities, &key);
 	if (!a)
 		return;
@@ -74,16 +99,15 @@ static __always_inline void activity__end(struct conn *conn)
 		a->mixed = 0;
 }
 
-/* @thread (pid_tgid) has received the request that begins at @pos.  @blocking: on a socket that
- * it waits in. */
+/* @thread has received the request that begins at @pos. */
 static __always_inline void activity__begin(struct conn *conn, __u64 thread, bool blocking,
 					    __u64 pos)
 {
-	__u64 key = blocking ? thread : activity__of_process(thread);
+	struct activity_key key = activity__receiver(conn, thread, blocking);
 	struct activity idle = {}, *a;
 
 	activity__end(conn);
-	if (!blocking && !likely_links && !conn__is_nginx(conn))
+	if (!key.kind)
 		return;
 	a = bpf_map_lookup_elem(&activities, &key);
 	if (!a) {
@@ -102,12 +126,13 @@ static __always_inline void activity__begin(struct conn *conn, __u64 thread, boo
 		a->mixed = 1;
 }
 
-static __always_inline bool activity__serves(__u64 key, __u64 thread, enum ref_kind kind,
-					     struct event_data *data)
+/* @thread: only its own; 0: whoever sends. */
+static __always_inline bool activity__serves(struct activity_key key, __u64 thread,
+					     enum ref_kind kind, struct event_data *data)
 {
 	const struct activity *a = bpf_map_lookup_elem(&activities, &key);
 
-	if (!a || a->open != 1 || a->mixed || a->thread != thread)
+	if (!a || a->open != 1 || a->mixed || (thread && a->thread != thread))
 		return false;
 	data->ref = kind;
 	data->ref_conn = a->conn_id;
@@ -120,14 +145,23 @@ static __always_inline bool activity__serves(__u64 key, __u64 thread, enum ref_k
 static __always_inline void activity__find(const struct conn *conn, __u64 thread,
 					   struct event_data *data)
 {
-	if (activity__serves(thread, thread, REF_THREAD, data))
+	if (activity__serves(activity__of_thread(thread), thread, REF_THREAD, data))
 		return;
 	activity__serves(activity__of_process(thread), thread,
 			 conn__is_nginx(conn) ? REF_TURN : REF_LIKELY, data);
 }
 
-static __always_inline void activity__forget(__u64 key)
+static __always_inline void activity__forget(__u32 tgid, __u32 pid)
 {
+	struct activity_key key = activity__of_thread((__u64)tgid << 32 | pid);
+
+	bpf_map_delete_elem(&activities, &key);
+}
+
+static __always_inline void activity__forget_process(__u32 tgid)
+{
+	struct activity_key key = activity__of_process((__u64)tgid << 32);
+
 	bpf_map_delete_elem(&activities, &key);
 }
 

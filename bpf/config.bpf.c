@@ -18,5 +18,6 @@ const volatile __u32 wakeup_bytes = 1 << 18;
 
 volatile __u32 verdict_epoch = 0;
 volatile __u32 scope_epoch = 0;
+volatile __u32 runtime_epoch = 0;
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";

@@ -26,5 +26,6 @@ extern const volatile __u32 wakeup_bytes;      /* wake user space per this much;
 /* Written by user space at any time, through its mapping of .bss. */
 extern volatile __u32 verdict_epoch; /* rises with each entry of "verdicts" */
 extern volatile __u32 scope_epoch;   /* rises with each change of "scope"; 0: it is empty */
+extern volatile __u32 runtime_epoch; /* likewise of "runtimes" */
 
 #endif

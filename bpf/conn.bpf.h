@@ -39,14 +39,29 @@ enum conn_mark {
 
 #define CONN_NO_DIR 0xff
 
+/* What serves a request, see activity.bpf.h. */
+enum activity_kind {
+	ACTIVITY_NONE,
+	ACTIVITY_THREAD,  /* id: pid of the thread */
+	ACTIVITY_PROCESS, /* id: 0 */
+	ACTIVITY_GOROUTINE,
+	ACTIVITY_PYCONTEXT,
+};
+
+struct activity_key {
+	__u64 id;
+	__u32 tgid;
+	__u32 kind; /* enum activity_kind */
+};
+
 struct conn {
 	__u64 id; /* 0: not in use */
 	__u64 start_ns;
 	__u64 send_start_ns; /* 0: no send under way, or its start was not seen */
 	__u64 pos[2];	     /* bytes so far, by enum event_dir; lost records count too */
 	__u64 cgroup_id;
-	__u64 served_by;   /* a server's: the thread (pid_tgid) of its open request, or 0 */
-	__u64 request_pos; /* and where that begins */
+	struct activity_key served_by; /* a server's: who serves its open request */
+	__u64 request_pos;	       /* and where that begins */
 	__u64 mmsg_vector; /* sendmmsg, recvmmsg: the user's vector, and what comes next */
 	__u32 tgid;	   /* that connected or first moved data; 0: not known yet */
 	__u32 tid;
@@ -67,7 +82,7 @@ struct conn {
 	char comm[EVENT_COMM_LEN];
 } __attribute__((aligned(8)));
 
-_Static_assert(sizeof(struct conn) <= 128, "a host has many sockets");
+_Static_assert(sizeof(struct conn) <= 160, "a host has many sockets");
 
 /* Freed with the socket. */
 struct {

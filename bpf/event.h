@@ -99,7 +99,9 @@ enum ref_kind {
 	REF_THREAD, /* the thread that sends serves this one request */
 	REF_TURN,   /* nginx serves only this one, and the thread that sends received it */
 	REF_LIKELY, /* likewise another program: but it may have work of its own (--links likely) */
-	REF_PEER,   /* these bytes are this client's send, on the same host */
+	REF_GOROUTINE, /* the goroutine that sends serves this one, or was started by one that does */
+	REF_PYCONTEXT, /* likewise the contextvars context of Python */
+	REF_PEER,      /* these bytes are this client's send, on the same host */
 };
 
 /*
@@ -168,6 +170,20 @@ enum verdict {
 	VERDICT_IGNORE, /* no record of this connection any more */
 };
 
+/* What user space has found out about a process, in the map "runtimes" (tgid -> struct runtime):
+ * how to read from its memory what it works on.  Meaning of @at: bpf/go.bpf.h, bpf/python.bpf.h. */
+enum runtime_kind {
+	RUNTIME_OTHER,
+	RUNTIME_GO,
+	RUNTIME_PYTHON,
+};
+
+struct runtime {
+	__u32 kind; /* enum runtime_kind */
+	__u32 pad;
+	__u64 at[6];
+};
+
 /* User space's word on a process, in the map "scope" (tgid -> __u32). */
 enum scope_verdict {
 	SCOPE_UNDECIDED, /* no entry: the knob scope_default decides */
@@ -207,6 +223,7 @@ _Static_assert(sizeof(struct event_conn) == 256, "event_conn is ABI");
 _Static_assert(sizeof(struct event_data) == 80, "event_data is ABI");
 _Static_assert(offsetof(struct event_data, payload) == 80, "event_data is ABI");
 _Static_assert(sizeof(struct event_close) == 32, "event_close is ABI");
+_Static_assert(sizeof(struct runtime) == 56, "runtime is ABI");
 _Static_assert(sizeof(struct event_process) == 184, "event_process is ABI");
 
 #endif

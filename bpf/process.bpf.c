@@ -49,10 +49,10 @@ int BPF_PROG(process_execs, struct task_struct *task, int old_pid, struct linux_
 SEC("tp_btf/sched_process_exit")
 int BPF_PROG(process_exits, struct task_struct *task)
 {
-	activity__forget((__u64)task->tgid << 32 | task->pid);
+	activity__forget(task->tgid, task->pid);
 	if (task->signal->live.counter)
 		return 0;
-	activity__forget((__u64)task->tgid << 32);
+	activity__forget_process(task->tgid);
 	process__emit(task, PROCESS_EXIT, NULL);
 	scope__forget(task->tgid);
 	return 0;

@@ -103,6 +103,12 @@ static void trace__refer(const struct transaction *txn, struct context *out)
 	case REF_TURN:
 		out->parent_link = "turn";
 		break;
+	case REF_GOROUTINE:
+		out->parent_link = "goroutine";
+		break;
+	case REF_PYCONTEXT:
+		out->parent_link = "pycontext";
+		break;
 	case REF_LIKELY:
 		out->parent_link = "likely";
 		break;

@@ -55,6 +55,7 @@ static const char *const counter_names[COUNTERS] = {
 	[COUNT_CONNECT_FAILED] = "connect.failed",
 	[COUNT_SERVER_SIDE] = "conn.server_side",
 	[COUNT_SCOPE_FULL] = "scope.full",
+	[COUNT_ACTIVITY_FULL] = "activity.full",
 };
 
 const char *tracer__counter_name(enum counter counter)
@@ -398,6 +399,23 @@ int tracer__scope(struct tracer *t, uint32_t tgid, enum scope_verdict verdict)
 	}
 	if (!err)
 		next_epoch(&t->skel->bss->scope_epoch);
+	return err;
+}
+
+int tracer__runtime(struct tracer *t, uint32_t tgid, const struct runtime *runtime)
+{
+	int fd = bpf_map__fd(t->skel->maps.runtimes);
+	int err;
+
+	if (runtime) {
+		err = bpf_map_update_elem(fd, &tgid, runtime, BPF_ANY);
+	} else {
+		err = bpf_map_delete_elem(fd, &tgid);
+		if (err == -ENOENT)
+			return 0;
+	}
+	if (!err)
+		next_epoch(&t->skel->bss->runtime_epoch);
 	return err;
 }
 

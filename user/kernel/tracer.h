@@ -54,6 +54,9 @@ void tracer__detach(struct tracer *t);
 int tracer__ignore_conn(struct tracer *t, uint64_t conn_id);
 int tracer__scope(struct tracer *t, uint32_t tgid, enum scope_verdict verdict);
 
+/* What is known of the runtime of a process; NULL: nothing any more. */
+int tracer__runtime(struct tracer *t, uint32_t tgid, const struct runtime *runtime);
+
 /* The kernel's counters, summed over the CPUs. */
 int tracer__counters(const struct tracer *t, uint64_t out[COUNTERS]);
 /* Lower case with dots, e.g. "ring.full". */

@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* The runtimes of processes, as user space has found them out. */
+#ifndef SPANLOOM_RUNTIME_BPF_H
+#define SPANLOOM_RUNTIME_BPF_H
+
+#include "vmlinux.h"
+#include <bpf/bpf_helpers.h>
+
+#include "bpf/config.bpf.h"
+#include "bpf/event.h"
+
+/* tgid -> struct runtime.  User space adds and deletes. */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 8192);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, __u32);
+	__type(value, struct runtime);
+} runtimes SEC(".maps") __weak;
+
+/* NULL: nothing is known of it. */
+static __always_inline const struct runtime *runtime__of(__u32 tgid)
+{
+	return runtime_epoch ? bpf_map_lookup_elem(&runtimes, &tgid) : NULL;
+}
+
+#endif
