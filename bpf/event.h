@@ -170,7 +170,7 @@ enum verdict {
 	VERDICT_IGNORE, /* no record of this connection any more */
 };
 
-/* What user space has found out about a process, in the map "runtimes" (tgid -> struct runtime):
+/* What user space has found out about a process, in the map "runtimes" (tgid -> struct process_runtime):
  * how to read from its memory what it works on.  Meaning of @at: bpf/go.bpf.h, bpf/python.bpf.h. */
 enum runtime_kind {
 	RUNTIME_OTHER,
@@ -178,7 +178,7 @@ enum runtime_kind {
 	RUNTIME_PYTHON,
 };
 
-struct runtime {
+struct process_runtime {
 	__u32 kind; /* enum runtime_kind */
 	__u32 pad;
 	__u64 at[6];
@@ -223,7 +223,7 @@ _Static_assert(sizeof(struct event_conn) == 256, "event_conn is ABI");
 _Static_assert(sizeof(struct event_data) == 80, "event_data is ABI");
 _Static_assert(offsetof(struct event_data, payload) == 80, "event_data is ABI");
 _Static_assert(sizeof(struct event_close) == 32, "event_close is ABI");
-_Static_assert(sizeof(struct runtime) == 56, "runtime is ABI");
+_Static_assert(sizeof(struct process_runtime) == 56, "process_runtime is ABI");
 _Static_assert(sizeof(struct event_process) == 184, "event_process is ABI");
 
 #endif

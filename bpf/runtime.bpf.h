@@ -9,17 +9,17 @@
 #include "bpf/config.bpf.h"
 #include "bpf/event.h"
 
-/* tgid -> struct runtime.  User space adds and deletes. */
+/* tgid -> struct process_runtime.  User space adds and deletes. */
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
 	__uint(max_entries, 8192);
 	__uint(map_flags, BPF_F_NO_PREALLOC);
 	__type(key, __u32);
-	__type(value, struct runtime);
+	__type(value, struct process_runtime);
 } runtimes SEC(".maps") __weak;
 
 /* NULL: nothing is known of it. */
-static __always_inline const struct runtime *runtime__of(__u32 tgid)
+static __always_inline const struct process_runtime *runtime__of(__u32 tgid)
 {
 	return runtime_epoch ? bpf_map_lookup_elem(&runtimes, &tgid) : NULL;
 }

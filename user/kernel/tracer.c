@@ -402,7 +402,7 @@ int tracer__scope(struct tracer *t, uint32_t tgid, enum scope_verdict verdict)
 	return err;
 }
 
-int tracer__runtime(struct tracer *t, uint32_t tgid, const struct runtime *runtime)
+int tracer__runtime(struct tracer *t, uint32_t tgid, const struct process_runtime *runtime)
 {
 	int fd = bpf_map__fd(t->skel->maps.runtimes);
 	int err;

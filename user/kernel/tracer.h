@@ -55,7 +55,7 @@ int tracer__ignore_conn(struct tracer *t, uint64_t conn_id);
 int tracer__scope(struct tracer *t, uint32_t tgid, enum scope_verdict verdict);
 
 /* What is known of the runtime of a process; NULL: nothing any more. */
-int tracer__runtime(struct tracer *t, uint32_t tgid, const struct runtime *runtime);
+int tracer__runtime(struct tracer *t, uint32_t tgid, const struct process_runtime *runtime);
 
 /* The kernel's counters, summed over the CPUs. */
 int tracer__counters(const struct tracer *t, uint64_t out[COUNTERS]);
