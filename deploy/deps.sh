@@ -49,7 +49,7 @@ missing_commands()
 missing_packages()
 {
 	installed=$(dpkg-query -W -f='${db:Status-Status} ${Package}\n' "$@" 2>/dev/null |
-		sed -n 's/^installed //p') || true
+		sed -n 's/^installed //p')
 	for package in "$@"; do
 		printf '%s\n' "$installed" | grep -qxF "$package" || echo "$package"
 	done
@@ -86,7 +86,8 @@ disable_new_daemons()
 	for daemon in $DAEMONS; do
 		case " $present " in
 		*" $daemon "*) ;;
-		*) systemctl disable --quiet "$daemon" >/dev/null 2>&1 || true ;;
+		*) systemctl disable --quiet "$daemon" >/dev/null 2>&1 ||
+			echo "deps: $daemon starts at boot; systemctl disable $daemon ends that" >&2 ;;
 		esac
 	done
 }
