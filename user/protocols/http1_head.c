@@ -116,6 +116,14 @@ int http1_head__request_line(struct slice line, struct message *out)
 	return 0;
 }
 
+/* Where "user:password@" may have lost its end, the password would be taken for the host. */
+static bool authority_is_cut(struct slice target)
+{
+	struct slice rest = slice__skip(target, slice__search(target, SLICE("://")) + 3);
+
+	return rest.len && slice__find(rest, '/') == rest.len && slice__find(rest, '?') == rest.len;
+}
+
 int http1_head__cut_request_line(struct slice line, struct message *out)
 {
 	struct slice method = slice__head(line, slice__find(line, ' '));
@@ -127,7 +135,8 @@ int http1_head__cut_request_line(struct slice line, struct message *out)
 		return -EBADMSG;
 	out->type = MESSAGE_REQUEST;
 	out->field[HTTP1_METHOD] = method;
-	out->field[HTTP1_TARGET] = target;
+	if (!authority_is_cut(target))
+		out->field[HTTP1_TARGET] = target;
 	return 0;
 }
 
