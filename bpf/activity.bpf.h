@@ -10,6 +10,7 @@
  *	only what the thread that received the request sends is the request's.  Even then it may
  *	be a timer's, or a request's that has its response: but for nginx, which calls for nobody
  *	else, such links are guesses, and made only when they are asked for.
+ *	In a Go program a goroutine is an activity, and so is what it starts while it serves.
  *
  * A request is open from its receipt until the first bytes of its response.  All that are open
  * are kept as sums, so that the last one left can be read off them.  When there were several, no
@@ -26,15 +27,20 @@
 #include "bpf/conn.bpf.h"
 #include "bpf/count.bpf.h"
 #include "bpf/event.h"
+#include "bpf/go.bpf.h"
 #include "bpf/runtime.bpf.h"
 
 struct activity {
-	__u64 conn_id; /* sum over the open requests */
-	__u64 pos;     /* likewise */
-	__s64 open;    /* how many there are */
-	__u64 mixed;   /* there were several, and not none since */
-	__u64 thread;  /* pid_tgid that received the last one */
+	__u64 conn_id;		 /* sum over the open requests */
+	__u64 pos;		 /* likewise */
+	__s64 open;		 /* how many there are */
+	__u64 mixed;		 /* there were several, and not none since */
+	__u64 thread;		 /* pid_tgid that received the last one */
+	struct go_births births; /* of a goroutine: as of when it received the last one */
 };
+
+/* What a new one is copied from; too large for the stack. */
+static const struct activity activity_idle;
 
 /* What works -> what it serves.  Made by its first request; those of threads and processes are
  * deleted when they end, the others make room for newer ones. */
@@ -63,11 +69,21 @@ static __always_inline struct activity_key activity__of_process(__u64 thread)
 	return activity__key(ACTIVITY_PROCESS, thread, 0);
 }
 
+/* The activity is none when the current thread runs no goroutine. */
+static __always_inline struct activity_key activity__of_goroutine(__u64 thread, __u64 goid)
+{
+	return activity__key(goid ? ACTIVITY_GOROUTINE : ACTIVITY_NONE, thread, goid);
+}
+
 /* Who serves the request that @thread (pid_tgid) has received?  @blocking: on a socket that it
  * waits in. */
 static __always_inline struct activity_key activity__receiver(const struct conn *conn, __u64 thread,
 							      bool blocking)
 {
+	const struct process_runtime *runtime = runtime__of(thread >> 32);
+
+	if (runtime && runtime->kind == RUNTIME_GO)
+		return activity__of_goroutine(thread, go__current(runtime).goid);
 	if (blocking)
 		return activity__of_thread(thread);
 	if (likely_links || conn__is_nginx(conn))
@@ -95,7 +111,8 @@ static __always_inline void activity__end(struct conn *conn)
 	if (!a)
 		return;
 	activity__change(a, conn->id, conn->request_pos, -1);
-	if (!a->open)
+	/* A goroutine that serves several connections at once is an event loop, for good. */
+	if (!a->open && key.kind != ACTIVITY_GOROUTINE)
 		a->mixed = 0;
 }
 
@@ -104,14 +121,15 @@ static __always_inline void activity__begin(struct conn *conn, __u64 thread, boo
 					    __u64 pos)
 {
 	struct activity_key key = activity__receiver(conn, thread, blocking);
-	struct activity idle = {}, *a;
+	const struct process_runtime *runtime;
+	struct activity *a;
 
 	activity__end(conn);
 	if (!key.kind)
 		return;
 	a = bpf_map_lookup_elem(&activities, &key);
 	if (!a) {
-		bpf_map_update_elem(&activities, &key, &idle, BPF_NOEXIST);
+		bpf_map_update_elem(&activities, &key, &activity_idle, BPF_NOEXIST);
 		a = bpf_map_lookup_elem(&activities, &key);
 	}
 	if (!a) {
@@ -121,9 +139,37 @@ static __always_inline void activity__begin(struct conn *conn, __u64 thread, boo
 	conn->served_by = key;
 	conn->request_pos = pos;
 	a->thread = thread;
+	if (key.kind == ACTIVITY_GOROUTINE) {
+		runtime = runtime__of(thread >> 32);
+		if (runtime)
+			go__remember_births(runtime, &a->births);
+	}
 	activity__change(a, conn->id, pos, 1);
 	if (a->open > 1)
 		a->mixed = 1;
+}
+
+/*
+ * While a handler runs, net/http watches the connection for its end from a goroutine of its own,
+ * with a read of one byte.  That is of the next request, when it comes early; whoever reads
+ * the second byte serves it.
+ */
+static __always_inline bool activity__peeks(struct conn *conn, __u64 thread, __u32 size, __u64 pos)
+{
+	const struct process_runtime *runtime = runtime__of(thread >> 32);
+
+	if (size != 1 || !runtime || runtime->kind != RUNTIME_GO)
+		return false;
+	activity__end(conn);
+	conn->request_pos = pos;
+	conn->marks |= CONN_PEEKED;
+	return true;
+}
+
+static __always_inline void activity__begin_peeked(struct conn *conn, __u64 thread)
+{
+	conn->marks &= ~CONN_PEEKED;
+	activity__begin(conn, thread, false, conn->request_pos);
 }
 
 /* @thread: only its own; 0: whoever sends. */
@@ -140,11 +186,34 @@ static __always_inline bool activity__serves(struct activity_key key, __u64 thre
 	return true;
 }
 
+/* A goroutine works for the request that it serves itself, or for the one during which the
+ * goroutine that serves it has started it. */
+static __always_inline void activity__find_goroutine(const struct process_runtime *runtime,
+						     __u64 thread, struct event_data *data)
+{
+	struct goroutine g = go__current(runtime);
+	struct activity_key key = activity__of_goroutine(thread, g.goid);
+	const struct activity *parent;
+
+	if (!g.goid || activity__serves(key, 0, REF_GOROUTINE, data))
+		return;
+	key.id = g.parent;
+	parent = bpf_map_lookup_elem(&activities, &key);
+	if (parent && go__born_since(&parent->births, g.goid))
+		activity__serves(key, 0, REF_GOROUTINE, data);
+}
+
 /* Which request does @thread work for, that sends on @conn?  Nothing changes when that is not
  * known. */
 static __always_inline void activity__find(const struct conn *conn, __u64 thread,
 					   struct event_data *data)
 {
+	const struct process_runtime *runtime = runtime__of(thread >> 32);
+
+	if (runtime && runtime->kind == RUNTIME_GO) {
+		activity__find_goroutine(runtime, thread, data);
+		return;
+	}
 	if (activity__serves(activity__of_thread(thread), thread, REF_THREAD, data))
 		return;
 	activity__serves(activity__of_process(thread), thread,

@@ -35,6 +35,7 @@ enum conn_mark {
 	CONN_RESET = 1 << 4,
 	CONN_DONE = 1 << 5,
 	CONN_OVERTAKEN = 1 << 6, /* the answer was received before the send was done */
+	CONN_PEEKED = 1 << 7,	 /* Go: of the request one byte was read, see go.bpf.h */
 };
 
 #define CONN_NO_DIR 0xff

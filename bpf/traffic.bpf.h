@@ -191,13 +191,22 @@ static __always_inline void traffic__refer(struct sock *sk, struct conn *conn, s
 			activity__find(conn, thread, &t->data);
 		return;
 	}
-	if (conn->side != ROLE_SERVER || !turn || conn->proto != PROTO_HTTP1)
+	if (conn->side != ROLE_SERVER || conn->proto != PROTO_HTTP1)
+		return;
+	if (dir == DIR_RECV && conn->marks & CONN_PEEKED) {
+		activity__begin_peeked(conn, thread);
+		return;
+	}
+	if (!turn)
 		return;
 	if (dir == DIR_SEND) {
+		conn->marks &= ~CONN_PEEKED;
 		activity__end(conn);
 		return;
 	}
 	pair__find(sk, size, &t->data);
+	if (activity__peeks(conn, thread, size, t->data.pos))
+		return;
 	activity__begin(conn, thread, !(flags & MSG_DONTWAIT) && core__blocks(sk), t->data.pos);
 }
 

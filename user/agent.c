@@ -18,6 +18,7 @@
 #include "user/flow/pipeline.h"
 #include "user/flow/span.h"
 #include "user/kernel/process.h"
+#include "user/kernel/targets.h"
 
 #define SECOND_NS	 1000000000LL
 #define MS_NS		 1000000ULL
@@ -36,6 +37,7 @@ struct agent {
 	struct ledger ledger;
 	struct loop *loop;
 	struct tracer *tracer;
+	struct targets *targets;
 	struct pipeline *pipeline;
 	struct processes *processes;
 	struct processes_config processes_config;
@@ -127,8 +129,10 @@ static void agent__on_process(struct agent *agent, const struct event_process *e
 {
 	if (event->kind == PROCESS_EXIT) {
 		processes__exit(agent->processes, event->tgid);
+		targets__exit(agent->targets, event->tgid);
 		return;
 	}
+	targets__process(agent->targets, event->tgid);
 	processes__exec(agent->processes, event->tgid, event->path, event->comm);
 	agent__scope_exec(agent, event->tgid);
 }
@@ -336,6 +340,9 @@ static int agent__start_tracer(struct agent *agent, const struct features *featu
 	agent->tracer = tracer__new(&config, agent__on_record, agent, why, why_len);
 	if (!agent->tracer)
 		return -EPERM;
+	agent->targets = targets__new(agent->tracer);
+	if (!agent->targets)
+		return -errno;
 	for (unsigned int i = 0; i < options->pid_count; i++)
 		tracer__scope(agent->tracer, options->pids[i], SCOPE_TRACE);
 	return loop__watch(agent->loop, tracer__fd(agent->tracer), EPOLLIN, agent__on_ring, agent);
@@ -449,6 +456,7 @@ void agent__free(struct agent *agent)
 {
 	if (!agent)
 		return;
+	targets__free(agent->targets);
 	tracer__free(agent->tracer);
 	pipeline__free(agent->pipeline);
 	http_exporter__free(agent->otlp);

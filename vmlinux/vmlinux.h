@@ -220,6 +220,10 @@ struct signal_struct {
 	atomic_t live;
 };
 
+struct thread_struct {
+	unsigned long fsbase; /* x86 */
+};
+
 struct task_struct {
 	struct thread_info thread_info;
 	void *stack;
@@ -228,6 +232,7 @@ struct task_struct {
 	int tgid;
 	char comm[16];
 	struct signal_struct *signal;
+	struct thread_struct thread;
 };
 
 struct linux_binprm {

@@ -1,0 +1,125 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * Goroutines: which one runs on the current thread, who started it, and was that before or
+ * after a moment?
+ *
+ * The numbers of goroutines are never used twice.  A processor of Go's scheduler (a P) takes
+ * them in batches of 16 from a common counter, and gives those of a batch out in order.  So the
+ * counter and the next number of each P, as of some moment, tell of any goroutine whether it was
+ * started since: its batch was taken later, or it is not below the next number of that batch.
+ * All that a goroutine has started earlier is in what it sees of these numbers.
+ */
+#ifndef SPANLOOM_GO_BPF_H
+#define SPANLOOM_GO_BPF_H
+
+#include "vmlinux.h"
+#include <bpf/bpf_core_read.h>
+#include <bpf/bpf_helpers.h>
+
+#include "bpf/core.bpf.h"
+#include "bpf/event.h"
+
+#define GO_PROCESSORS_MAX 16
+#define GO_BATCH	  16
+
+/* Meaning of process_runtime.at[] with RUNTIME_GO. */
+enum go_at {
+	GO_AT_TLS,     /* x86: where below the thread pointer the pointer to g is */
+	GO_AT_GOID,    /* in g */
+	GO_AT_PARENT,  /* in g; 0: it is not known who starts goroutines, nor when */
+	GO_AT_COUNTER, /* address of the common counter of goroutines */
+	GO_AT_ALLP,    /* address of the slice of pointers to P */
+	GO_AT_NEXT,    /* in P: the number of its next goroutine */
+};
+
+struct goroutine {
+	__u64 goid; /* 0: none runs here */
+	__u64 parent;
+};
+
+/* How far the numbers were at a moment. */
+struct go_births {
+	__u64 counter; /* 0: not known */
+	__u64 next[GO_PROCESSORS_MAX];
+};
+
+static __always_inline __u64 go__read(__u64 address)
+{
+	__u64 value = 0;
+
+	if (bpf_probe_read_user(&value, sizeof(value), (void *)address))
+		return 0;
+	return value;
+}
+
+#if defined(__TARGET_ARCH_x86)
+
+static __always_inline __u64 go__g(const struct process_runtime *runtime)
+{
+	struct task_struct *task = (struct task_struct *)bpf_get_current_task();
+
+	return go__read(BPF_CORE_READ(task, thread.fsbase) - runtime->at[GO_AT_TLS]);
+}
+
+#elif defined(__TARGET_ARCH_arm64)
+
+/* A register of its own, which holds in system calls, too. */
+static __always_inline __u64 go__g(const struct process_runtime *runtime)
+{
+	struct task_struct *task = (struct task_struct *)bpf_get_current_task();
+
+	return BPF_CORE_READ(core__stack_regs(task), regs[28]);
+}
+
+#endif
+
+static __always_inline struct goroutine go__current(const struct process_runtime *runtime)
+{
+	struct goroutine g = {};
+	__u64 address = go__g(runtime);
+
+	if (!address || !runtime->at[GO_AT_GOID])
+		return g;
+	g.goid = go__read(address + runtime->at[GO_AT_GOID]);
+	if (runtime->at[GO_AT_PARENT])
+		g.parent = go__read(address + runtime->at[GO_AT_PARENT]);
+	return g;
+}
+
+/* The counter first: a batch that is taken meanwhile is then later than it. */
+static __always_inline void go__remember_births(const struct process_runtime *runtime,
+						struct go_births *births)
+{
+	__u64 allp[2] = {}; /* pointer, length */
+
+	births->counter = 0;
+	if (!runtime->at[GO_AT_PARENT])
+		return;
+	if (bpf_probe_read_user(allp, sizeof(allp), (void *)runtime->at[GO_AT_ALLP]))
+		return;
+	births->counter = go__read(runtime->at[GO_AT_COUNTER]);
+	for (__u32 i = 0; i < GO_PROCESSORS_MAX; i++) {
+		__u64 p = i < allp[1] ? go__read(allp[0] + i * sizeof(p)) : 0;
+
+		births->next[i] = p ? go__read(p + runtime->at[GO_AT_NEXT]) : 0;
+	}
+}
+
+/* Numbers begin with 1.  A next number that begins a batch only says that the last one is used
+ * up: taking a batch uses its first number. */
+static __always_inline bool go__born_since(const struct go_births *births, __u64 goid)
+{
+	if (!births->counter)
+		return false;
+	if (goid > births->counter)
+		return true;
+	for (__u32 i = 0; i < GO_PROCESSORS_MAX; i++) {
+		__u64 next = births->next[i];
+
+		if (next >= 2 && (next - 2) / GO_BATCH == (goid - 1) / GO_BATCH)
+			return goid >= next;
+	}
+	return false;
+}
+
+#endif

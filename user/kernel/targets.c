@@ -1,0 +1,67 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "user/kernel/targets.h"
+
+#include <ctype.h>
+#include <dirent.h>
+#include <errno.h>
+#include <unistd.h>
+
+#include "user/kernel/golang.h"
+#include "user/kernel/tracer.h"
+#include "user/log.h"
+
+struct targets {
+	struct tracer *tracer;
+};
+
+static void targets__scan(struct targets *t)
+{
+	DIR *proc = opendir("/proc");
+	struct dirent *entry;
+
+	if (!proc) {
+		log_warn("targets",
+			 "/proc cannot be listed: %s; calls of programs that run already have no "
+			 "parents where these take knowledge of the runtime",
+			 errstr(errno));
+		return;
+	}
+	while ((entry = readdir(proc)))
+		if (isdigit((unsigned char)entry->d_name[0]))
+			targets__process(t, (uint32_t)strtoul(entry->d_name, NULL, 10));
+	closedir(proc);
+}
+
+struct targets *targets__new(struct tracer *tracer)
+{
+	struct targets *t = calloc(1, sizeof(*t));
+
+	if (!t)
+		return NULL;
+	t->tracer = tracer;
+	targets__scan(t);
+	return t;
+}
+
+void targets__free(struct targets *t)
+{
+	free(t);
+}
+
+void targets__process(struct targets *t, uint32_t pid)
+{
+	struct process_runtime runtime;
+	int err = golang__of_process("/proc", pid, &runtime);
+
+	/* Also where its goroutines are not known: no thread is an activity of a Go program. */
+	err = err && err != -ENOTSUP ? tracer__runtime(t->tracer, pid, NULL)
+				     : tracer__runtime(t->tracer, pid, &runtime);
+	if (err)
+		log_debug("targets", "pid %u: the kernel was not told of its runtime: %s", pid,
+			  errstr(err));
+}
+
+void targets__exit(struct targets *t, uint32_t pid)
+{
+	tracer__runtime(t->tracer, pid, NULL);
+}
