@@ -198,9 +198,12 @@ static __always_inline void activity__find_goroutine(const struct process_runtim
 	if (!g.goid || activity__serves(key, 0, REF_GOROUTINE, data))
 		return;
 	key.id = g.parent;
+	if (!activity__serves(key, 0, REF_GOROUTINE, data))
+		return;
+	/* In this order: what is remembered is of that request, or of a later one. */
 	parent = bpf_map_lookup_elem(&activities, &key);
-	if (parent && go__born_since(&parent->births, g.goid))
-		activity__serves(key, 0, REF_GOROUTINE, data);
+	if (!parent || !go__born_since(&parent->births, g.goid))
+		data->ref = REF_NONE;
 }
 
 /* Which request does @thread work for, that sends on @conn?  Nothing changes when that is not

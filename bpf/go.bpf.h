@@ -5,7 +5,7 @@
  *
  * The numbers of goroutines are never used twice.  A processor of Go's scheduler (a P) takes
  * them in batches of 16 from a common counter, and gives those of a batch out in order.  So the
- * counter and the next number of each P, as of some moment, tell of any goroutine whether it was
+ * counter and what each P has left of its batch, as of some moment, tell of any goroutine whether it was
  * started since: its batch was taken later, or it is not below the next number of that batch.
  * All that a goroutine has started earlier is in what it sees of these numbers.
  */
@@ -29,7 +29,7 @@ enum go_at {
 	GO_AT_PARENT,  /* in g; 0: it is not known who starts goroutines, nor when */
 	GO_AT_COUNTER, /* address of the common counter of goroutines */
 	GO_AT_ALLP,    /* address of the slice of pointers to P */
-	GO_AT_NEXT,    /* in P: the number of its next goroutine */
+	GO_AT_BATCH,   /* in P: struct go_batch */
 };
 
 struct goroutine {
@@ -37,10 +37,16 @@ struct goroutine {
 	__u64 parent;
 };
 
+/* Of Go's: the numbers of a batch that are left. */
+struct go_batch {
+	__u64 next;
+	__u64 end;
+};
+
 /* How far the numbers were at a moment. */
 struct go_births {
 	__u64 counter; /* 0: not known */
-	__u64 next[GO_PROCESSORS_MAX];
+	struct go_batch batches[GO_PROCESSORS_MAX];
 };
 
 static __always_inline __u64 go__read(__u64 address)
@@ -99,14 +105,17 @@ static __always_inline void go__remember_births(const struct process_runtime *ru
 		return;
 	births->counter = go__read(runtime->at[GO_AT_COUNTER]);
 	for (__u32 i = 0; i < GO_PROCESSORS_MAX; i++) {
+		struct go_batch *batch = &births->batches[i];
 		__u64 p = i < allp[1] ? go__read(allp[0] + i * sizeof(p)) : 0;
 
-		births->next[i] = p ? go__read(p + runtime->at[GO_AT_NEXT]) : 0;
+		batch->end = 0;
+		if (p && bpf_probe_read_user(batch, sizeof(*batch),
+					     (void *)(p + runtime->at[GO_AT_BATCH])))
+			batch->end = 0;
 	}
 }
 
-/* Numbers begin with 1.  A next number that begins a batch only says that the last one is used
- * up: taking a batch uses its first number. */
+/* Batches may begin anywhere: a thread of C that calls Go takes a single number. */
 static __always_inline bool go__born_since(const struct go_births *births, __u64 goid)
 {
 	if (!births->counter)
@@ -114,10 +123,10 @@ static __always_inline bool go__born_since(const struct go_births *births, __u64
 	if (goid > births->counter)
 		return true;
 	for (__u32 i = 0; i < GO_PROCESSORS_MAX; i++) {
-		__u64 next = births->next[i];
+		const struct go_batch *batch = &births->batches[i];
 
-		if (next >= 2 && (next - 2) / GO_BATCH == (goid - 1) / GO_BATCH)
-			return goid >= next;
+		if (goid < batch->end && goid + GO_BATCH >= batch->end)
+			return goid >= batch->next;
 	}
 	return false;
 }

@@ -290,8 +290,8 @@ def go_program(*flags):
 
 
 def check_go(program, certain):
-    """@certain: the keys of calls that have a parent; those that outlive it and those of
-    http.Get, which another goroutine writes, have none."""
+    """@certain: the keys of calls that have a parent.  Those that outlive it have none, nor have
+    those of http.Get, which another goroutine writes."""
     redis, back = servers.Redis(), threaded()
     port = started(lambda *a: spawn([program, *a], log="go.log"), free_port(), back, redis.port)
     for connections, requests in ((1, 200), (8, 1600), (64, 3200)):
@@ -306,7 +306,6 @@ def check_go(program, certain):
         equal(judge(spans, calls + others)["wrong"], 0, f"wrong parents at {connections}")
         for key in certain:
             counts = judge(spans, [call for call in calls if key in str(call.attributes)])
-            print(f"{connections} connections, {key} {counts}")
             assert counts["right"] >= 0.999 * sum(counts.values()), (connections, key, counts)
 
 

@@ -31,13 +31,14 @@ enum {
 	AT_PARENT,
 	AT_COUNTER,
 	AT_ALLP,
-	AT_NEXT,
+	AT_BATCH,
 };
 
-/* Offsets of g.goid, g.parentGoid (since 1.21) and p.goidcache on 64-bit machines, read from
- * the debug information of programs of these versions.  0: not known. */
+/* Offsets of g.goid, g.parentGoid (since 1.21) and p.goidcache, which p.goidcacheend follows, on
+ * 64-bit machines: as the debug information of programs of these versions has them.  0: not
+ * known. */
 static const struct layout {
-	unsigned int minor, goid, parent, next;
+	unsigned int minor, goid, parent, batch;
 } layouts[] = {
 	{ 19, 152, 0, 0 },
 	{ 23, 160, 280, 0 },
@@ -262,12 +263,12 @@ int golang__runtime(const struct golang *go, uint64_t bias, struct process_runti
 #endif
 	runtime->at[AT_TLS] = sizeof(uint64_t);
 	runtime->at[AT_GOID] = l->goid;
-	if (!l->parent || !l->next || !go->sched || !go->allp)
+	if (!l->parent || !l->batch || !go->sched || !go->allp)
 		return 0;
 	runtime->at[AT_PARENT] = l->parent;
 	runtime->at[AT_COUNTER] = go->sched + bias; /* the first field of runtime.sched */
 	runtime->at[AT_ALLP] = go->allp + bias;
-	runtime->at[AT_NEXT] = l->next;
+	runtime->at[AT_BATCH] = l->batch;
 	return 0;
 }
 

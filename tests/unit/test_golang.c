@@ -1,0 +1,175 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include <elf.h>
+#include <errno.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "user/kernel/golang.h"
+
+#define MAGIC	  "\xff Go buildinf:"
+#define HEAD	  MAGIC "\x08\x02\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0"
+#define GO_1_26_8 HEAD "\x08go1.26.8"
+#define SCHED	  0x1000
+#define ALLP	  0x2000
+
+static void test_minor(void **state)
+{
+	static const struct {
+		struct slice section;
+		int minor;
+	} cases[] = {
+		{ SLICE(GO_1_26_8), 26 },
+		{ SLICE(HEAD "\x06go1.18"), 18 },
+		{ SLICE(HEAD "\x09go1.27rc1"), 27 },
+		{ SLICE(HEAD "\x18go1.23.5 X:boringcrypto."), 23 },
+		{ SLICE(HEAD "\x08go1.26.8 and what follows"), 26 },
+		{ SLICE(MAGIC "\x08\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\x08go1.17.8"), -EBADMSG },
+		{ SLICE(HEAD "\x09go1.26.8"), -EBADMSG },
+		{ SLICE(HEAD "\x88go1.26.8"), -EBADMSG },
+		{ SLICE(HEAD "\x04go1."), -EBADMSG },
+		{ SLICE(HEAD "\x05go1.x"), -EBADMSG },
+		{ SLICE(HEAD "\x06go2.18"), -EBADMSG },
+		{ SLICE(HEAD "\x16go1.99999999999999999999"), -EBADMSG },
+		{ SLICE(HEAD "\x0egc devel +0000"), -EBADMSG },
+		{ SLICE(HEAD), -EBADMSG },
+		{ SLICE(MAGIC), -EBADMSG },
+		{ SLICE("not this magic\x08\x02\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\x06go1.18"),
+		  -EBADMSG },
+	};
+
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++)
+		assert_int_equal(golang__minor(cases[i].section), cases[i].minor);
+	for (size_t len = 0; len < sizeof(GO_1_26_8) - 1; len++)
+		assert_int_equal(golang__minor(slice__of(GO_1_26_8, len)), -EBADMSG);
+}
+
+/* The smallest program of Go's. */
+struct program {
+	Elf64_Ehdr head;
+	Elf64_Phdr tls;
+	Elf64_Shdr sections[5];
+	char info[64];
+	char names[64];
+	Elf64_Sym symbols[3];
+	char strings[64];
+};
+
+static Elf64_Shdr part(uint32_t name, size_t offset, size_t size)
+{
+	return (Elf64_Shdr){ .sh_name = name, .sh_offset = offset, .sh_size = size };
+}
+
+static struct program program(void)
+{
+	static const char names[] = "\0.go.buildinfo\0.symtab\0.strtab";
+	static const char strings[] = "\0runtime.sched\0runtime.allp";
+	const unsigned char object = ELF64_ST_INFO(STB_LOCAL, STT_OBJECT);
+	struct program p = {
+		.head = { .e_ident = { ELFMAG0, ELFMAG1, ELFMAG2, ELFMAG3, ELFCLASS64,
+				       ELFDATA2LSB },
+			  .e_entry = 0x400,
+			  .e_phoff = offsetof(struct program, tls),
+			  .e_phentsize = sizeof(Elf64_Phdr),
+			  .e_phnum = 1,
+			  .e_shoff = offsetof(struct program, sections),
+			  .e_shentsize = sizeof(Elf64_Shdr),
+			  .e_shnum = 5,
+			  .e_shstrndx = 2 },
+		.tls = { .p_type = PT_TLS, .p_memsz = 8, .p_align = 8 },
+		.sections = { part(0, 0, 0),
+			      part(1, offsetof(struct program, info), sizeof(p.info)),
+			      part(0, offsetof(struct program, names), sizeof(p.names)),
+			      part(15, offsetof(struct program, symbols), sizeof(p.symbols)),
+			      part(23, offsetof(struct program, strings), sizeof(p.strings)) },
+		.symbols = { { .st_info = object },
+			     { 1, object, 0, 0, SCHED, 6000 },
+			     { 15, object, 0, 0, ALLP, 24 } },
+	};
+
+	memcpy(p.info, GO_1_26_8, sizeof(GO_1_26_8) - 1);
+	memcpy(p.names, names, sizeof(names));
+	memcpy(p.strings, strings, sizeof(strings));
+	return p;
+}
+
+static int read_as_file(const void *bytes, size_t len, struct golang *go)
+{
+	int fd = memfd_create("program", MFD_CLOEXEC);
+	int err;
+
+	assert_true(fd >= 0);
+	assert_int_equal(write(fd, bytes, len), len);
+	err = golang__read(fd, go);
+	close(fd);
+	return err;
+}
+
+static void test_program(void **state)
+{
+	struct program p = program();
+	struct process_runtime runtime;
+	struct golang go;
+
+	assert_int_equal(read_as_file(&p, sizeof(p), &go), 0);
+	assert_int_equal(go.minor, 26);
+	assert_int_equal(go.entry, 0x400);
+	assert_int_equal(go.sched, SCHED);
+	assert_int_equal(go.allp, ALLP);
+	assert_true(go.g_below_thread_pointer);
+
+	assert_int_equal(golang__runtime(&go, 0x100000, &runtime), 0);
+	assert_int_equal(runtime.kind, RUNTIME_GO);
+	assert_int_equal(runtime.at[1], 152);
+	assert_int_equal(runtime.at[2], 280);
+	assert_int_equal(runtime.at[3], 0x100000 + SCHED);
+	assert_int_equal(runtime.at[4], 0x100000 + ALLP);
+
+	go.allp = 0; /* stripped */
+	assert_int_equal(golang__runtime(&go, 0, &runtime), 0);
+	assert_int_equal(runtime.at[1], 152);
+	assert_int_equal(runtime.at[2], 0);
+	go.minor = 999;
+	assert_int_equal(golang__runtime(&go, 0, &runtime), -ENOTSUP);
+	assert_int_equal(runtime.kind, RUNTIME_GO);
+	assert_int_equal(runtime.at[1], 0);
+}
+
+static void test_broken_programs(void **state)
+{
+	struct program p = program();
+	struct golang go;
+	unsigned char *bytes = (unsigned char *)&p;
+
+	for (size_t len = 0; len < offsetof(struct program, names); len++)
+		assert_int_not_equal(read_as_file(&p, len, &go), 0);
+	/* every byte of the tables, with values that make sizes and offsets large */
+	for (size_t i = 0; i < offsetof(struct program, info); i++) {
+		unsigned char was = bytes[i];
+
+		for (unsigned int value = 0x7f; value <= 0xff; value += 0x80) {
+			bytes[i] = (unsigned char)value;
+			read_as_file(&p, sizeof(p), &go);
+		}
+		bytes[i] = was;
+	}
+	memset(p.names, 'x', sizeof(p.names));
+	assert_int_equal(read_as_file(&p, sizeof(p), &go), -ENOENT);
+	assert_int_equal(golang__read(-1, &go), -EBADMSG);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_minor),
+		cmocka_unit_test(test_program),
+		cmocka_unit_test(test_broken_programs),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
