@@ -10,7 +10,9 @@
  *	only what the thread that received the request sends is the request's.  Even then it may
  *	be a timer's, or a request's that has its response: but for nginx, which calls for nobody
  *	else, such links are guesses, and made only when they are asked for.
- *	In a Go program a goroutine is an activity, and so is what it starts while it serves.
+ *	In a Go program a goroutine is an activity.  One that it starts while it serves works for
+ *	the same request, unless it is a worker that stays, and has others' jobs already: such
+ *	links, too, are made only when they are asked for.
  *
  * A request is open from its receipt until the first bytes of its response.  All that are open
  * are kept as sums, so that the last one left can be read off them.  When there were several, no
@@ -139,7 +141,7 @@ static __always_inline void activity__begin(struct conn *conn, __u64 thread, boo
 	conn->served_by = key;
 	conn->request_pos = pos;
 	a->thread = thread;
-	if (key.kind == ACTIVITY_GOROUTINE) {
+	if (likely_links && key.kind == ACTIVITY_GOROUTINE) {
 		runtime = runtime__of(thread >> 32);
 		if (runtime)
 			go__remember_births(runtime, &a->births);
@@ -186,8 +188,8 @@ static __always_inline bool activity__serves(struct activity_key key, __u64 thre
 	return true;
 }
 
-/* A goroutine works for the request that it serves itself, or for the one during which the
- * goroutine that serves it has started it. */
+/* A goroutine works for the request that it serves itself, or likely for the one during which
+ * the goroutine that serves it has started it. */
 static __always_inline void activity__find_goroutine(const struct process_runtime *runtime,
 						     __u64 thread, struct event_data *data)
 {
@@ -195,10 +197,10 @@ static __always_inline void activity__find_goroutine(const struct process_runtim
 	struct activity_key key = activity__of_goroutine(thread, g.goid);
 	const struct activity *parent;
 
-	if (!g.goid || activity__serves(key, 0, REF_GOROUTINE, data))
+	if (!g.goid || activity__serves(key, 0, REF_GOROUTINE, data) || !likely_links)
 		return;
 	key.id = g.parent;
-	if (!activity__serves(key, 0, REF_GOROUTINE, data))
+	if (!activity__serves(key, 0, REF_LIKELY, data))
 		return;
 	/* In this order: what is remembered is of that request, or of a later one. */
 	parent = bpf_map_lookup_elem(&activities, &key);

@@ -99,7 +99,7 @@ enum ref_kind {
 	REF_THREAD, /* the thread that sends serves this one request */
 	REF_TURN,   /* nginx serves only this one, and the thread that sends received it */
 	REF_LIKELY, /* likewise another program: but it may have work of its own (--links likely) */
-	REF_GOROUTINE, /* the goroutine that sends serves this one, or was started by one that does */
+	REF_GOROUTINE, /* the goroutine that sends serves this one */
 	REF_PYCONTEXT, /* likewise the contextvars context of Python */
 	REF_PEER,      /* these bytes are this client's send, on the same host */
 };

@@ -16,6 +16,7 @@
 #include <bpf/bpf_core_read.h>
 #include <bpf/bpf_helpers.h>
 
+#include "bpf/config.bpf.h"
 #include "bpf/core.bpf.h"
 #include "bpf/event.h"
 
@@ -87,7 +88,7 @@ static __always_inline struct goroutine go__current(const struct process_runtime
 	if (!address || !runtime->at[GO_AT_GOID])
 		return g;
 	g.goid = go__read(address + runtime->at[GO_AT_GOID]);
-	if (runtime->at[GO_AT_PARENT])
+	if (likely_links && runtime->at[GO_AT_PARENT])
 		g.parent = go__read(address + runtime->at[GO_AT_PARENT]);
 	return g;
 }

@@ -289,13 +289,13 @@ def go_program(*flags):
     return program
 
 
-def check_go(program, certain):
-    """@certain: the keys of calls that have a parent.  Those that outlive it have none, nor have
-    those of http.Get, which another goroutine writes."""
+def check_go(program, keys, *options):
+    """@keys: of the calls that have a parent.  Those that outlive it have none, nor have those of
+    http.Get, which another goroutine writes."""
     redis, back = servers.Redis(), threaded()
     port = started(lambda *a: spawn([program, *a], log="go.log"), free_port(), back, redis.port)
     for connections, requests in ((1, 200), (8, 1600), (64, 3200)):
-        agent = Agent()
+        agent = Agent(*options)
         ask(port, connections, requests)
         time.sleep(0.1)
         spans = agent.stop()
@@ -304,19 +304,23 @@ def check_go(program, certain):
             at_port(spans, back, SERVER)
         equal([len(calls), len(others)], [6 * requests, 3 * requests], "spans")
         equal(judge(spans, calls + others)["wrong"], 0, f"wrong parents at {connections}")
-        for key in certain:
+        for key in keys:
             counts = judge(spans, [call for call in calls if key in str(call.attributes)])
             assert counts["right"] >= 0.999 * sum(counts.values()), (connections, key, counts)
 
 
 @takes(120)
 def test_go_goroutines():
-    check_go(go_program(), ["key:", "again:", "child:"])
+    check_go(go_program(), ["key:", "again:"])
+
+
+@takes(120)
+def test_go_children_are_likely():
+    check_go(go_program(), ["key:", "again:", "child:"], "--links", "likely")
 
 
 @takes(120)
 def test_go_stripped():
-    """Without symbols it is not known when a goroutine was started."""
     check_go(go_program("-ldflags=-s -w", "-buildmode=pie"), ["key:", "again:"])
 
 

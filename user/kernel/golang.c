@@ -330,7 +330,7 @@ int golang__of_process(const char *proc_root, uint32_t pid, struct process_runti
 	else if (!runtime->at[AT_PARENT])
 		log_debug("golang",
 			  "pid %u: Go 1.%u, %s symbols; calls of goroutines that a handler starts "
-			  "have no parents",
+			  "have no likely parents",
 			  pid, go.minor, go.allp ? "with" : "without");
 	return err;
 }
