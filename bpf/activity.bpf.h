@@ -33,16 +33,12 @@
 #include "bpf/runtime.bpf.h"
 
 struct activity {
-	__u64 conn_id;		 /* sum over the open requests */
-	__u64 pos;		 /* likewise */
-	__s64 open;		 /* how many there are */
-	__u64 mixed;		 /* there were several, and not none since */
-	__u64 thread;		 /* pid_tgid that received the last one */
-	struct go_births births; /* of a goroutine: as of when it received the last one */
+	__u64 conn_id; /* sum over the open requests */
+	__u64 pos;     /* likewise */
+	__s64 open;    /* how many there are */
+	__u64 mixed;   /* there were several, and not none since */
+	__u64 thread;  /* pid_tgid that received the last one */
 };
-
-/* What a new one is copied from; too large for the stack. */
-static const struct activity activity_idle;
 
 /* What works -> what it serves.  Made by its first request; those of threads and processes are
  * deleted when they end, the others make room for newer ones. */
@@ -52,6 +48,17 @@ struct {
 	__type(key, struct activity_key);
 	__type(value, struct activity);
 } activities SEC(".maps") __weak;
+
+/* Goroutine that serves -> how far the numbers of goroutines were when it received its last
+ * request.  User space sets the bound where likely links are wanted. */
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, 1);
+	__type(key, struct activity_key);
+	__type(value, struct go_births);
+} births SEC(".maps") __weak;
+
+static const struct go_births births_unknown;
 
 static __always_inline struct activity_key activity__key(enum activity_kind kind, __u64 thread,
 							 __u64 id)
@@ -118,20 +125,37 @@ static __always_inline void activity__end(struct conn *conn)
 		a->mixed = 0;
 }
 
+/* The goroutine @key is about to serve a request. */
+static __always_inline void activity__remember_births(const struct activity_key *key)
+{
+	const struct process_runtime *runtime = runtime__of(key->tgid);
+	struct go_births *known = bpf_map_lookup_elem(&births, key);
+
+	if (!known) {
+		bpf_map_update_elem(&births, key, &births_unknown, BPF_NOEXIST);
+		known = bpf_map_lookup_elem(&births, key);
+	}
+	if (!known)
+		return;
+	if (runtime)
+		go__remember_births(runtime, known);
+	else
+		known->counter = 0;
+}
+
 /* @thread has received the request that begins at @pos. */
 static __always_inline void activity__begin(struct conn *conn, __u64 thread, bool blocking,
 					    __u64 pos)
 {
 	struct activity_key key = activity__receiver(conn, thread, blocking);
-	const struct process_runtime *runtime;
-	struct activity *a;
+	struct activity idle = {}, *a;
 
 	activity__end(conn);
 	if (!key.kind)
 		return;
 	a = bpf_map_lookup_elem(&activities, &key);
 	if (!a) {
-		bpf_map_update_elem(&activities, &key, &activity_idle, BPF_NOEXIST);
+		bpf_map_update_elem(&activities, &key, &idle, BPF_NOEXIST);
 		a = bpf_map_lookup_elem(&activities, &key);
 	}
 	if (!a) {
@@ -141,11 +165,8 @@ static __always_inline void activity__begin(struct conn *conn, __u64 thread, boo
 	conn->served_by = key;
 	conn->request_pos = pos;
 	a->thread = thread;
-	if (likely_links && key.kind == ACTIVITY_GOROUTINE) {
-		runtime = runtime__of(thread >> 32);
-		if (runtime)
-			go__remember_births(runtime, &a->births);
-	}
+	if (likely_links && key.kind == ACTIVITY_GOROUTINE)
+		activity__remember_births(&key);
 	activity__change(a, conn->id, pos, 1);
 	if (a->open > 1)
 		a->mixed = 1;
@@ -195,7 +216,7 @@ static __always_inline void activity__find_goroutine(const struct process_runtim
 {
 	struct goroutine g = go__current(runtime);
 	struct activity_key key = activity__of_goroutine(thread, g.goid);
-	const struct activity *parent;
+	const struct go_births *known;
 
 	if (!g.goid || activity__serves(key, 0, REF_GOROUTINE, data) || !likely_links)
 		return;
@@ -203,8 +224,8 @@ static __always_inline void activity__find_goroutine(const struct process_runtim
 	if (!activity__serves(key, 0, REF_LIKELY, data))
 		return;
 	/* In this order: what is remembered is of that request, or of a later one. */
-	parent = bpf_map_lookup_elem(&activities, &key);
-	if (!parent || !go__born_since(&parent->births, g.goid))
+	known = bpf_map_lookup_elem(&births, &key);
+	if (!known || !go__born_since(known, g.goid))
 		data->ref = REF_NONE;
 }
 

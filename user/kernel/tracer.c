@@ -16,6 +16,7 @@
 #include "user/log.h"
 
 #define CONNS_BY_ADDRESS 65536 /* connections followed where socket storage is not to be had */
+#define GOROUTINES	 16384 /* that serve, and whose children's calls get likely links */
 #define WAKEUP_BYTES_MAX (256 * 1024)
 #define RING_BYTES_MIN	 (64 * 1024)
 #define RING_BYTES_MAX	 (1024 * 1024 * 1024)
@@ -185,6 +186,8 @@ static int set_sizes(struct spanloom_bpf *skel, const struct tracer_config *conf
 		err = bpf_map__set_max_entries(skel->maps.transfers, TP_TRANSFERS);
 	if (!err && !plan->use_sk_storage)
 		err = bpf_map__set_max_entries(skel->maps.conns_by_address, CONNS_BY_ADDRESS);
+	if (!err && config->likely_links)
+		err = bpf_map__set_max_entries(skel->maps.births, GOROUTINES);
 	return err;
 }
 
