@@ -35,8 +35,7 @@ enum {
 };
 
 /* Offsets of g.goid, g.parentGoid (since 1.21) and p.goidcache, which p.goidcacheend follows, on
- * 64-bit machines: as the debug information of programs of these versions has them.  0: not
- * known. */
+ * 64-bit machines, as seen in programs of these versions.  0: not known. */
 static const struct layout {
 	unsigned int minor, goid, parent, batch;
 } layouts[] = {
