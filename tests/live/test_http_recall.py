@@ -76,10 +76,14 @@ def saturated(connections, *options):
     served = nginx.served("GET /ok")
     seen = len(at_port(spans, nginx.port, SERVER))
     assert served - lost <= seen <= served, f"{seen} spans of {served}, {lost} lost"
-    whole = select(at_port(spans, nginx.port, CLIENT), {"http.response.status_code": 200})
+    clients = at_port(spans, nginx.port, CLIENT)
+    whole = select(clients, {"http.response.status_code": 200})
+    marked = [span for span in clients if span["spanloom.incomplete"]]
     under_way = connections * depth
-    assert served - under_way - lost <= len(whole) <= served, \
-        f"{len(whole)} whole client spans of {served}, {lost} lost"
+    # behind a loss on a pipelined connection it is not known which answer is whose
+    told = len(whole) if not lost else len(whole) + len(marked)
+    assert served - under_way - lost <= told <= served + len(marked), \
+        f"{len(whole)} whole and {len(marked)} incomplete client spans of {served}, {lost} lost"
 
 
 def test_20000_spans_a_second():
