@@ -35,6 +35,24 @@ static void expect_child(const struct context *c, uint8_t trace, uint8_t parent)
 	assert_string_equal(c->link, "thread");
 }
 
+/* The request of @c named a trace and a parent in it. */
+static void carry(struct context *c, uint8_t name)
+{
+	memset(c->trace_id, name, sizeof(c->trace_id));
+	memset(c->parent_id, name, sizeof(c->parent_id));
+	memset(c->carried_id, name, sizeof(c->carried_id));
+	c->carried = true;
+	c->link = "header";
+}
+
+static void expect_no_child(const struct context *c, uint8_t name)
+{
+	assert_true(c->known);
+	assert_int_equal(c->trace_id[15], name);
+	assert_int_equal(c->parent_id[7], name);
+	assert_string_equal(c->link, "header");
+}
+
 static void expect_root(const struct context *c)
 {
 	assert_true(c->known);
@@ -99,6 +117,74 @@ static void test_several_and_hidden_are_nobodys_parent(void **state)
 	context_table__reset(&table);
 }
 
+/* Who brings his trace along waits for his parent alone, and those below him do not. */
+static void test_carried_trace_is_settled_before_its_parent(void **state)
+{
+	struct context_table table;
+	struct context *b, *c;
+
+	context_table__init(&table, OVER_MAX);
+	b = add(&table, 2, 1);
+	carry(b, 7);
+	c = add(&table, 3, 2);
+	assert_true(context_table__settle(&table, c, false));
+	expect_child(c, 7, 2);
+	assert_false(context_table__settle(&table, b, false)); /* 1 has not come */
+	assert_true(context_table__settle(&table, b, true));
+	expect_no_child(b, 7);
+	context_table__reset(&table);
+}
+
+/* A request is the parent of what passes its own header on, and of nothing else with one. */
+static void test_header_is_passed_on_or_not(void **state)
+{
+	struct context_table table;
+	struct context *a, *b;
+
+	context_table__init(&table, OVER_MAX);
+	a = add(&table, 1, 0);
+	carry(a, 7);
+	b = add(&table, 2, 1);
+	carry(b, 7);
+	assert_true(context_table__settle(&table, b, false));
+	expect_child(b, 7, 1);
+	b = add(&table, 3, 1);
+	carry(b, 7);
+	memset(b->carried_id, 8, sizeof(b->carried_id));
+	assert_true(context_table__settle(&table, b, false));
+	expect_no_child(b, 7);
+	b = add(&table, 4, 1);
+	carry(b, 8);
+	assert_true(context_table__settle(&table, b, false));
+	expect_no_child(b, 8);
+	context_table__reset(&table);
+}
+
+/* The message itself is the parent, in its own trace, when it is told of. */
+static void test_peer_is_between(void **state)
+{
+	struct context_table table;
+	struct context *a, *b;
+
+	context_table__init(&table, OVER_MAX);
+	a = add(&table, 1, 0);
+	carry(a, 7);
+	b = add(&table, 2, 1);
+	carry(b, 7);
+	memset(b->carried_id, 8, sizeof(b->carried_id));
+	b->parent_remote = true;
+	assert_true(context_table__settle(&table, b, false));
+	expect_child(b, 7, 1);
+	assert_true(b->remote);
+	a->sampled = false;
+	b = add(&table, 3, 1);
+	carry(b, 7);
+	b->parent_remote = true;
+	assert_true(context_table__settle(&table, b, false));
+	expect_no_child(b, 7);
+	context_table__reset(&table);
+}
+
 /* Hostile or not, it ends. */
 static void test_loop_ends(void **state)
 {
@@ -139,6 +225,9 @@ int main(void)
 		cmocka_unit_test(test_chain_has_one_trace),
 		cmocka_unit_test(test_who_does_not_come_is_nobodys_parent),
 		cmocka_unit_test(test_several_and_hidden_are_nobodys_parent),
+		cmocka_unit_test(test_carried_trace_is_settled_before_its_parent),
+		cmocka_unit_test(test_header_is_passed_on_or_not),
+		cmocka_unit_test(test_peer_is_between),
 		cmocka_unit_test(test_loop_ends),
 		cmocka_unit_test(test_oldest_that_are_over_are_forgotten),
 	};

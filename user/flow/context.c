@@ -91,49 +91,73 @@ static bool context__is_parent(const struct context *parent)
 	return parent->requests == 1 && !parent->hidden;
 }
 
-/* @context stays the root that it was made as. */
-static void context__be_root(struct context *context)
+/* @context stays what it was made as: a root, or the child of whom its request named. */
+static void context__stay(struct context *context)
 {
 	context->known = true;
+}
+
+static void context__join(struct context *context, const struct context *parent)
+{
+	memcpy(context->trace_id, parent->trace_id, sizeof(context->trace_id));
+	context->flags = parent->flags;
+	context->sampled = parent->sampled;
+	context__set_state(context, parent->state);
+}
+
+/*
+ * Does @parent stand between @context and whom its request named?  In the same trace the sender
+ * of a message does; a request that caused another does when the header was passed on as it was.
+ */
+static bool context__is_between(const struct context *parent, const struct context *context)
+{
+	if (memcmp(parent->trace_id, context->trace_id, sizeof(context->trace_id)) ||
+	    parent->sampled != context->sampled)
+		return false;
+	return context->parent_remote ||
+	       (parent->carried &&
+		!memcmp(parent->carried_id, context->carried_id, sizeof(context->carried_id)));
 }
 
 static void context__follow(struct context *context, const struct context *parent)
 {
-	memcpy(context->trace_id, parent->trace_id, sizeof(context->trace_id));
+	if (context->carried && !context__is_between(parent, context)) {
+		context__stay(context);
+		return;
+	}
+	if (!context->carried)
+		context__join(context, parent);
 	memcpy(context->parent_id, parent->span_id, sizeof(context->parent_id));
-	context->flags = parent->flags;
-	context->sampled = parent->sampled;
 	context->remote = context->parent_remote;
 	context->link = context->parent_link;
-	context__set_state(context, parent->state);
 	context->known = true;
 }
 
-/* The chain is walked up to what is known, and then settled from there down. */
+/* The chain is walked up to where the trace is known, and then settled from there down. */
 bool context_table__settle(const struct context_table *table, struct context *context, bool last)
 {
 	struct context *chain[CHAIN_MAX];
 	size_t depth = 0;
 
 	for (;;) {
-		if (context->known)
+		if (context->known || (depth && context->carried))
 			break;
 		if (depth == CHAIN_MAX) {
 			if (!last)
 				return false;
-			context__be_root(chain[depth - 1]);
+			context__stay(chain[depth - 1]);
 			break;
 		}
 		chain[depth++] = context;
 		if (!context->parent.conn_id) {
-			context__be_root(context);
+			context__stay(context);
 			break;
 		}
 		context = context_table__find(table, context->parent);
 		if (!context && !last)
 			return false;
 		if (!context || !context__is_parent(context)) {
-			context__be_root(chain[depth - 1]);
+			context__stay(chain[depth - 1]);
 			break;
 		}
 	}

@@ -25,6 +25,7 @@ struct context {
 	unsigned int requests; /* that began at this place: of several, none is anybody's parent */
 	bool over;	       /* no transaction holds it any more */
 	bool known;	       /* what follows is settled; else it hangs on @parent's */
+	bool carried;	       /* ... but for the parent: the request brought its trace along */
 	bool hidden;	       /* its request gives no span: nobody's parent */
 	bool sampled;
 	bool remote;   /* the parent is another process's span */
@@ -32,11 +33,12 @@ struct context {
 	uint8_t trace_id[16];
 	uint8_t span_id[8];
 	uint8_t parent_id[8];	 /* all zero: a root */
+	uint8_t carried_id[8];	 /* the parent that the request named */
 	const char *link;	 /* spanloom.link, a literal */
 	struct place parent;	 /* conn_id 0: none */
 	const char *parent_link; /* what link becomes when @parent is found */
-	bool parent_remote;
-	struct slice state; /* tracestate, from the heap, owned */
+	bool parent_remote;	 /* ... and it is the message itself, as its sender saw it */
+	struct slice state;	 /* tracestate, from the heap, owned */
 };
 
 struct context_table {
@@ -63,7 +65,7 @@ void context_table__release(struct context_table *table, struct context *context
 
 /*
  * Settles a context that hangs on others; @context need not be in the table.  @last: what is
- * not there now will not come: the context becomes a root.  False: not yet known.
+ * not there now will not come: the context stays as it was made.  False: not yet known.
  */
 bool context_table__settle(const struct context_table *table, struct context *context, bool last);
 

@@ -151,7 +151,7 @@ static enum ledger_entry emitter__judge(const struct emitter *e, const struct tr
 		return LEDGER_QUIET;
 	if (emitter__ignored(e, txn))
 		return LEDGER_IGNORED;
-	if (context->known && !context->sampled)
+	if ((context->known || context->carried) && !context->sampled)
 		return LEDGER_SAMPLED_OUT;
 	return LEDGER_SPANS;
 }

@@ -63,6 +63,7 @@ static struct slice trace__threshold(struct transaction *txn, const struct flow_
 	return arena__printf(&txn->text, "ot=th:%.*s", (int)len, hex);
 }
 
+/* As a child of whom the request names, for the case that nobody is found in between. */
 static void trace__continue(struct transaction *txn, const struct flow_config *config,
 			    const struct traceparent *parent, struct context *out)
 {
@@ -70,7 +71,8 @@ static void trace__continue(struct transaction *txn, const struct flow_config *c
 
 	memcpy(out->trace_id, parent->trace_id, sizeof(out->trace_id));
 	memcpy(out->parent_id, parent->parent_id, sizeof(out->parent_id));
-	out->known = true;
+	memcpy(out->carried_id, parent->parent_id, sizeof(out->carried_id));
+	out->carried = true;
 	out->remote = true;
 	out->link = "header";
 	out->sampled = config->parent_based ? parent->flags & FLAG_SAMPLED
@@ -131,10 +133,9 @@ void trace__begin(struct transaction *txn, const struct flow_config *config, str
 	struct traceparent parent;
 
 	ids__span(&key, txn->conn_id, dir, txn->request_pos, out->span_id);
-	if (trace__incoming(txn, &parent)) {
+	if (trace__incoming(txn, &parent))
 		trace__continue(txn, config, &parent, out);
-		return;
-	}
-	trace__start(txn, config, &key, dir, out);
+	else
+		trace__start(txn, config, &key, dir, out);
 	trace__refer(txn, out);
 }

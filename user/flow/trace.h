@@ -16,9 +16,10 @@
 
 /*
  * Fills in @out, zeroed but for its place, by W3C Trace Context Level 2 and the configured
- * sampler: known at once when the request brings its context along or nobody caused it.  Ids of
- * new traces follow from the transaction's place (bpf/ids.h); the kernel's sampling decision is
- * kept where it made one.
+ * sampler: known at once when nobody is said to have caused it.  The trace of a request that
+ * brings its context along is settled; its parent is the request or the call through which that
+ * context came, when that is found, else whom the context names.  Ids of new traces follow from
+ * the transaction's place (bpf/ids.h); the kernel's sampling decision is kept where it made one.
  */
 void trace__begin(struct transaction *txn, const struct flow_config *config, struct context *out);
 
