@@ -14,7 +14,7 @@ set -eu
 BUILD="gcc make clang llvm libbpf-dev libelf-dev zlib1g-dev libcurl4-openssl-dev
 	libprotobuf-c-dev protobuf-c-compiler uthash-dev libjansson-dev libcap-ng-dev"
 TEST="libcmocka-dev redis-server redis-tools postgresql postgresql-contrib wrk curl
-	python3 python3-venv iproute2 procps ca-certificates"
+	python3 python3-venv iproute2 nftables procps ca-certificates"
 DAEMONS="nginx redis-server postgresql"
 POLICY=/usr/sbin/policy-rc.d
 

@@ -2,6 +2,7 @@
 #include "user/flow/emitter.h"
 
 #include "user/flow/describe.h"
+#include "user/flow/edge.h"
 #include "user/flow/ledger.h"
 #include "user/flow/pipeline.h"
 #include "user/flow/resource.h"
@@ -79,7 +80,7 @@ void emitter__begun(struct emitter *e, struct transaction *txn)
 
 /* -- the end ------------------------------------------------------------------------------ */
 
-static void emitter__out(const struct emitter *e, struct span *span, const struct context *context)
+static void emitter__out(const struct emitter *e, struct span *span, struct context *context)
 {
 	if (!context->sampled) {
 		ledger__add(e->ledger, LEDGER_SAMPLED_OUT, 1);
@@ -87,6 +88,7 @@ static void emitter__out(const struct emitter *e, struct span *span, const struc
 		return;
 	}
 	describe__context(span, context);
+	edge__fit(&e->contexts, context, span);
 	ledger__add(e->ledger, LEDGER_SPANS, 1);
 	e->callbacks->span(e->callbacks->ctx, span);
 }
@@ -198,6 +200,8 @@ void emitter__transaction(struct emitter *e, struct transaction *txn, const char
 		context = &own;
 		trace__begin(txn, e->config, context);
 	}
+	context->answered = txn->flags & TXN_RESPONSE_ENDED && !txn->failure;
+	context->rough_start = txn->earliest_ns < txn->start_ns;
 	span = emitter__describe(e, txn, context, comm);
 	if (span)
 		emitter__place(e, span, context, txn->end_ns);
