@@ -68,7 +68,7 @@ USER_OBJ := $(USER_SRC:%.c=$(O)/%.o) $(O)/proto/otlp.pb-c.o
 
 # All that runs without a kernel: what the unit tests link.
 LIVE_SRC := user/main.c user/agent.c $(wildcard user/cli/*.c) \
-	$(addprefix user/kernel/,tracer.c targets.c complaint.c attempt.c attachment.c probes.c)
+	$(addprefix user/kernel/,tracer.c targets.c golang_files.c complaint.c attempt.c attachment.c probes.c)
 PURE_SRC := $(filter-out $(LIVE_SRC),$(USER_SRC))
 SAN_OBJ  := $(PURE_SRC:%.c=$(O)/san/%.o) $(O)/san/proto/otlp.pb-c.o
 UNIT_SRC := $(wildcard tests/unit/test_*.c)
@@ -130,7 +130,7 @@ $(O)/spanloom: $(USER_OBJ)
 $(O)/tests/test_%: $(O)/san/tests/unit/test_%.o $(UNIT_LIB) $(SAN_OBJ)
 	$(call msg,LINK,$@)
 	@mkdir -p $(@D)
-	$(Q)$(CC) -fsanitize=address,undefined $^ $(filter-out -lbpf -lelf,$(LDLIBS)) -lcmocka -o $@
+	$(Q)$(CC) -fsanitize=address,undefined $^ $(filter-out -lbpf,$(LDLIBS)) -lcmocka -o $@
 
 .SECONDARY: $(UNIT_SRC:%.c=$(O)/san/%.o)
 

@@ -30,6 +30,7 @@
 #include "bpf/count.bpf.h"
 #include "bpf/event.h"
 #include "bpf/go.bpf.h"
+#include "bpf/go_transport.bpf.h"
 #include "bpf/runtime.bpf.h"
 
 struct activity {
@@ -229,15 +230,16 @@ static __always_inline void activity__find_goroutine(const struct process_runtim
 		data->ref = REF_NONE;
 }
 
-/* Which request does @thread work for, that sends on @conn?  Nothing changes when that is not
+/* Which request does @thread work for, that sends on @conn of @sk?  Nothing changes when that is not
  * known. */
-static __always_inline void activity__find(const struct conn *conn, __u64 thread,
-					   struct event_data *data)
+static __always_inline void activity__find(const struct sock *sk, const struct conn *conn,
+					   __u64 thread, struct event_data *data)
 {
 	const struct process_runtime *runtime = runtime__of(thread >> 32);
 
 	if (runtime && runtime->kind == RUNTIME_GO) {
-		activity__find_goroutine(runtime, thread, data);
+		if (!go_transport__find(sk, conn, data))
+			activity__find_goroutine(runtime, thread, data);
 		return;
 	}
 	if (activity__serves(activity__of_thread(thread), thread, REF_THREAD, data))

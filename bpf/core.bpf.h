@@ -48,6 +48,22 @@ static __always_inline bool core__blocks(struct sock *sk)
 	return file && !(file->f_flags & O_NONBLOCK);
 }
 
+/* The socket that is open in the current process as @fd, for its address only; NULL: none. */
+static __always_inline struct sock *core__socket(__u32 fd)
+{
+	struct task_struct *task = (struct task_struct *)bpf_get_current_task();
+	struct fdtable *table = BPF_CORE_READ(task, files, fdt);
+	struct file *file = NULL, **open = BPF_CORE_READ(table, fd);
+	struct socket *socket;
+
+	if (fd >= BPF_CORE_READ(table, max_fds) ||
+	    bpf_probe_read_kernel(&file, sizeof(file), open + fd) || !file ||
+	    (BPF_CORE_READ(file, f_inode, i_mode) & S_IFMT) != S_IFSOCK)
+		return NULL;
+	socket = BPF_CORE_READ(file, private_data);
+	return BPF_CORE_READ(socket, sk);
+}
+
 /* Without bpf_task_pt_regs(): the registers end the kernel stack, whose size is 16 KiB with
  * pages of 4 KiB on both processors. */
 static __always_inline struct pt_regs *core__stack_regs(struct task_struct *task)

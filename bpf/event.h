@@ -178,10 +178,12 @@ enum runtime_kind {
 	RUNTIME_PYTHON,
 };
 
+#define RUNTIME_ATS 12
+
 struct process_runtime {
 	__u32 kind; /* enum runtime_kind */
 	__u32 pad;
-	__u64 at[6];
+	__u64 at[RUNTIME_ATS];
 };
 
 /* User space's word on a process, in the map "scope" (tgid -> __u32). */
@@ -223,7 +225,7 @@ _Static_assert(sizeof(struct event_conn) == 256, "event_conn is ABI");
 _Static_assert(sizeof(struct event_data) == 80, "event_data is ABI");
 _Static_assert(offsetof(struct event_data, payload) == 80, "event_data is ABI");
 _Static_assert(sizeof(struct event_close) == 32, "event_close is ABI");
-_Static_assert(sizeof(struct process_runtime) == 56, "process_runtime is ABI");
+_Static_assert(sizeof(struct process_runtime) == 104, "process_runtime is ABI");
 _Static_assert(sizeof(struct event_process) == 184, "event_process is ABI");
 
 #endif

@@ -31,6 +31,10 @@ enum go_at {
 	GO_AT_COUNTER, /* address of the common counter of goroutines */
 	GO_AT_ALLP,    /* address of the slice of pointers to P */
 	GO_AT_BATCH,   /* in P: struct go_batch */
+	GO_AT_CONN,    /* in net/http.persistConn: its net.Conn */
+	GO_AT_SHARED,  /* likewise: whether others wait for it while it is in use; 0: never */
+	GO_AT_FD,      /* in net.netFD: the file descriptor */
+	GO_AT_FAMILY,  /* likewise, int: that of the socket; its type follows */
 };
 
 struct goroutine {

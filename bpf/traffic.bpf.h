@@ -188,7 +188,7 @@ static __always_inline void traffic__refer(struct sock *sk, struct conn *conn, s
 {
 	if (conn->side == ROLE_CLIENT) {
 		if (dir == DIR_SEND)
-			activity__find(conn, thread, &t->data);
+			activity__find(sk, conn, thread, &t->data);
 		return;
 	}
 	if (conn->side != ROLE_SERVER || conn->proto != PROTO_HTTP1)

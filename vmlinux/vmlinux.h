@@ -66,6 +66,8 @@ enum bpf_func_id {
 #define MSG_TRUNC    0x20
 #define MSG_DONTWAIT 0x40
 #define O_NONBLOCK   04000
+#define S_IFMT	     0170000
+#define S_IFSOCK     0140000
 #define MSG_ERRQUEUE 0x2000
 #define EPIPE	     32
 #define ENOSYS	     38
@@ -124,8 +126,25 @@ struct sock_common {
 	struct in6_addr skc_v6_rcv_saddr;
 };
 
+typedef unsigned short umode_t;
+
+struct inode {
+	umode_t i_mode;
+};
+
 struct file {
 	unsigned int f_flags;
+	struct inode *f_inode;
+	void *private_data;
+};
+
+struct fdtable {
+	unsigned int max_fds;
+	struct file **fd;
+};
+
+struct files_struct {
+	struct fdtable *fdt;
 };
 
 struct socket;
@@ -231,6 +250,7 @@ struct task_struct {
 	int pid;
 	int tgid;
 	char comm[16];
+	struct files_struct *files;
 	struct signal_struct *signal;
 	struct thread_struct thread;
 };

@@ -6,14 +6,11 @@ the true parent of a span is known.  Wrong parents are never allowed.
 """
 
 import re
-import shutil
-import time
 
 import load
 import servers
 from agent import Agent
-from harness import (Skip, equal, folder, free_port, in_threads, listening, run, spawn, takes,
-                     wait_until)
+from harness import equal, free_port, in_threads, listening, takes, wait_until
 from spans import CLIENT, SERVER, at_port
 
 THREADED = """
@@ -98,79 +95,6 @@ async def main():
 asyncio.run(main())
 """
 
-GO = """
-package main
-
-import (
-	"bufio"
-	"fmt"
-	"io"
-	"math/rand"
-	"net"
-	"net/http"
-	"os"
-	"strings"
-	"sync"
-	"time"
-)
-
-type conn struct {
-	net.Conn
-	*bufio.Reader
-}
-
-var pool = make(chan *conn, 6)
-
-func nap() { time.Sleep(time.Duration(rand.Intn(2000)) * time.Microsecond) }
-
-func get(prefix, number string) {
-	c := <-pool
-	key := prefix + ":" + number
-	fmt.Fprintf(c, "*2\\r\\n$3\\r\\nGET\\r\\n$%d\\r\\n%s\\r\\n", len(key), key)
-	c.ReadString('\\n')
-	pool <- c
-}
-
-func main() {
-	for i := 0; i < cap(pool); i++ {
-		c, err := net.Dial("tcp", "127.0.0.1:"+os.Args[3])
-		if err != nil {
-			panic(err)
-		}
-		pool <- &conn{c, bufio.NewReader(c)}
-	}
-	http.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
-		number := r.URL.Path[strings.LastIndex(r.URL.Path, "/")+1:]
-		nap()
-		get("key", number)
-		var children sync.WaitGroup
-		for i := 0; i < 3; i++ {
-			children.Add(1)
-			go func() {
-				defer children.Done()
-				nap()
-				get("child", number)
-			}()
-		}
-		answer, err := http.Get("http://127.0.0.1:" + os.Args[2] + "/back/" + number)
-		if err == nil {
-			io.Copy(io.Discard, answer.Body)
-			answer.Body.Close()
-		}
-		children.Wait()
-		get("again", number)
-		go func() { // outlives the response
-			nap()
-			nap()
-			get("late", number)
-		}()
-		fmt.Fprint(w, "ok")
-	})
-	panic(http.ListenAndServe("127.0.0.1:"+os.Args[1], nil))
-}
-"""
-
-
 def started(program, *ports):
     program(*map(str, ports))
     wait_until(lambda: listening(ports[0]), "the program to listen")
@@ -192,7 +116,7 @@ def ask(port, connections, requests):
 
 def number_of(span):
     text = " ".join(str(value) for value in span.attributes.values())
-    return re.search(r"(?:front/|back/|key:|again:|child:|late:)(\d+)", text)[1]
+    return re.search(r"(?:front/|back/|key:|again:|child:|late:| AS c)(\d+)", text)[1]
 
 
 def judge(spans, what):
@@ -276,52 +200,6 @@ def test_asyncio_never_guesses():
         spans = agent.stop()
         calls = at_port(spans, back, CLIENT) + at_port(spans, redis.port, CLIENT)
         equal(judge(spans, calls)["wrong"], 0, f"wrong parents at {connections} connections")
-
-
-def go_program(*flags):
-    if not shutil.which("go"):
-        raise Skip("no Go compiler")
-    source = folder() / "go" / "main.go"
-    source.parent.mkdir()
-    source.write_text(GO)
-    program = source.parent / "program"
-    run("go", "build", "-o", program, *flags, source, timeout=100)
-    return program
-
-
-def check_go(program, keys, *options):
-    """@keys: of the calls that have a parent.  Those that outlive it have none, nor have those of
-    http.Get, which another goroutine writes."""
-    redis, back = servers.Redis(), threaded()
-    port = started(lambda *a: spawn([program, *a], log="go.log"), free_port(), back, redis.port)
-    for connections, requests in ((1, 200), (8, 1600), (64, 3200)):
-        agent = Agent(*options)
-        ask(port, connections, requests)
-        time.sleep(0.1)
-        spans = agent.stop()
-        calls = at_port(spans, redis.port, CLIENT)
-        others = at_port(spans, port, SERVER) + at_port(spans, back, CLIENT) + \
-            at_port(spans, back, SERVER)
-        equal([len(calls), len(others)], [6 * requests, 3 * requests], "spans")
-        equal(judge(spans, calls + others)["wrong"], 0, f"wrong parents at {connections}")
-        for key in keys:
-            counts = judge(spans, [call for call in calls if key in str(call.attributes)])
-            assert counts["right"] >= 0.999 * sum(counts.values()), (connections, key, counts)
-
-
-@takes(120)
-def test_go_goroutines():
-    check_go(go_program(), ["key:", "again:"])
-
-
-@takes(120)
-def test_go_children_are_likely():
-    check_go(go_program(), ["key:", "again:", "child:"], "--links", "likely")
-
-
-@takes(120)
-def test_go_stripped():
-    check_go(go_program("-ldflags=-s -w", "-buildmode=pie"), ["key:", "again:"])
 
 
 def node(back):

@@ -60,9 +60,13 @@ struct program {
 	char strings[64];
 };
 
-static Elf64_Shdr part(uint32_t name, size_t offset, size_t size)
+static Elf64_Shdr part(uint32_t name, uint32_t type, size_t offset, size_t size)
 {
-	return (Elf64_Shdr){ .sh_name = name, .sh_offset = offset, .sh_size = size };
+	return (Elf64_Shdr){ .sh_name = name,
+			     .sh_type = type,
+			     .sh_offset = offset,
+			     .sh_size = size,
+			     .sh_addralign = 1 };
 }
 
 static struct program program(void)
@@ -71,8 +75,10 @@ static struct program program(void)
 	static const char strings[] = "\0runtime.sched\0runtime.allp";
 	const unsigned char object = ELF64_ST_INFO(STB_LOCAL, STT_OBJECT);
 	struct program p = {
-		.head = { .e_ident = { ELFMAG0, ELFMAG1, ELFMAG2, ELFMAG3, ELFCLASS64,
-				       ELFDATA2LSB },
+		.head = { .e_ident = { ELFMAG0, ELFMAG1, ELFMAG2, ELFMAG3, ELFCLASS64, ELFDATA2LSB,
+				       EV_CURRENT },
+			  .e_version = EV_CURRENT,
+			  .e_ehsize = sizeof(Elf64_Ehdr),
 			  .e_entry = 0x400,
 			  .e_phoff = offsetof(struct program, tls),
 			  .e_phentsize = sizeof(Elf64_Phdr),
@@ -82,16 +88,20 @@ static struct program program(void)
 			  .e_shnum = 5,
 			  .e_shstrndx = 2 },
 		.tls = { .p_type = PT_TLS, .p_memsz = 8, .p_align = 8 },
-		.sections = { part(0, 0, 0),
-			      part(1, offsetof(struct program, info), sizeof(p.info)),
-			      part(0, offsetof(struct program, names), sizeof(p.names)),
-			      part(15, offsetof(struct program, symbols), sizeof(p.symbols)),
-			      part(23, offsetof(struct program, strings), sizeof(p.strings)) },
+		.sections = { part(0, SHT_NULL, 0, 0),
+			      part(1, SHT_PROGBITS, offsetof(struct program, info), sizeof(p.info)),
+			      part(0, SHT_STRTAB, offsetof(struct program, names), sizeof(p.names)),
+			      part(15, SHT_SYMTAB, offsetof(struct program, symbols),
+				   sizeof(p.symbols)),
+			      part(23, SHT_STRTAB, offsetof(struct program, strings),
+				   sizeof(p.strings)) },
 		.symbols = { { .st_info = object },
 			     { 1, object, 0, 0, SCHED, 6000 },
 			     { 15, object, 0, 0, ALLP, 24 } },
 	};
 
+	p.sections[3].sh_link = 4;
+	p.sections[3].sh_entsize = sizeof(Elf64_Sym);
 	memcpy(p.info, GO_1_26_8, sizeof(GO_1_26_8) - 1);
 	memcpy(p.names, names, sizeof(names));
 	memcpy(p.strings, strings, sizeof(strings));
@@ -134,10 +144,35 @@ static void test_program(void **state)
 	assert_int_equal(golang__runtime(&go, 0, &runtime), 0);
 	assert_int_equal(runtime.at[1], 152);
 	assert_int_equal(runtime.at[2], 0);
-	go.minor = 999;
+	assert_null(golang__obstacle(&go));
+	go.layout_known = false;
+	assert_non_null(golang__obstacle(&go));
 	assert_int_equal(golang__runtime(&go, 0, &runtime), -ENOTSUP);
 	assert_int_equal(runtime.kind, RUNTIME_GO);
 	assert_int_equal(runtime.at[1], 0);
+}
+
+static void test_first_jump(void **state)
+{
+#if defined(__x86_64__)
+	static const struct {
+		struct slice code;
+		int at;
+	} cases[] = {
+		{ SLICE("\x49\x3b\x66\x10\x76\x20\x55"), 4 },
+		{ SLICE("\x49\x3b\x66\x10\x0f\x86\x8a\0\0\0"), 4 },
+		{ SLICE("\x4c\x8d\x64\x24\xc8\x4d\x3b\x66\x10\x76"), 9 },
+		{ SLICE("\x4c\x8d\xa4\x24\x58\xfe\xff\xff\x4d\x3b\x66\x10\x0f\x86"), 12 },
+		{ SLICE("\x4c\x8d\x64\x24\xc8\x49\x3b\x66\x10\x76"), -ENOTSUP }, /* not r12 */
+		{ SLICE("\x49\x3b\x66\x10\x0f\x84"), -ENOTSUP },
+		{ SLICE("\x55\x48\x89\xe5"), -ENOTSUP },
+		{ SLICE("\x4c\x8d\xa4\x24"), -ENOTSUP },
+		{ SLICE(""), -ENOTSUP },
+	};
+
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++)
+		assert_int_equal(golang__first_jump(cases[i].code), cases[i].at);
+#endif
 }
 
 static void test_broken_programs(void **state)
@@ -146,7 +181,7 @@ static void test_broken_programs(void **state)
 	struct golang go;
 	unsigned char *bytes = (unsigned char *)&p;
 
-	for (size_t len = 0; len < offsetof(struct program, names); len++)
+	for (size_t len = 0; len < offsetof(struct program, info); len++)
 		assert_int_not_equal(read_as_file(&p, len, &go), 0);
 	/* every byte of the tables, with values that make sizes and offsets large */
 	for (size_t i = 0; i < offsetof(struct program, info); i++) {
@@ -168,6 +203,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_minor),
 		cmocka_unit_test(test_program),
+		cmocka_unit_test(test_first_jump),
 		cmocka_unit_test(test_broken_programs),
 	};
 

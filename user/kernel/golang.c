@@ -1,28 +1,24 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "user/kernel/golang.h"
 
-#include <elf.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <limits.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "user/kernel/process_facts.h"
-#include "user/log.h"
+#include <gelf.h>
+#include <libelf.h>
 
-#define SECTIONS_MAX	  512
-#define SECTION_NAMES_MAX (64 * 1024)
-#define SEGMENTS_MAX	  64
-#define SYMBOLS_AT_ONCE	  1024
-#define SYMBOLS_MAX	  (4 * 1024 * 1024)
-#define BUILDINFO_BYTES	  128 /* the head, the length and the version */
-#define BUILDINFO_MAGIC	  "\xff Go buildinf:"
-#define BUILDINFO_HEAD	  32
-#define BUILDINFO_FLAGS	  15
-#define BUILDINFO_INLINE  2 /* since 1.18 the version stands in the section itself */
-#define AUXV_MAX	  64
-#define SLICE_BYTES	  24 /* of Go's: pointer, length, capacity */
+#include "user/kernel/pclntab.h"
+
+#define BUILDINFO_BYTES	 128 /* the head, the length and the version */
+#define BUILDINFO_MAGIC	 "\xff Go buildinf:"
+#define BUILDINFO_HEAD	 32
+#define BUILDINFO_FLAGS	 15
+#define BUILDINFO_INLINE 2 /* since 1.18 the version stands in the section itself */
+#define TABLE_BYTES_MAX	 (256u * 1024 * 1024)
+#define SLICE_BYTES	 24 /* of Go's: pointer, length, capacity */
+#define PROLOGUE_BYTES	 24
 
 /* See enum go_at of bpf/go.bpf.h. */
 enum {
@@ -32,31 +28,31 @@ enum {
 	AT_COUNTER,
 	AT_ALLP,
 	AT_BATCH,
+	AT_CONN,
+	AT_SHARED,
+	AT_FD,
+	AT_FAMILY,
 };
 
-/* Offsets of g.goid, g.parentGoid (since 1.21) and p.goidcache, which p.goidcacheend follows, on
- * 64-bit machines, as seen in programs of these versions.  0: not known. */
-static const struct layout {
-	unsigned int minor, goid, parent, batch;
-} layouts[] = {
-	{ 19, 152, 0, 0 },
-	{ 23, 160, 280, 0 },
-	{ 26, 152, 280, 384 },
+/* The functions that are watched, and by which program of bpf/go.bpf.c. */
+static const struct watched {
+	const char *function, *program;
+} watched[] = {
+	{ "net/http.(*persistConn).roundTrip", "go_round_trip" },
 };
 
-/* A file being read. */
-struct elf {
-	int fd;
-	Elf64_Ehdr head;
-	Elf64_Shdr *sections;
-	char *names;
-	size_t names_len;
-};
+#define WATCHED (sizeof(watched) / sizeof(watched[0]))
 
-static bool read_at(int fd, void *buf, size_t len, uint64_t offset)
-{
-	return offset <= INT64_MAX && pread(fd, buf, len, (off_t)offset) == (ssize_t)len;
-}
+/* These two tell where Go's code begins: the first is where the program starts, if nothing of C's
+ * stands before it; the second is exported where C's code is linked in. */
+#if defined(__x86_64__)
+#define START "_rt0_amd64_linux"
+#else
+#define START "_rt0_arm64_linux"
+#endif
+#define EXPORTED "crosscall2"
+
+_Static_assert(WATCHED <= GOLANG_PROBES_MAX, "every function may be there");
 
 int golang__minor(struct slice section)
 {
@@ -82,186 +78,265 @@ int golang__minor(struct slice section)
 	return len && minor >= 0 && minor <= INT_MAX ? (int)minor : -EBADMSG;
 }
 
+/*
+ * Functions begin with a look at what is left of the stack:
+ *
+ *	[lea -SIZE(%rsp),%r12]  cmp 0x10(%r14),%rsp or %r12  jbe MORE
+ *
+ * The kernel emulates the jump; anything else it steps over with a trap.
+ */
+int golang__first_jump(struct slice code)
+{
+#if defined(__x86_64__)
+	static const struct slice near = SLICE("\x4c\x8d\x64\x24"), far = SLICE("\x4c\x8d\xa4\x24");
+	static const struct slice of_rsp = SLICE("\x49\x3b\x66\x10");
+	static const struct slice of_r12 = SLICE("\x4d\x3b\x66\x10");
+	size_t at = 0;
+
+	if (slice__starts(code, near))
+		at = near.len + 1;
+	else if (slice__starts(code, far))
+		at = far.len + 4;
+	code = slice__skip(code, at);
+	if (!slice__starts(code, at ? of_r12 : of_rsp))
+		return -ENOTSUP;
+	at += of_rsp.len;
+	code = slice__skip(code, of_rsp.len);
+	if (slice__starts(code, SLICE("\x76")) || slice__starts(code, SLICE("\x0f\x86")))
+		return (int)at;
+	return -ENOTSUP;
+#else
+	/* ldr x16, [x28, #16]: steps are cheap here */
+	return slice__starts(code, SLICE("\x90\x0b\x40\xf9")) ? 0 : -ENOTSUP;
+#endif
+}
+
 /* ---- the file --------------------------------------------------------------------------- */
 
-static bool elf__read_names(struct elf *elf)
+/* A section of that name, or NULL. */
+static Elf_Scn *find_section(Elf *elf, const char *name, GElf_Shdr *header)
 {
-	const Elf64_Shdr *table = &elf->sections[elf->head.e_shstrndx];
+	Elf_Scn *section = NULL;
+	size_t names;
 
-	elf->names_len = table->sh_size < SECTION_NAMES_MAX ? table->sh_size : SECTION_NAMES_MAX;
-	if (!elf->names_len)
-		return false;
-	elf->names = malloc(elf->names_len);
-	if (!elf->names || !read_at(elf->fd, elf->names, elf->names_len, table->sh_offset))
-		return false;
-	elf->names[elf->names_len - 1] = '\0';
-	return true;
-}
+	if (elf_getshdrstrndx(elf, &names))
+		return NULL;
+	while ((section = elf_nextscn(elf, section))) {
+		const char *its = gelf_getshdr(section, header)
+					  ? elf_strptr(elf, names, header->sh_name)
+					  : NULL;
 
-static int elf__open(struct elf *elf, int fd)
-{
-	size_t size;
-	struct stat st;
-
-	memset(elf, 0, sizeof(*elf));
-	elf->fd = fd;
-	if (fstat(fd, &st) || !S_ISREG(st.st_mode) ||
-	    !read_at(fd, &elf->head, sizeof(elf->head), 0) ||
-	    memcmp(elf->head.e_ident, ELFMAG, SELFMAG) != 0 ||
-	    elf->head.e_ident[EI_CLASS] != ELFCLASS64 ||
-	    elf->head.e_ident[EI_DATA] != ELFDATA2LSB ||
-	    elf->head.e_shentsize != sizeof(Elf64_Shdr) || elf->head.e_shnum > SECTIONS_MAX ||
-	    elf->head.e_shstrndx >= elf->head.e_shnum)
-		return -EBADMSG;
-	size = elf->head.e_shnum * sizeof(Elf64_Shdr);
-	elf->sections = malloc(size);
-	if (!elf->sections)
-		return -ENOMEM;
-	if (!read_at(fd, elf->sections, size, elf->head.e_shoff) || !elf__read_names(elf))
-		return -EBADMSG;
-	return 0;
-}
-
-static void elf__close(struct elf *elf)
-{
-	free(elf->sections);
-	free(elf->names);
-}
-
-/* NULL: none of that name. */
-static const Elf64_Shdr *elf__section(const struct elf *elf, const char *name)
-{
-	for (unsigned int i = 0; i < elf->head.e_shnum; i++)
-		if (elf->sections[i].sh_name < elf->names_len &&
-		    strcmp(elf->names + elf->sections[i].sh_name, name) == 0)
-			return &elf->sections[i];
+		if (its && strcmp(its, name) == 0)
+			return section;
+	}
 	return NULL;
 }
 
-/* Variables of a thread lie below the thread pointer; a single one of 8 bytes right below. */
-static bool elf__has_lone_g(const struct elf *elf)
+/* What stands in it; empty when there is none.  Borrowed from @elf. */
+static struct slice section_bytes(Elf *elf, const char *name)
 {
-	Elf64_Phdr segment;
+	GElf_Shdr header;
+	Elf_Scn *section = find_section(elf, name, &header);
+	Elf_Data *data;
 
-	if (elf->head.e_phentsize != sizeof(segment) || elf->head.e_phnum > SEGMENTS_MAX)
-		return false;
-	for (unsigned int i = 0; i < elf->head.e_phnum; i++) {
-		if (!read_at(elf->fd, &segment, sizeof(segment),
-			     elf->head.e_phoff + i * sizeof(segment)))
-			return false;
+	if (!section || header.sh_type == SHT_NOBITS || header.sh_size > TABLE_BYTES_MAX)
+		return slice__of(NULL, 0);
+	data = elf_rawdata(section, NULL);
+	return data && data->d_buf ? slice__of(data->d_buf, data->d_size) : slice__of(NULL, 0);
+}
+
+/* Variables of a thread lie below the thread pointer; a single one of 8 bytes right below. */
+static bool has_lone_g(Elf *elf)
+{
+	GElf_Phdr segment;
+
+	for (int i = 0; gelf_getphdr(elf, i, &segment); i++)
 		if (segment.p_type == PT_TLS)
 			return segment.p_memsz == sizeof(uint64_t) &&
 			       segment.p_align <= sizeof(uint64_t);
-	}
 	return false;
 }
 
-static bool elf__symbol_is(const struct elf *elf, const Elf64_Shdr *strings, const Elf64_Sym *sym,
-			   const char *name, size_t size)
+/* Calls @fn with every symbol that has a name, until it says false. */
+static void each_symbol(Elf *elf, const char *table,
+			bool (*fn)(void *ctx, const char *name, const GElf_Sym *symbol), void *ctx)
 {
-	char text[32];
+	GElf_Shdr header;
+	Elf_Scn *section = find_section(elf, table, &header);
+	Elf_Data *data;
+	GElf_Sym symbol;
 
-	return sym->st_name < strings->sh_size && strings->sh_size - sym->st_name >= size &&
-	       size <= sizeof(text) &&
-	       read_at(elf->fd, text, size, strings->sh_offset + sym->st_name) &&
-	       memcmp(text, name, size) == 0;
-}
-
-/* By their sizes only few symbols are worth a look at the name. */
-static void elf__match(const struct elf *elf, const Elf64_Shdr *strings, const Elf64_Sym *sym,
-		       struct golang *go)
-{
-	static const char allp[] = "runtime.allp", sched[] = "runtime.sched";
-
-	if (ELF64_ST_TYPE(sym->st_info) != STT_OBJECT)
+	if (!section || header.sh_size > TABLE_BYTES_MAX)
 		return;
-	if (sym->st_size == SLICE_BYTES && !go->allp &&
-	    elf__symbol_is(elf, strings, sym, allp, sizeof(allp)))
-		go->allp = sym->st_value;
-	else if (sym->st_size > 256 && sym->st_size < 64 * 1024 && !go->sched &&
-		 elf__symbol_is(elf, strings, sym, sched, sizeof(sched)))
-		go->sched = sym->st_value;
+	data = elf_getdata(section, NULL);
+	for (int i = 0; data && gelf_getsym(data, i, &symbol); i++) {
+		const char *name = elf_strptr(elf, header.sh_link, symbol.st_name);
+
+		if (name && !fn(ctx, name, &symbol))
+			return;
+	}
 }
 
-static int elf__find_symbols(const struct elf *elf, struct golang *go)
+static bool take_variable(void *ctx, const char *name, const GElf_Sym *symbol)
 {
-	const Elf64_Shdr *table = elf__section(elf, ".symtab");
-	const Elf64_Shdr *strings = elf__section(elf, ".strtab");
-	uint64_t count;
-	Elf64_Sym *symbols;
+	struct golang *go = ctx;
 
-	if (!table || !strings)
+	if (GELF_ST_TYPE(symbol->st_info) != STT_OBJECT)
+		return true;
+	if (symbol->st_size == SLICE_BYTES && strcmp(name, "runtime.allp") == 0)
+		go->allp = symbol->st_value;
+	else if (strcmp(name, "runtime.sched") == 0)
+		go->sched = symbol->st_value;
+	return !go->allp || !go->sched;
+}
+
+static bool take_exported(void *ctx, const char *name, const GElf_Sym *symbol)
+{
+	uint64_t *address = ctx;
+
+	if (symbol->st_shndx == SHN_UNDEF || strcmp(name, EXPORTED) != 0)
+		return true;
+	*address = symbol->st_value;
+	return false;
+}
+
+/* ---- its functions ---------------------------------------------------------------------- */
+
+/* Where Go's code begins; 0: not known. */
+static uint64_t text_of(Elf *elf, uint64_t entry, const struct pclntab_function *start,
+			const struct pclntab_function *exported)
+{
+	uint64_t address = 0;
+	GElf_Shdr text;
+
+	if (!find_section(elf, ".text", &text))
 		return 0;
-	symbols = malloc(SYMBOLS_AT_ONCE * sizeof(*symbols));
-	if (!symbols)
-		return -ENOMEM;
-	count = table->sh_size / sizeof(*symbols);
-	if (count > SYMBOLS_MAX || table->sh_offset > INT64_MAX)
-		count = 0;
-	for (uint64_t i = 0; i < count && !(go->allp && go->sched); i += SYMBOLS_AT_ONCE) {
-		uint64_t n = count - i < SYMBOLS_AT_ONCE ? count - i : SYMBOLS_AT_ONCE;
+	if (start->found && entry - start->offset == text.sh_addr)
+		return text.sh_addr;
+	if (exported->found)
+		each_symbol(elf, ".dynsym", take_exported, &address);
+	if (!address || address - exported->offset - text.sh_addr >= text.sh_size)
+		return 0;
+	return address - exported->offset;
+}
 
-		if (!read_at(elf->fd, symbols, n * sizeof(*symbols),
-			     table->sh_offset + i * sizeof(*symbols)))
-			break;
-		for (uint64_t j = 0; j < n; j++)
-			elf__match(elf, strings, &symbols[j], go);
-	}
-	free(symbols);
+/* Where in the file the code at @address is; 0: nowhere. */
+static uint64_t offset_of(Elf *elf, uint64_t address)
+{
+	GElf_Phdr segment;
+
+	for (int i = 0; gelf_getphdr(elf, i, &segment); i++)
+		if (segment.p_type == PT_LOAD && segment.p_flags & PF_X &&
+		    address - segment.p_vaddr < segment.p_filesz)
+			return address - segment.p_vaddr + segment.p_offset;
 	return 0;
 }
 
-static int read_elf(const struct elf *elf, struct golang *go)
+static void add_probe(struct golang *go, Elf *elf, int fd, const char *program, uint64_t address)
 {
-	const Elf64_Shdr *info = elf__section(elf, ".go.buildinfo");
-	char text[BUILDINFO_BYTES];
-	size_t len;
+	uint64_t offset = offset_of(elf, address);
+	char code[PROLOGUE_BYTES];
+	int jump;
+
+	if (!offset || offset > INT64_MAX ||
+	    pread(fd, code, sizeof(code), (off_t)offset) != sizeof(code))
+		return;
+	jump = golang__first_jump(slice__of(code, sizeof(code)));
+	if (jump < 0)
+		return;
+	go->probes[go->probe_count].program = program;
+	go->probes[go->probe_count++].offset = offset + (uint64_t)jump;
+}
+
+static void find_probes(struct golang *go, Elf *elf, int fd)
+{
+	struct pclntab_function functions[WATCHED + 2] = {
+		[WATCHED] = { .name = START },
+		[WATCHED + 1] = { .name = EXPORTED },
+	};
+	struct slice table = section_bytes(elf, ".gopclntab");
+	uint64_t text;
+
+	if (!table.len) /* so before 1.26 in programs that may be loaded anywhere */
+		table = section_bytes(elf, ".data.rel.ro.gopclntab");
+	for (size_t i = 0; i < WATCHED; i++)
+		functions[i].name = watched[i].function;
+	if (pclntab__find(table, functions, WATCHED + 2))
+		return;
+	text = text_of(elf, go->entry, &functions[WATCHED], &functions[WATCHED + 1]);
+	for (size_t i = 0; text && i < WATCHED; i++)
+		if (functions[i].found)
+			add_probe(go, elf, fd, watched[i].program, text + functions[i].offset);
+}
+
+static int read_elf(Elf *elf, int fd, struct golang *go)
+{
+	GElf_Ehdr header;
 	int minor;
 
-	if (!info)
-		return -ENOENT;
-	len = info->sh_size < sizeof(text) ? info->sh_size : sizeof(text);
-	if (!read_at(elf->fd, text, len, info->sh_offset))
+	if (elf_kind(elf) != ELF_K_ELF || !gelf_getehdr(elf, &header) ||
+	    header.e_ident[EI_CLASS] != ELFCLASS64 || header.e_ident[EI_DATA] != ELFDATA2LSB)
 		return -EBADMSG;
-	minor = golang__minor(slice__of(text, len));
+	if (!find_section(elf, ".go.buildinfo", &(GElf_Shdr){}))
+		return -ENOENT;
+	minor = golang__minor(slice__head(section_bytes(elf, ".go.buildinfo"), BUILDINFO_BYTES));
 	if (minor < 0)
 		return minor;
 	go->minor = (unsigned int)minor;
-	go->entry = elf->head.e_entry;
-	go->g_below_thread_pointer = elf__has_lone_g(elf);
-	return elf__find_symbols(elf, go);
+	go->entry = header.e_entry;
+	go->g_below_thread_pointer = has_lone_g(elf);
+	go->layout_known = golang_layout__of_version(go->minor, &go->layout);
+	each_symbol(elf, ".symtab", take_variable, go);
+	if (!golang__obstacle(go))
+		find_probes(go, elf, fd);
+	return 0;
 }
 
 int golang__read(int fd, struct golang *go)
 {
-	struct elf elf;
+	struct stat st;
+	Elf *elf;
 	int err;
 
 	memset(go, 0, sizeof(*go));
-	err = elf__open(&elf, fd);
-	if (!err)
-		err = read_elf(&elf, go);
-	elf__close(&elf);
+	if (fstat(fd, &st) || !S_ISREG(st.st_mode))
+		return -EBADMSG;
+	elf_version(EV_CURRENT);
+	elf = elf_begin(fd, ELF_C_READ, NULL);
+	if (!elf)
+		return -EBADMSG;
+	err = read_elf(elf, fd, go);
+	elf_end(elf);
 	return err;
 }
 
 /* ---- the process ------------------------------------------------------------------------ */
 
+const char *golang__obstacle(const struct golang *go)
+{
+	if (!go->layout_known)
+		return "the layout of this version is not known";
+#if defined(__x86_64__)
+	if (!go->g_below_thread_pointer)
+		return "C code with variables of threads is linked in";
+#endif
+	return NULL;
+}
+
 int golang__runtime(const struct golang *go, uint64_t bias, struct process_runtime *runtime)
 {
-	const struct layout *l = layouts;
+	const struct golang_layout *l = &go->layout;
 
 	memset(runtime, 0, sizeof(*runtime));
 	runtime->kind = RUNTIME_GO;
-	while (l->minor != go->minor)
-		if (++l == layouts + sizeof(layouts) / sizeof(layouts[0]))
-			return -ENOTSUP;
-#if defined(__x86_64__)
-	if (!go->g_below_thread_pointer)
+	if (golang__obstacle(go))
 		return -ENOTSUP;
-#endif
 	runtime->at[AT_TLS] = sizeof(uint64_t);
 	runtime->at[AT_GOID] = l->goid;
+	runtime->at[AT_CONN] = l->conn;
+	runtime->at[AT_SHARED] = l->shared;
+	runtime->at[AT_FD] = l->fd;
+	runtime->at[AT_FAMILY] = l->family;
 	if (!l->parent || !l->batch || !go->sched || !go->allp)
 		return 0;
 	runtime->at[AT_PARENT] = l->parent;
@@ -269,67 +344,4 @@ int golang__runtime(const struct golang *go, uint64_t bias, struct process_runti
 	runtime->at[AT_ALLP] = go->allp + bias;
 	runtime->at[AT_BATCH] = l->batch;
 	return 0;
-}
-
-/* Where the program's first instruction is in memory; 0: not known. */
-static uint64_t read_entry(const char *dir)
-{
-	Elf64_auxv_t auxv[AUXV_MAX];
-	char path[PATH_MAX];
-	ssize_t len;
-	int fd;
-
-	snprintf(path, sizeof(path), "%s/auxv", dir);
-	fd = open(path, O_RDONLY | O_CLOEXEC);
-	if (fd < 0)
-		return 0;
-	len = read(fd, auxv, sizeof(auxv));
-	close(fd);
-	for (size_t i = 0; len > 0 && i < (size_t)len / sizeof(auxv[0]); i++)
-		if (auxv[i].a_type == AT_ENTRY)
-			return auxv[i].a_un.a_val;
-	return 0;
-}
-
-static int read_program(const char *dir, struct golang *go)
-{
-	char path[PATH_MAX];
-	int fd, err;
-
-	snprintf(path, sizeof(path), "%s/exe", dir);
-	fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-	if (fd < 0)
-		return -errno;
-	err = golang__read(fd, go);
-	close(fd);
-	return err;
-}
-
-int golang__of_process(const char *proc_root, uint32_t pid, struct process_runtime *runtime)
-{
-	struct golang go;
-	char dir[256];
-	uint64_t entry;
-	int err;
-
-	if (snprintf(dir, sizeof(dir), "%s/%u", proc_root, pid) >= (int)sizeof(dir))
-		return -ENAMETOOLONG;
-	err = read_program(dir, &go);
-	if (err)
-		return err;
-	entry = read_entry(dir);
-	if (!entry)
-		return -ESRCH;
-	err = golang__runtime(&go, entry - go.entry, runtime);
-	if (err)
-		log_debug("golang",
-			  "pid %u: the goroutines of Go 1.%u, or of this build of it, are not "
-			  "known; its calls have no parents",
-			  pid, go.minor);
-	else if (!runtime->at[AT_PARENT])
-		log_debug("golang",
-			  "pid %u: Go 1.%u, %s symbols; calls of goroutines that a handler starts "
-			  "have no likely parents",
-			  pid, go.minor, go.allp ? "with" : "without");
-	return err;
 }

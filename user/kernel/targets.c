@@ -6,12 +6,13 @@
 #include <errno.h>
 #include <unistd.h>
 
-#include "user/kernel/golang.h"
+#include "user/kernel/golang_files.h"
 #include "user/kernel/tracer.h"
 #include "user/log.h"
 
 struct targets {
 	struct tracer *tracer;
+	struct golang_files *golang;
 };
 
 static void targets__scan(struct targets *t)
@@ -39,19 +40,27 @@ struct targets *targets__new(struct tracer *tracer)
 	if (!t)
 		return NULL;
 	t->tracer = tracer;
+	t->golang = golang_files__new(tracer);
+	if (!t->golang) {
+		free(t);
+		return NULL;
+	}
 	targets__scan(t);
 	return t;
 }
 
 void targets__free(struct targets *t)
 {
+	if (!t)
+		return;
+	golang_files__free(t->golang);
 	free(t);
 }
 
 void targets__process(struct targets *t, uint32_t pid)
 {
 	struct process_runtime runtime;
-	int err = golang__of_process("/proc", pid, &runtime);
+	int err = golang_files__process(t->golang, pid, &runtime);
 
 	/* Also where its goroutines are not known: no thread is an activity of a Go program. */
 	err = err && err != -ENOTSUP ? tracer__runtime(t->tracer, pid, NULL)
@@ -63,5 +72,6 @@ void targets__process(struct targets *t, uint32_t pid)
 
 void targets__exit(struct targets *t, uint32_t pid)
 {
+	golang_files__exit(t->golang, pid);
 	tracer__runtime(t->tracer, pid, NULL);
 }

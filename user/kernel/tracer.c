@@ -93,6 +93,12 @@ static bool target_exists(const struct btf *btf, const char *section)
 	return btf__find_by_name_kind(btf, type, BTF_KIND_TYPEDEF) > 0;
 }
 
+/* Is it for functions of programs?  Those are attached as such programs are found. */
+static bool is_probe(const char *name)
+{
+	return starts_with(name, "go_");
+}
+
 /*
  * A program's name begins with its hook family; without one it is for every family.  "extra_":
  * for fentry, and for tp where fentry works; of these the starts of TCP sends only where there
@@ -131,7 +137,7 @@ static int select_programs(struct spanloom_bpf *skel, const struct plan *plan)
 		const char *section = bpf_program__section_name(prog);
 		bool wanted = in_plan(name, plan, send_tracepoint);
 
-		if (wanted && !target_exists(btf, section)) {
+		if (wanted && !is_probe(name) && !target_exists(btf, section)) {
 			log_debug("tracer", "%s: this kernel has no %s", name, section);
 			wanted = false;
 		}
@@ -368,6 +374,28 @@ int tracer__drain(struct tracer *t)
 void tracer__detach(struct tracer *t)
 {
 	spanloom_bpf__detach(t->skel);
+}
+
+int tracer__attach(struct tracer *t, const char *program, const char *path, uint64_t offset,
+		   struct bpf_link **link)
+{
+	struct bpf_program *prog = bpf_object__find_program_by_name(t->skel->obj, program);
+	libbpf_print_fn_t print;
+	int err;
+
+	*link = NULL;
+	if (!prog || bpf_program__fd(prog) < 0)
+		return -EOPNOTSUPP;
+	print = libbpf_set_print(complaint__listen);
+	*link = bpf_program__attach_uprobe(prog, false, -1, path, offset);
+	err = *link ? 0 : -errno;
+	libbpf_set_print(print);
+	return err;
+}
+
+void tracer__remove(struct bpf_link *link)
+{
+	bpf_link__destroy(link);
 }
 
 /* The kernel compares epochs only for equality; it must not see the epoch before the entry. */

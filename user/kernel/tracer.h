@@ -12,6 +12,7 @@
 #include "bpf/event.h"
 #include "user/kernel/features.h"
 
+struct bpf_link;
 struct tracer;
 
 struct tracer_config {
@@ -56,6 +57,12 @@ int tracer__scope(struct tracer *t, uint32_t tgid, enum scope_verdict verdict);
 
 /* What is known of the runtime of a process; NULL: nothing any more. */
 int tracer__runtime(struct tracer *t, uint32_t tgid, const struct process_runtime *runtime);
+
+/* Runs the program of that name, of bpf/, at @offset of the file @path, in whatever process.  0 with
+ * a @link to give to tracer__remove(), before the tracer is freed, or a negative errno. */
+int tracer__attach(struct tracer *t, const char *program, const char *path, uint64_t offset,
+		   struct bpf_link **link);
+void tracer__remove(struct bpf_link *link); /* NULL is legal */
 
 /* The kernel's counters, summed over the CPUs. */
 int tracer__counters(const struct tracer *t, uint64_t out[COUNTERS]);

@@ -1,0 +1,134 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Parents in Go programs: the goroutine is what serves a request.
+
+As in test_stitching.py each request has a number, which stands in all that is done on its
+behalf.
+"""
+
+import shutil
+import time
+
+import servers
+from agent import Agent
+from harness import Skip, equal, folder, free_port, run, spawn, takes
+from spans import CLIENT, SERVER, at_port
+from test_stitching import ask, judge, started, threaded
+
+GO = """
+package main
+
+import (
+	"bufio"
+	"fmt"
+	"io"
+	"math/rand"
+	"net"
+	"net/http"
+	"os"
+	"strings"
+	"sync"
+	"time"
+)
+
+type conn struct {
+	net.Conn
+	*bufio.Reader
+}
+
+var pool = make(chan *conn, 6)
+
+func nap() { time.Sleep(time.Duration(rand.Intn(2000)) * time.Microsecond) }
+
+func get(prefix, number string) {
+	c := <-pool
+	key := prefix + ":" + number
+	fmt.Fprintf(c, "*2\\r\\n$3\\r\\nGET\\r\\n$%d\\r\\n%s\\r\\n", len(key), key)
+	c.ReadString('\\n')
+	pool <- c
+}
+
+func main() {
+	for i := 0; i < cap(pool); i++ {
+		c, err := net.Dial("tcp", "127.0.0.1:"+os.Args[3])
+		if err != nil {
+			panic(err)
+		}
+		pool <- &conn{c, bufio.NewReader(c)}
+	}
+	http.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
+		number := r.URL.Path[strings.LastIndex(r.URL.Path, "/")+1:]
+		nap()
+		get("key", number)
+		var children sync.WaitGroup
+		for i := 0; i < 3; i++ {
+			children.Add(1)
+			go func() {
+				defer children.Done()
+				nap()
+				get("child", number)
+			}()
+		}
+		answer, err := http.Get("http://127.0.0.1:" + os.Args[2] + "/back/" + number)
+		if err == nil {
+			io.Copy(io.Discard, answer.Body)
+			answer.Body.Close()
+		}
+		children.Wait()
+		get("again", number)
+		go func() { // outlives the response
+			nap()
+			nap()
+			get("late", number)
+		}()
+		fmt.Fprint(w, "ok")
+	})
+	panic(http.ListenAndServe("127.0.0.1:"+os.Args[1], nil))
+}
+"""
+
+
+def go_program(*flags):
+    if not shutil.which("go"):
+        raise Skip("no Go compiler")
+    source = folder() / "go" / "main.go"
+    source.parent.mkdir()
+    source.write_text(GO)
+    program = source.parent / "program"
+    run("go", "build", "-o", program, *flags, source, timeout=100)
+    return program
+
+
+def check_go(program, keys, *options):
+    """@keys: of the calls that have a parent.  Those that outlive it have none."""
+    redis, back = servers.Redis(), threaded()
+    port = started(lambda *a: spawn([program, *a], log="go.log"), free_port(), back, redis.port)
+    for connections, requests in ((1, 200), (8, 1600), (64, 3200)):
+        agent = Agent(*options)
+        ask(port, connections, requests)
+        time.sleep(0.1)
+        spans = agent.stop()
+        calls = at_port(spans, redis.port, CLIENT)
+        others = at_port(spans, port, SERVER) + at_port(spans, back, CLIENT) + \
+            at_port(spans, back, SERVER)
+        equal([len(calls), len(others)], [6 * requests, 3 * requests], "spans")
+        equal(judge(spans, calls + others)["wrong"], 0, f"wrong parents at {connections}")
+        counts = judge(spans, others)
+        assert counts["right"] >= 0.999 * 3 * requests, (connections, counts)
+        for key in keys:
+            counts = judge(spans, [call for call in calls if key in str(call.attributes)])
+            assert counts["right"] >= 0.999 * sum(counts.values()), (connections, key, counts)
+
+
+@takes(120)
+def test_go_goroutines():
+    check_go(go_program(), ["key:", "again:"])
+
+
+@takes(120)
+def test_go_children_are_likely():
+    check_go(go_program(), ["key:", "again:", "child:"], "--links", "likely")
+
+
+@takes(120)
+def test_go_stripped():
+    check_go(go_program("-ldflags=-s -w", "-buildmode=pie"), ["key:", "again:"])
