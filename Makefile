@@ -8,6 +8,7 @@
 #   make install      PREFIX=/usr/local DESTDIR=
 #   make lint         format, static checks
 #   make bench        cost against the bare run
+#   make accuracy     how often a parent is right, in real programs
 #   make clean
 #
 # One file, no recursion.  All output goes to .output/; V=1 shows the commands.
@@ -34,7 +35,7 @@ endif
 
 .DELETE_ON_ERROR:
 .SUFFIXES:
-.PHONY: all run test deps deps-build install lint bench fuzz clean unit live help
+.PHONY: all run test deps deps-build install lint bench accuracy fuzz clean unit live help
 
 all: $(O)/spanloom
 
@@ -158,6 +159,9 @@ deps:
 
 bench: $(O)/spanloom
 	$(Q)tests/bench/run
+
+accuracy: $(O)/spanloom
+	$(Q)tests/accuracy/run --markdown
 
 -include $(wildcard $(O)/bpf/*.d $(O)/user/*.d $(O)/user/*/*.d $(O)/san/user/*.d \
 	$(O)/san/user/*/*.d $(O)/san/tests/unit/*.d)

@@ -1,0 +1,111 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Numbered requests to a program, and what spanloom made of them."""
+
+import contextlib
+import http.client
+import itertools
+import os
+from pathlib import Path
+
+from agent import Agent
+from harness import in_threads
+from judge import CACHE, HTTP, SQL, Judgement, judge, process_of
+
+LOSSES = ("kernel.ring.full", "kernel.conn.no_memory")  # as the ledger names them
+_numbers = itertools.count(1)
+
+
+class Result:
+    """A program at so many connections; several rounds are added up."""
+
+    def __init__(self, program, connections, links):
+        self.program, self.connections, self.links = program, connections, links
+        self.judgement = Judgement()
+        self.missing, self.notes = [], []  # spans without a reason, and with one
+
+    @property
+    def calls(self):
+        """Part of the calls that is right."""
+        return self.judgement.right((SQL, CACHE, HTTP))
+
+    def add(self, spans, requests, ledger):
+        judged = judge(spans, os.getpid())
+        self.judgement.counts += judged.counts
+        self.judgement.links += judged.links
+        self.judgement.wrong += judged.wrong
+        lost = {name: ledger[name] for name in LOSSES if ledger[name]}
+        for kind, each in self.program.spans.items():
+            seen = judged.total(kinds=(kind,))
+            if lost and seen < each * requests:
+                self.notes.append(f"{seen} of {each * requests} spans of {kind}: {lost}")
+            elif seen != each * requests:
+                self.missing.append(f"{seen} spans of {kind}, not {each * requests}")
+
+    def faults(self):
+        """What must not be."""
+        found = list(self.missing)
+        if self.judgement.wrong:
+            found.append(f"{len(self.judgement.wrong)} wrong parents")
+        least = self.program.share.get(self.connections, 0)
+        if self.calls < least:
+            found.append(f"{self.calls:.2%} of the calls right, not {least:.2%}")
+        return found
+
+
+class Client:
+    """Of the connections every second one stays open; the others are made for each request."""
+
+    def __init__(self, port, keep):
+        self.connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
+        self.keep = keep
+
+    def ask(self, number):
+        headers = {} if self.keep else {"Connection": "close"}
+        self.connection.request("GET", f"/work/c{number}", headers=headers)
+        answer = self.connection.getresponse()
+        body = answer.read()
+        assert answer.status == 200, f"status {answer.status} of request {number}: {body[:200]}"
+        if not self.keep:
+            self.connection.close()
+
+
+def load(port, connections, requests, keep):
+    """@requests in all, so many at once as there are @connections."""
+    def work(index):
+        client = Client(port, keep and index % 2 == 0)
+        for number in numbers[index::connections]:
+            client.ask(number)
+        client.connection.close()
+    numbers = list(itertools.islice(_numbers, requests))
+    in_threads(work, connections)
+
+
+def family():
+    """This process and all that come of it: the agent sees the whole host."""
+    parents = {}
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        with contextlib.suppress(OSError):
+            parents[int(stat.parent.name)] = int(stat.read_text().rsplit(") ", 1)[1].split()[1])
+    ours, more = set(), {os.getpid()}
+    while more:
+        ours |= more
+        more = {pid for pid, parent in parents.items() if parent in ours} - ours
+    return ours
+
+
+def program(world, chosen, connections, requests, rounds=1, links="certain"):
+    """A Result for each of @connections."""
+    running = chosen.start(world)
+    try:
+        load(running.port, 1, 1, False)  # what is loaded late is loaded now
+        for number in connections:
+            result = Result(chosen, number, links)
+            for _ in range(rounds):
+                agent = Agent("--links", links)
+                load(running.port, number, requests, chosen.keep)
+                ours = family()
+                spans = [span for span in agent.stop() if process_of(span) in ours]
+                result.add(spans, requests, agent.ledger)
+            yield result
+    finally:
+        running.end()

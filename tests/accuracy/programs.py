@@ -1,0 +1,203 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The programs: how each is started, what it does for a request, what it must reach.
+
+All of them get the ports of their neighbours in the environment.  For a request each makes two
+queries, three commands and three calls of the leaf.
+"""
+
+import os
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Callable
+
+import harness
+import needs
+import servers
+from harness import folder, free_port, listening, spawn, wait_until
+from judge import CACHE, HTTP, SERVERS, SQL
+
+HERE = Path(__file__).resolve().parent
+CALLS = {SQL: 2, CACHE: 3, HTTP: 3}
+
+
+@dataclass
+class Program:
+    name: str
+    title: str  # in the table
+    need: Callable  # raises Skip where the program cannot run
+    start: Callable  # (world) -> Running
+    spans: dict = field(default_factory=lambda: {SERVERS: 4, **CALLS})  # of a request
+    share: dict = field(default_factory=dict)  # connections -> part of calls that must be right
+    why: str = ""  # others have no parent
+    keep: bool = True  # it can keep connections open
+
+
+class Running:
+    """Processes of one program, and where it listens."""
+
+    def __init__(self, port, *processes):
+        self.port, self.processes = port, processes
+        wait_until(lambda: listening(port) or not self.alive(), "the program to listen", 30)
+        assert self.alive(), "the program did not start"
+
+    def alive(self):
+        return all(process.poll() is None for process in self.processes)
+
+    def end(self):
+        for process in self.processes:
+            harness.end(process)
+
+
+class World:
+    """The neighbours that all programs share."""
+
+    def __init__(self):
+        self.postgres, self.redis = servers.Postgres(), servers.Redis()
+        self.leaf_port = free_port()
+        self.spawn([needs.python() / "python", HERE / "python" / "leaf.py"], "leaf")
+        wait_until(lambda: listening(self.leaf_port), "the leaf to listen")
+
+    def spawn(self, command, name, **environ):
+        known = dict(os.environ, POSTGRES_PORT=str(self.postgres.port), PYTHONUNBUFFERED="1",
+                     REDIS_PORT=str(self.redis.port), LEAF_PORT=str(self.leaf_port))
+        environ = {key: str(value) for key, value in environ.items()}
+        return spawn(command, log=f"{name}.log", env={**known, **environ}, cwd=HERE / "python")
+
+
+# ---- Python -----------------------------------------------------------------------------
+
+
+def python(world, name, *command):
+    port = free_port()
+    words = [str(word).format(port=port) for word in command]
+    return Running(port, world.spawn([needs.python() / words[0], *words[1:]], name, PORT=port))
+
+
+def threads(world):
+    return python(world, "threads", "python", "threads.py")
+
+
+def gunicorn(world, name, *options):
+    return python(world, name, "gunicorn", "--workers", 2, *options, "--bind", "127.0.0.1:{port}",
+                  "--timeout", 120, "wsgi")
+
+
+def uwsgi(world):
+    return python(world, "uwsgi", "uwsgi", "--master", "--processes", 2, "--threads", 4,
+                  "--lazy-apps", "--listen", 100, "--die-on-term", "--disable-logging",
+                  "--http-socket", "127.0.0.1:{port}", "--wsgi-file", "wsgi.py")
+
+
+def uvicorn(world, module):
+    return python(world, module, "uvicorn", "--port", "{port}", "--log-level", "warning",
+                  f"{module}:app")
+
+
+# ---- others -----------------------------------------------------------------------------
+
+
+def node(world, script="app.js", **environ):
+    port = free_port()
+    process = world.spawn(["node", HERE / "node" / script], script, PORT=port,
+                          NODE_PATH=needs.node(), **environ)
+    return Running(port, process)
+
+
+def chain(world):
+    last = threads(world)
+    middle = node(world, "forward.js", NEXT_PORT=last.port)
+    first = servers.Nginx(f"location /work/ {{ proxy_pass http://127.0.0.1:{middle.port}; }}")
+    return Running(first.port, first.process, *middle.processes, *last.processes)
+
+
+def go(world):
+    port = free_port()
+    return Running(port, world.spawn([needs.go()], "go", PORT=port))
+
+
+def puma(world):
+    port = free_port()
+    return Running(port, world.spawn(
+        [needs.command("puma"), "--threads", "8:8", "--bind", f"tcp://127.0.0.1:{port}",
+         "--environment", "production", HERE / "ruby" / "config.ru"], "puma"))
+
+
+def need_ruby():
+    needs.command("puma")
+    needs.works("pg and redis for Ruby", "ruby", "-e", "require 'pg'; require 'redis'")
+
+
+def need_php():
+    needs.works("pgsql, redis and curl for PHP", needs.command("php"), "-r",
+                "exit(extension_loaded('pgsql') && class_exists('Redis') && "
+                "extension_loaded('curl') ? 0 : 1);")
+
+
+def php(world):
+    port = free_port()
+    return Running(port, world.spawn(
+        ["php", "-S", f"127.0.0.1:{port}", HERE / "php" / "index.php"], "php",
+        PHP_CLI_SERVER_WORKERS=4))
+
+
+PHP_FPM_CONF = """
+[global]
+error_log = {dir}/php-fpm.log
+daemonize = no
+[www]
+listen = 127.0.0.1:{port}
+pm = static
+pm.max_children = 4
+clear_env = no
+"""
+
+FASTCGI = """
+location /work/ {{
+	fastcgi_pass 127.0.0.1:{port};
+	fastcgi_param SCRIPT_FILENAME {script};
+	fastcgi_param REQUEST_METHOD $request_method;
+	fastcgi_param REQUEST_URI $request_uri;
+}}
+"""
+
+
+def php_fpm(world):
+    port = free_port()
+    conf = folder() / "php-fpm.conf"
+    conf.write_text(PHP_FPM_CONF.format(dir=folder(), port=port))
+    pool = Running(port, world.spawn([need_php_fpm(), "-R", "-F", "-y", conf], "php-fpm"))
+    web = servers.Nginx(FASTCGI.format(port=port, script=HERE / "php" / "index.php"))
+    return Running(web.port, web.process, *pool.processes)
+
+
+def need_php_fpm():
+    need_php()
+    return needs.command("php-fpm", *(f"php-fpm8.{minor}" for minor in range(5, -1, -1)))
+
+
+ALL_RIGHT = {1: 1, 8: 1, 64: 1}
+
+PROGRAMS = [
+    Program("threads", "Python `http.server`, psycopg2, redis, requests", needs.python, threads,
+            share=ALL_RIGHT),
+    Program("gunicorn-sync", "gunicorn, sync workers; the same clients", needs.python,
+            lambda world: gunicorn(world, "gunicorn-sync"), share=ALL_RIGHT),
+    Program("gunicorn-gthread", "gunicorn, gthread workers; the same clients", needs.python,
+            lambda world: gunicorn(world, "gunicorn-gthread", "--threads", 8), share=ALL_RIGHT),
+    Program("uwsgi", "uWSGI, threads; the same clients", needs.python, uwsgi, keep=False),
+    Program("puma", "Puma, pg, redis, net/http", need_ruby, puma),
+    Program("php", "PHP's own server with workers, pgsql, redis, curl", need_php, php),
+    Program("php-fpm", "nginx, PHP-FPM; the same extensions", need_php_fpm, php_fpm),
+    Program("fastapi", "FastAPI, asyncpg, redis, httpx, `gather`", needs.python,
+            lambda world: uvicorn(world, "asynchronous")),
+    Program("threadpool", "FastAPI's threads, SQLAlchemy, redis, requests", needs.python,
+            lambda world: uvicorn(world, "threadpool")),
+    Program("go", "Go net/http, pgx, go-redis, goroutines", needs.go, go),
+    Program("node", "Node http, pg, ioredis, fetch, `Promise.all`", needs.node, node),
+    Program("chain", "nginx -> Node -> threaded Python", lambda: (needs.python(), needs.node()),
+            chain, spans={SERVERS: 6, SQL: 2, CACHE: 3, HTTP: 5}),
+]
+
+
+def named(name):
+    return next(program for program in PROGRAMS if program.name == name)

@@ -1,0 +1,69 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The short form of tests/accuracy: a few requests to each program whose needs are met here."""
+
+import sys
+
+from harness import ROOT, takes
+
+sys.path.append(str(ROOT / "tests" / "accuracy"))
+
+# pylint: disable=wrong-import-position
+import measure
+from programs import World, named
+
+CONNECTIONS, REQUESTS = 8, 80
+
+
+def check(name, right):
+    """@right: the part of the calls that must have the right parent."""
+    program = named(name)
+    program.need()
+    result, = measure.program(World(), program, [CONNECTIONS], REQUESTS)
+    faults = result.faults() + [f"{span} below {parent}" for span, parent in result.judgement.wrong]
+    assert not faults, "\n".join(faults)
+    assert result.calls >= right, f"{result.calls:.2%} of the calls right, not {right:.2%}"
+
+
+@takes(400)
+def test_threads():
+    check("threads", 1)
+
+
+@takes(60)
+def test_gunicorn_sync():
+    check("gunicorn-sync", 1)
+
+
+@takes(60)
+def test_gunicorn_gthread():
+    check("gunicorn-gthread", 1)
+
+
+@takes(60)
+def test_fastapi():
+    check("fastapi", 0)
+
+
+@takes(60)
+def test_threadpool():
+    check("threadpool", 0)
+
+
+@takes(400)
+def test_go():
+    check("go", 0.3)
+
+
+@takes(400)
+def test_node():
+    check("node", 0)
+
+
+@takes(400)
+def test_chain():
+    check("chain", 0.6)
+
+
+@takes(60)
+def test_puma():
+    check("puma", 0)
