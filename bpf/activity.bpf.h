@@ -31,6 +31,7 @@
 #include "bpf/event.h"
 #include "bpf/go.bpf.h"
 #include "bpf/go_transport.bpf.h"
+#include "bpf/heir.bpf.h"
 #include "bpf/runtime.bpf.h"
 
 struct activity {
@@ -156,6 +157,7 @@ static __always_inline void activity__begin(struct conn *conn, __u64 thread, boo
 		return;
 	a = bpf_map_lookup_elem(&activities, &key);
 	if (!a) {
+		heir__forget(key.tgid);
 		bpf_map_update_elem(&activities, &key, &idle, BPF_NOEXIST);
 		a = bpf_map_lookup_elem(&activities, &key);
 	}
@@ -230,6 +232,49 @@ static __always_inline void activity__find_goroutine(const struct process_runtim
 		data->ref = REF_NONE;
 }
 
+/* What runs on @thread, that is more than a process. */
+static __always_inline struct activity_key activity__current(__u64 thread)
+{
+	const struct process_runtime *runtime = runtime__of(thread >> 32);
+
+	if (runtime && runtime->kind == RUNTIME_GO)
+		return activity__of_goroutine(thread, go__current(runtime).goid);
+	return activity__of_thread(thread);
+}
+
+/* @thread, the current one, starts the process or thread @pid. */
+static __always_inline void activity__fork(__u64 thread, __u32 pid)
+{
+	const struct heir *parent = heir__of(thread);
+	struct heir heir = {};
+	const struct activity *a;
+
+	if (parent) {
+		heir = *parent;
+		heir__add(pid, &heir);
+		return;
+	}
+	heir.served_by = activity__current(thread);
+	a = bpf_map_lookup_elem(&activities, &heir.served_by);
+	if (!a || a->open != 1 || a->mixed)
+		return;
+	heir.conn_id = a->conn_id;
+	heir.pos = a->pos;
+	heir__add(pid, &heir);
+}
+
+/* @thread or its process was started for a request, which is still open. */
+static __always_inline void activity__find_inherited(__u64 thread, struct event_data *data)
+{
+	const struct heir *heir = heir__of(thread);
+
+	if (!heir || (!heir->certain && !likely_links))
+		return;
+	if (activity__serves(heir->served_by, 0, heir->certain ? REF_PROCESS : REF_LIKELY, data) &&
+	    (data->ref_conn != heir->conn_id || data->ref_pos != heir->pos))
+		data->ref = REF_NONE;
+}
+
 /* Which request does @thread work for, that sends on @conn of @sk?  Nothing changes when that is not
  * known. */
 static __always_inline void activity__find(const struct sock *sk, const struct conn *conn,
@@ -240,12 +285,12 @@ static __always_inline void activity__find(const struct sock *sk, const struct c
 	if (runtime && runtime->kind == RUNTIME_GO) {
 		if (!go_transport__find(sk, conn, data))
 			activity__find_goroutine(runtime, thread, data);
-		return;
+	} else if (!activity__serves(activity__of_thread(thread), thread, REF_THREAD, data)) {
+		activity__serves(activity__of_process(thread), thread,
+				 conn__is_nginx(conn) ? REF_TURN : REF_LIKELY, data);
 	}
-	if (activity__serves(activity__of_thread(thread), thread, REF_THREAD, data))
-		return;
-	activity__serves(activity__of_process(thread), thread,
-			 conn__is_nginx(conn) ? REF_TURN : REF_LIKELY, data);
+	if (!data->ref)
+		activity__find_inherited(thread, data);
 }
 
 static __always_inline void activity__forget(__u32 tgid, __u32 pid)

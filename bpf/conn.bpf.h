@@ -63,6 +63,8 @@ struct conn {
 	__u64 cgroup_id;
 	struct activity_key served_by; /* a server's: who serves its open request */
 	__u64 request_pos;	       /* and where that begins */
+	__u64 ref_conn; /* a client's: on whose behalf it connected, see struct event_data */
+	__u64 ref_pos;
 	__u64 mmsg_vector; /* sendmmsg, recvmmsg: the user's vector, and what comes next */
 	__u32 tgid;	   /* that connected or first moved data; 0: not known yet */
 	__u32 tid;
@@ -79,7 +81,8 @@ struct conn {
 	__u8 last_dir;
 	__u8 turns; /* without a match */
 	__u8 side;  /* enum conn_role: as @role, or as the first message told */
-	__u8 pad[6];
+	__u8 ref;   /* enum ref_kind, of ref_conn */
+	__u8 pad[5];
 	char comm[EVENT_COMM_LEN];
 } __attribute__((aligned(8)));
 

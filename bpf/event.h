@@ -73,6 +73,11 @@ struct event_conn {
 	__u8 peer_addr[16];
 	char comm[EVENT_COMM_LEN];
 	char path[EVENT_PATH_LEN]; /* AF_UNIX: path of the listening side, "@..." when abstract */
+	/* EVENT_CONN_FAILED: on whose behalf connect() was called, as in struct event_data. */
+	__u64 ref_conn;
+	__u64 ref_pos;
+	__u8 ref; /* enum ref_kind */
+	__u8 pad[7];
 };
 
 enum event_dir {
@@ -101,6 +106,7 @@ enum ref_kind {
 	REF_LIKELY, /* likewise another program: but it may have work of its own (--links likely) */
 	REF_GOROUTINE, /* the goroutine that sends serves this one */
 	REF_PYCONTEXT, /* likewise the contextvars context of Python */
+	REF_PROCESS,   /* the process that sends was started for it, see bpf/heir.bpf.h */
 	REF_PEER,      /* these bytes are this client's send, on the same host */
 };
 
@@ -221,7 +227,7 @@ enum counter {
 };
 
 _Static_assert(sizeof(struct event_hdr) == 24, "event_hdr is ABI");
-_Static_assert(sizeof(struct event_conn) == 256, "event_conn is ABI");
+_Static_assert(sizeof(struct event_conn) == 280, "event_conn is ABI");
 _Static_assert(sizeof(struct event_data) == 80, "event_data is ABI");
 _Static_assert(offsetof(struct event_data, payload) == 80, "event_data is ABI");
 _Static_assert(sizeof(struct event_close) == 32, "event_close is ABI");

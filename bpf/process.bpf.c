@@ -7,6 +7,7 @@
 
 #include "bpf/activity.bpf.h"
 #include "bpf/event.h"
+#include "bpf/heir.bpf.h"
 #include "bpf/output.bpf.h"
 #include "bpf/scope.bpf.h"
 
@@ -35,12 +36,15 @@ int BPF_PROG(process_forks, struct task_struct *parent, struct task_struct *chil
 {
 	if (child->pid == child->tgid)
 		scope__inherit(parent->tgid, child->tgid);
+	if (child->pid == child->tgid || likely_links)
+		activity__fork(bpf_get_current_pid_tgid(), child->pid);
 	return 0;
 }
 
 SEC("tp_btf/sched_process_exec")
 int BPF_PROG(process_execs, struct task_struct *task, int old_pid, struct linux_binprm *bprm)
 {
+	heir__executes(task);
 	process__emit(task, PROCESS_EXEC, bprm->filename);
 	return 0;
 }
@@ -50,9 +54,12 @@ SEC("tp_btf/sched_process_exit")
 int BPF_PROG(process_exits, struct task_struct *task)
 {
 	activity__forget(task->tgid, task->pid);
+	if (likely_links)
+		heir__forget(task->pid);
 	if (task->signal->live.counter)
 		return 0;
 	activity__forget_process(task->tgid);
+	heir__forget(task->tgid);
 	process__emit(task, PROCESS_EXIT, NULL);
 	scope__forget(task->tgid);
 	return 0;

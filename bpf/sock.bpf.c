@@ -36,6 +36,17 @@ int BPF_PROG(tp_receive_done, struct sock *sk, int ret, int flags)
 	return 0;
 }
 
+/* On whose behalf does the current thread connect? */
+static __always_inline void sock__remember_cause(struct sock *sk, struct conn *conn)
+{
+	struct event_data found = {};
+
+	activity__find(sk, conn, bpf_get_current_pid_tgid(), &found);
+	conn->ref = found.ref;
+	conn->ref_conn = found.ref_conn;
+	conn->ref_pos = found.ref_pos;
+}
+
 /* connect(): the process is the current one, the local port is not chosen yet. */
 static __always_inline void sock__connects(struct sock *sk)
 {
@@ -49,6 +60,7 @@ static __always_inline void sock__connects(struct sock *sk)
 	conn->role = ROLE_CLIENT;
 	conn->flags = CONN_FRESH;
 	conn__adopt(conn);
+	sock__remember_cause(sk, conn); /* should it fail, that is known in a softirq */
 }
 
 /* accept() will return this socket.  We are in a softirq: the current process is any. */
@@ -87,6 +99,8 @@ int BPF_PROG(state_changes, struct sock *sk, int from, int to)
 		return 0;
 	if (to == TCP_SYN_SENT)
 		sock__connects(sk);
+	else if (to == TCP_LISTEN)
+		heir__forget(bpf_get_current_pid_tgid() >> 32);
 	else if (from == TCP_SYN_RECV && to == TCP_ESTABLISHED)
 		sock__accepted(sk);
 	else if (from == TCP_SYN_SENT && to == TCP_CLOSE)

@@ -49,6 +49,9 @@ static __always_inline bool traffic__announce(struct conn *conn, struct sock *sk
 	event->error = error;
 	event->role = conn->role;
 	event->flags = conn->flags;
+	event->ref = conn->ref;
+	event->ref_conn = conn->ref_conn;
+	event->ref_pos = conn->ref_pos;
 	__builtin_memcpy(event->comm, conn->comm, sizeof(event->comm));
 	address__read(event, sk);
 	output__submit(event, sizeof(*event));

@@ -68,6 +68,10 @@ enum bpf_func_id {
 #define O_NONBLOCK   04000
 #define S_IFMT	     0170000
 #define S_IFSOCK     0140000
+#define S_IFREG	     0100000
+#define S_IFDIR	     0040000
+#define S_IFCHR	     0020000
+#define S_IFIFO	     0010000
 #define MSG_ERRQUEUE 0x2000
 #define EPIPE	     32
 #define ENOSYS	     38
@@ -82,6 +86,7 @@ enum {
 	TCP_SYN_SENT = 2,
 	TCP_SYN_RECV = 3,
 	TCP_CLOSE = 7,
+	TCP_LISTEN = 10,
 	TCP_NEW_SYN_RECV = 12,
 };
 
@@ -130,10 +135,12 @@ typedef unsigned short umode_t;
 
 struct inode {
 	umode_t i_mode;
+	unsigned int i_rdev;
 };
 
 struct file {
 	unsigned int f_flags;
+	unsigned int f_mode;
 	struct inode *f_inode;
 	void *private_data;
 };
@@ -141,6 +148,7 @@ struct file {
 struct fdtable {
 	unsigned int max_fds;
 	struct file **fd;
+	unsigned long *open_fds;
 };
 
 struct files_struct {
@@ -250,6 +258,7 @@ struct task_struct {
 	int pid;
 	int tgid;
 	char comm[16];
+	struct task_struct *real_parent;
 	struct files_struct *files;
 	struct signal_struct *signal;
 	struct thread_struct thread;

@@ -168,6 +168,40 @@ def test_threads_64_connections():
     check_threads(64, 1600)
 
 
+REFUSED = """
+import socket, sys
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+class Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    def do_GET(self):
+        for timeout in (None, 5): # waits in connect(), or in poll()
+            with socket.socket() as it:
+                it.settimeout(timeout)
+                it.connect_ex(("127.0.0.1", int(sys.argv[2])))
+        self.send_response(502)
+        self.send_header("Content-Length", "0")
+        self.end_headers()
+    def log_message(self, *_): pass
+ThreadingHTTPServer(("127.0.0.1", int(sys.argv[1])), Handler).serve_forever()
+"""
+
+
+def test_refused_connections_belong_to_their_request():
+    closed = free_port()
+    front = started(lambda *a: servers.python_program(REFUSED, *a), free_port(), closed)
+    agent = Agent()
+    ask(front, 8, 80)
+    spans = agent.stop()
+    served = {span.span_id: span for span in at_port(spans, front, SERVER)}
+    refused = at_port(spans, closed, CLIENT)
+    equal(len(refused), 160, "refused connections")
+    equal({span["spanloom.link"] for span in refused}, {"thread"}, "links")
+    for span in refused:
+        parent = served[span.parent_id]
+        assert parent.start_ns <= span.start_ns and span.end_ns <= parent.end_ns, (parent, span)
+    equal(len({span.parent_id for span in refused}), 80, "requests with refused connections")
+
+
 def check_loop(port, back, connections, requests, *options):
     agent = Agent(*options)
     ask(port, connections, requests)

@@ -278,6 +278,10 @@ static bool player__conn(struct player *p, uint64_t id, uint64_t us, int error)
 		return false;
 	}
 	event.flags = strstr(p->rest, "fresh") ? CONN_FRESH : 0;
+	event.ref = (uint8_t)p->ref;
+	event.ref_conn = p->ref_conn;
+	event.ref_pos = p->ref_pos;
+	p->ref = REF_NONE;
 	player__feed(p, &event, sizeof(event));
 	return true;
 }

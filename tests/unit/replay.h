@@ -13,8 +13,8 @@
  *   skip send|recv ID TIME N ["tail"]      N bytes that were not captured, but for their end
  *   lost send|recv ID N                    N bytes whose record was lost
  *   match request|response|either          of the next send or recv (default: by direction)
- *   ref thread|peer ID POS                 what caused the next send or recv: the message that
- *                                          begins at POS of connection ID
+ *   ref thread|peer ID POS                 what caused the next send, recv or failed: the message
+ *                                          that begins at POS of connection ID
  *   eof ID TIME, reset ID TIME, close ID TIME, failed ID TIME ERRNO
  *   tick TIME
  *

@@ -224,6 +224,9 @@ void emitter__connect_failed(struct emitter *e, const struct event_conn *event)
 	struct transaction txn = {
 		.conn_id = event->hdr.conn_id,
 		.role = ROLE_CLIENT,
+		.ref = event->ref,
+		.ref_conn = event->ref_conn,
+		.ref_pos = event->ref_pos,
 	};
 	struct context context = { 0 };
 	struct resource *resource;

@@ -111,6 +111,9 @@ static void trace__refer(const struct transaction *txn, struct context *out)
 	case REF_PYCONTEXT:
 		out->parent_link = "pycontext";
 		break;
+	case REF_PROCESS:
+		out->parent_link = "process";
+		break;
 	case REF_LIKELY:
 		out->parent_link = "likely";
 		break;
