@@ -9,9 +9,9 @@
 #include <sys/epoll.h>
 #include <sys/random.h>
 #include <sys/signalfd.h>
-#include <time.h>
 #include <unistd.h>
 
+#include "user/base/clock.h"
 #include "user/base/loop.h"
 #include "user/export/console.h"
 #include "user/flow/event.h"
@@ -20,7 +20,7 @@
 #include "user/kernel/process.h"
 #include "user/kernel/targets.h"
 
-#define SECOND_NS	 1000000000LL
+#define SECOND_NS	 1000000000ULL
 #define MS_NS		 1000000ULL
 #define DRAIN_BUSY_NS	 (20 * MS_NS)  /* while records come */
 #define DRAIN_IDLE_NS	 (100 * MS_NS) /* a span of a quiet host is still seen at once */
@@ -50,34 +50,6 @@ struct agent {
 	int signal_fd;
 	bool exiting;
 };
-
-static uint64_t now_ns(clockid_t clock)
-{
-	struct timespec ts;
-
-	clock_gettime(clock, &ts);
-	return (uint64_t)(ts.tv_sec * SECOND_NS + ts.tv_nsec);
-}
-
-/* Unix time of the monotonic clock's zero.  The reading with the least time between the two
- * calls is the best of three. */
-static int64_t unix_offset_ns(void)
-{
-	uint64_t best = UINT64_MAX;
-	int64_t offset = 0;
-
-	for (int i = 0; i < 3; i++) {
-		uint64_t before = now_ns(CLOCK_MONOTONIC);
-		uint64_t unix_ns = now_ns(CLOCK_REALTIME);
-		uint64_t after = now_ns(CLOCK_MONOTONIC);
-
-		if (after - before >= best)
-			continue;
-		best = after - before;
-		offset = (int64_t)(unix_ns - (before + best / 2));
-	}
-	return offset;
-}
 
 /* -- pipeline -> out ---------------------------------------------------------------------- */
 
@@ -215,7 +187,7 @@ static void agent__on_ring(void *ctx, int fd, uint32_t events)
 static void agent__on_tick(void *ctx)
 {
 	struct agent *agent = ctx;
-	uint64_t now = now_ns(CLOCK_MONOTONIC);
+	uint64_t now = clock__now_ns(CLOCK_MONOTONIC);
 
 	pipeline__tick(agent->pipeline, now);
 	processes__tick(agent->processes, now);
@@ -227,7 +199,7 @@ static void agent__on_clock(void *ctx)
 {
 	struct agent *agent = ctx;
 
-	pipeline__set_clock(agent->pipeline, unix_offset_ns());
+	pipeline__set_clock(agent->pipeline, clock__unix_offset_ns());
 }
 
 /* -- the end ------------------------------------------------------------------------------ */
@@ -396,7 +368,7 @@ static int agent__start_flow(struct agent *agent)
 	agent->pipeline = pipeline__new(&agent->flow, &callbacks, &agent->ledger);
 	if (!agent->processes || !agent->pipeline)
 		return -ENOMEM;
-	pipeline__set_clock(agent->pipeline, unix_offset_ns());
+	pipeline__set_clock(agent->pipeline, clock__unix_offset_ns());
 	return 0;
 }
 
