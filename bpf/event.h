@@ -19,6 +19,7 @@
 #define EVENT_TAIL_BYTES  64   /* last bytes of a range whose middle was not copied */
 #define EVENT_COMM_LEN	  16
 #define EVENT_PATH_LEN	  128
+#define SDK_TO_LEN	  56
 
 enum proto_id {
 	PROTO_UNKNOWN,
@@ -192,6 +193,22 @@ struct process_runtime {
 	__u64 at[RUNTIME_ATS];
 };
 
+/* What tells that a process makes spans itself.  The later in this list outweighs the earlier. */
+enum sdk_evidence {
+	SDK_NONE,
+	SDK_EXPORTS,   /* it sends traces by OTLP, ... */
+	SDK_RELAYS,    /* ... but it receives such, too: they need not be its own */
+	SDK_CONTINUES, /* it sends the trace of a request on under a span of its own */
+};
+
+/* A process that makes spans itself, in the map "sdk_processes" (tgid -> struct sdk_process): kept
+ * there for "spanloom probes" to list. */
+struct sdk_process {
+	__u32 evidence;	     /* enum sdk_evidence */
+	__u32 adopted;	     /* 1: its calls are left to its SDK; 0: they are traced all the same */
+	char to[SDK_TO_LEN]; /* where it exports to, "ADDRESS PORT"; "": not known */
+};
+
 /* User space's word on a process, in the map "scope" (tgid -> __u32). */
 enum scope_verdict {
 	SCOPE_UNDECIDED, /* no entry: the knob scope_default decides */
@@ -232,6 +249,7 @@ _Static_assert(sizeof(struct event_data) == 80, "event_data is ABI");
 _Static_assert(offsetof(struct event_data, payload) == 80, "event_data is ABI");
 _Static_assert(sizeof(struct event_close) == 32, "event_close is ABI");
 _Static_assert(sizeof(struct process_runtime) == 104, "process_runtime is ABI");
+_Static_assert(sizeof(struct sdk_process) == 64, "sdk_process is ABI");
 _Static_assert(sizeof(struct event_process) == 184, "event_process is ABI");
 
 #endif

@@ -10,6 +10,7 @@
 #include "bpf/heir.bpf.h"
 #include "bpf/output.bpf.h"
 #include "bpf/scope.bpf.h"
+#include "bpf/sdk.bpf.h"
 
 static __always_inline void process__emit(struct task_struct *task, enum process_kind kind,
 					  const char *path)
@@ -62,5 +63,6 @@ int BPF_PROG(process_exits, struct task_struct *task)
 	heir__forget(task->tgid);
 	process__emit(task, PROCESS_EXIT, NULL);
 	scope__forget(task->tgid);
+	sdk__forget(task->tgid);
 	return 0;
 }

@@ -18,6 +18,7 @@
 #include "user/flow/pipeline.h"
 #include "user/flow/span.h"
 #include "user/kernel/process.h"
+#include "user/kernel/sdk_list.h"
 #include "user/kernel/targets.h"
 
 #define SECOND_NS	 1000000000ULL
@@ -77,6 +78,14 @@ static struct resource *agent__on_resource(void *ctx, uint32_t tgid, const char 
 	return resource;
 }
 
+static void agent__on_sdk(void *ctx, const struct resource *process, enum sdk_evidence evidence,
+			  const struct endpoint *to)
+{
+	struct agent *agent = ctx;
+
+	sdk_list__learned(agent->tracer, process, evidence, to, agent->flow.sdk_adopt);
+}
+
 static void agent__on_ignore(void *ctx, uint64_t conn_id)
 {
 	struct agent *agent = ctx;
@@ -99,6 +108,7 @@ static void agent__scope_exec(struct agent *agent, uint32_t tgid)
 
 static void agent__on_process(struct agent *agent, const struct event_process *event)
 {
+	tracer__sdk_process(agent->tracer, event->tgid, NULL);
 	if (event->kind == PROCESS_EXIT) {
 		processes__exit(agent->processes, event->tgid);
 		targets__exit(agent->targets, event->tgid);
@@ -348,6 +358,7 @@ static int agent__start_flow(struct agent *agent)
 	struct pipeline_callbacks callbacks = {
 		.span = agent__on_span,
 		.resource = agent__on_resource,
+		.sdk = agent__on_sdk,
 		.ignore = agent__on_ignore,
 		.ctx = agent,
 	};

@@ -30,6 +30,7 @@ enum option_key {
 	KEY_MAX_CONNECTIONS,
 	KEY_DB_SERVER_SPANS,
 	KEY_LINKS,
+	KEY_SDK,
 	KEY_ROUTES,
 	KEY_ROUTE_HEURISTIC,
 	KEY_IGNORE_PATH,
@@ -67,6 +68,10 @@ static const struct argp_option argp_options[] = {
 	  "Spans for the server's side of database calls, too", 0 },
 	{ "links", KEY_LINKS, "certain|likely", 0,
 	  "Parents on certain evidence only, or guesses too, marked so (default: certain)", 0 },
+	{ "sdk", KEY_SDK, "adopt|ignore", 0,
+	  "Leave programs that export spans themselves to their SDK, or trace them too (default: "
+	  "adopt)",
+	  0 },
 
 	{ .doc = "Limits:", .group = 4 },
 	{ "capture-bytes", KEY_CAPTURE_BYTES, "N", 0,
@@ -282,6 +287,7 @@ static error_t parse_output(struct argp_state *state, int key, char *arg)
 {
 	static const char *const switches[] = { "off", "on", NULL };
 	static const char *const links[] = { "certain", "likely", NULL };
+	static const char *const sdk[] = { "ignore", "adopt", NULL };
 	struct options *options = ((struct parse *)state->input)->options;
 
 	switch (key) {
@@ -303,6 +309,8 @@ static error_t parse_output(struct argp_state *state, int key, char *arg)
 		return 0;
 	case KEY_LINKS:
 		return parse_either(state, "links", arg, links, &options->likely_links);
+	case KEY_SDK:
+		return parse_either(state, "sdk", arg, sdk, &options->flow.sdk_adopt);
 	}
 	return ARGP_ERR_UNKNOWN;
 }

@@ -16,13 +16,17 @@
 
 #define LINE_MAX_BYTES (256 * 1024)
 #define CONNS	       16
+#define PROCESSES      4
+#define FIRST_PID      100
 #define US	       1000ULL
 
 struct player {
 	struct replay *replay;
 	struct pipeline *pipeline;
 	struct flow_config config;
-	struct resource *resource;
+	struct resource *resource[PROCESSES];
+	bool excluded[PROCESSES];
+	uint32_t tgid; /* of what follows */
 	FILE *out;
 	char *page; /* two pages: the record ends where the forbidden one begins */
 	size_t page_bytes;
@@ -51,7 +55,9 @@ static struct resource *player__on_resource(void *ctx, uint32_t tgid, const char
 {
 	struct player *p = ctx;
 
-	return resource__get(p->resource);
+	if (p->excluded[tgid - FIRST_PID])
+		return NULL;
+	return resource__get(p->resource[tgid - FIRST_PID]);
 }
 
 /* -- records ------------------------------------------------------------------------------ */
@@ -109,8 +115,8 @@ static void player__data(struct player *p, uint64_t id, enum event_dir dir, uint
 			.start_ns = start_us * US,
 			.pos = p->pos[id][dir],
 			.size = (uint32_t)len,
-			.tgid = 100,
-			.tid = 100,
+			.tgid = p->tgid,
+			.tid = p->tgid,
 			.dir = dir,
 			.proto = (uint8_t)p->proto,
 			.match = (uint8_t)p->match,
@@ -141,8 +147,8 @@ static void player__skip(struct player *p, uint64_t id, enum event_dir dir, uint
 		.start_ns = us * US,
 		.pos = p->pos[id][dir],
 		.size = (uint32_t)size,
-		.tgid = 100,
-		.tid = 100,
+		.tgid = p->tgid,
+		.tid = p->tgid,
 		.dir = dir,
 		.proto = (uint8_t)p->proto,
 		.flags = DATA_TAIL,
@@ -258,7 +264,7 @@ static bool player__conn(struct player *p, uint64_t id, uint64_t us, int error)
 			 .len = sizeof(event),
 			 .ts_ns = us * US,
 			 .conn_id = id },
-		.tgid = 100,
+		.tgid = p->tgid,
 		.error = error,
 		.comm = "case",
 	};
@@ -292,8 +298,16 @@ static bool player__option(struct player *p)
 		p->config.db_server_spans = true;
 	else if (strstr(p->rest, "no-heuristic"))
 		p->config.route_heuristic = false;
+	else if (strstr(p->rest, "sdk-ignore"))
+		p->config.sdk_adopt = false;
 	else
 		return false;
+	return true;
+}
+
+static bool player__process(struct player *p)
+{
+	p->tgid = FIRST_PID + (uint32_t)(player__number(p) % PROCESSES);
 	return true;
 }
 
@@ -376,6 +390,12 @@ static bool player__line(struct player *p, const char *line, char *buf)
 		return true;
 	if (strcmp(verb, "option") == 0)
 		return player__option(p);
+	if (strcmp(verb, "exclude") == 0) {
+		p->excluded[player__number(p) % PROCESSES] = true;
+		return true;
+	}
+	if (strcmp(verb, "process") == 0)
+		return player__process(p);
 	if (strcmp(verb, "match") == 0)
 		return player__match(p);
 	if (strcmp(verb, "ref") == 0)
@@ -444,7 +464,7 @@ static int player__play(struct player *p)
 
 int replay__run(struct replay *replay)
 {
-	struct player p = { .replay = replay, .random = replay->seed };
+	struct player p = { .replay = replay, .random = replay->seed, .tgid = FIRST_PID };
 	struct pipeline_callbacks callbacks = {
 		.span = player__on_span,
 		.resource = player__on_resource,
@@ -457,7 +477,8 @@ int replay__run(struct replay *replay)
 	flow_config__defaults(&p.config);
 	p.proto = player__proto(replay->path);
 	p.out = open_memstream(&replay->spans, &spans_len);
-	p.resource = resource__new(100);
+	for (uint32_t i = 0; i < PROCESSES; i++)
+		p.resource[i] = resource__new(FIRST_PID + i);
 	p.page_bytes = 64 * 1024;
 	p.page = mmap(NULL, p.page_bytes + (size_t)getpagesize(), PROT_READ | PROT_WRITE,
 		      MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
@@ -468,7 +489,8 @@ int replay__run(struct replay *replay)
 	replay->in_flight = pipeline__in_flight(p.pipeline);
 	pipeline__free(p.pipeline);
 	munmap(p.page, p.page_bytes + (size_t)getpagesize());
-	resource__put(p.resource);
+	for (int i = 0; i < PROCESSES; i++)
+		resource__put(p.resource[i]);
 	fclose(p.out);
 	return err;
 }
@@ -487,8 +509,8 @@ bool replay__balanced(const struct replay *replay)
 					    f[LEDGER_RECORDS_CLOSE] + f[LEDGER_RECORDS_PROCESS] +
 					    f[LEDGER_RECORDS_MALFORMED] &&
 	       f[LEDGER_REQUESTS] == f[LEDGER_SPANS] + f[LEDGER_QUIET] + f[LEDGER_IGNORED] +
-					     f[LEDGER_EXCLUDED] + f[LEDGER_SAMPLED_OUT] +
-					     f[LEDGER_SPANS_NO_MEMORY] +
+					     f[LEDGER_EXCLUDED] + f[LEDGER_SDK] +
+					     f[LEDGER_SAMPLED_OUT] + f[LEDGER_SPANS_NO_MEMORY] +
 					     f[LEDGER_REQUESTS_REFUSED] +
 					     f[LEDGER_REQUESTS_ABANDONED] + replay->in_flight &&
 	       f[LEDGER_BYTES] ==

@@ -5,7 +5,9 @@
  * A .case file has one record a line; times are microseconds, strings have C escapes:
  *
  *   # comment
- *   option db-server-spans                 (or: no-heuristic)
+ *   option db-server-spans                 (or: no-heuristic, sdk-ignore)
+ *   exclude N                              process N is not among those to trace
+ *   process N                              whose the records that follow are, 0 to 3 (default: 0)
  *   conn ID client|server|unknown ADDRESS PORT PEER PORT [fresh]
  *   conn ID client|server|unknown unix PATH [fresh]
  *   send ID START END "bytes"              bytes that the traced process sent

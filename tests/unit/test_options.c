@@ -57,6 +57,7 @@ static void test_defaults(void **state)
 	assert_int_equal(o.capture_bytes, 4096);
 	assert_int_equal(o.ring_bytes, 4 << 20);
 	assert_int_equal(o.duration_ns, 0);
+	assert_true(o.flow.sdk_adopt);
 	assert_int_equal(o.log_level, LOG_INFO);
 	assert_int_equal(o.flow.sampler, SAMPLER_ALWAYS_ON);
 	assert_true(o.flow.parent_based);
@@ -96,7 +97,7 @@ static void test_command_line(void **state)
 				  "--routes", "/b,/c", "--route-heuristic=off",
 				  "--ignore-path=/health*", "--db-server-spans",
 				  "--idle-timeout=10m", "--response-timeout=5",
-				  "--max-connections=100", "--exporter=none"),
+				  "--max-connections=100", "--exporter=none", "--sdk=ignore"),
 			     NULL),
 		0);
 	assert_int_equal(o.exporters, 0);
@@ -107,6 +108,7 @@ static void test_command_line(void **state)
 	assert_false(o.flow.route_heuristic);
 	assert_string_equal(o.flow.ignore_paths[0], "/health*");
 	assert_true(o.flow.db_server_spans);
+	assert_false(o.flow.sdk_adopt);
 	assert_int_equal(o.flow.idle_timeout_ns, 600000000000);
 	assert_int_equal(o.flow.response_timeout_ns, 5000000000);
 	assert_int_equal(o.flow.max_connections, 100);
@@ -119,6 +121,7 @@ static void test_refused(void **state)
 		const char *arg;
 		const char *said;
 	} cases[] = {
+		{ "--sdk=on", "--sdk on: expected ignore or adopt" },
 		{ "--ring-size=5", "--ring-size 5: expected a power of two from 64K to 1G" },
 		{ "--ring-size=96K", "--ring-size 96K: expected a power of two" },
 		{ "--ring-size=2G", "--ring-size 2G: expected" },

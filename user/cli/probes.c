@@ -62,8 +62,9 @@ static const struct argp argp = {
 	.parser = parse_option,
 	.doc = "Lists the BPF programs and maps of the running spanloom as the kernel tells of "
 	       "them: "
-	       "where they are attached, how often they ran, how long, and their memory.  Needs "
-	       "root; asks nothing of the agent.\v"
+	       "where they are attached, how often they ran, how long, and their memory; and the "
+	       "processes that make spans themselves.  Needs root; asks nothing of the "
+	       "agent.\v"
 	       "Exit status: 0, or 1 when nothing is attached or the kernel does not tell.",
 };
 
@@ -205,12 +206,41 @@ static void print_totals(const struct probes *p)
 		       missed);
 }
 
+/* Nothing where no process is known to make spans itself. */
+static int print_sdks(const struct probes *p, bool colours)
+{
+	struct table t;
+	int err;
+
+	if (!p->sdk.count)
+		return 0;
+	table__init(&t, 4, 1u << 0);
+	table__row(&t, (const char *[]){ "PID", "PROGRAM", "MAKES SPANS ITSELF", "SPANS HERE" });
+	for (size_t i = 0; i < p->sdk.count; i++) {
+		const struct sdk_listed *sdk = &p->sdk.list[i];
+		char pid[16], evidence[SDK_LIST_TEXT_BYTES];
+
+		snprintf(pid, sizeof(pid), "%u", sdk->pid);
+		table__row(&t, (const char *[]){ pid, sdk->exe[0] ? sdk->exe : "-",
+						 sdk_list__evidence(&sdk->process, evidence),
+						 sdk->process.adopted ? "none (--sdk adopt)"
+								      : "all (--sdk ignore)" });
+	}
+	err = table__print(&t, stdout, cli__colour(colours, CLI_BOLD),
+			   cli__colour(colours, CLI_PLAIN));
+	table__reset(&t);
+	putchar('\n');
+	return err;
+}
+
 static int print_tables(const struct probes *p)
 {
 	bool colours = cli__colours(stdout);
 	int err = print_programs(p, colours);
 
 	putchar('\n');
+	if (!err)
+		err = print_sdks(p, colours);
 	if (!err)
 		err = print_maps(p, colours);
 	if (!err)
@@ -257,10 +287,20 @@ static json_t *map_json(const struct probe_map *map)
 			 "memory_bytes", (json_int_t)map->memory_bytes);
 }
 
+static json_t *sdk_json(const struct sdk_listed *sdk)
+{
+	char evidence[SDK_LIST_TEXT_BYTES];
+
+	return json_pack("{s:I, s:s, s:s, s:b}", "pid", (json_int_t)sdk->pid, "executable",
+			 sdk->exe, "evidence", sdk_list__evidence(&sdk->process, evidence),
+			 "adopted", sdk->process.adopted);
+}
+
 static json_t *report_json(const struct probes *p)
 {
 	json_t *programs = json_array();
 	json_t *maps = json_array();
+	json_t *sdks = json_array();
 	json_t *report;
 	int err = 0;
 
@@ -268,13 +308,16 @@ static json_t *report_json(const struct probes *p)
 		err |= json_array_append_new(programs, program_json(p, &p->programs[i]));
 	for (size_t i = 0; i < p->map_count; i++)
 		err |= json_array_append_new(maps, map_json(&p->maps[i]));
-	report = json_pack(
-		"{s:o, s:b, s:o, s:I, s:I, s:o, s:o}", "agent_pid",
-		p->agent_pid ? json_integer(p->agent_pid) : json_null(), "counting", p->counting,
-		"measured_seconds",
-		p->measured_ns ? json_real((double)p->measured_ns / SECOND_NS) : json_null(),
-		"program_memory_bytes", (json_int_t)program_memory(p), "map_memory_bytes",
-		(json_int_t)map_memory(p), "programs", programs, "maps", maps);
+	for (size_t i = 0; i < p->sdk.count; i++)
+		err |= json_array_append_new(sdks, sdk_json(&p->sdk.list[i]));
+	report = json_pack("{s:o, s:b, s:o, s:I, s:I, s:o, s:o, s:o}", "agent_pid",
+			   p->agent_pid ? json_integer(p->agent_pid) : json_null(), "counting",
+			   p->counting, "measured_seconds",
+			   p->measured_ns ? json_real((double)p->measured_ns / SECOND_NS)
+					  : json_null(),
+			   "program_memory_bytes", (json_int_t)program_memory(p),
+			   "map_memory_bytes", (json_int_t)map_memory(p), "programs", programs,
+			   "maps", maps, "sdk_processes", sdks);
 	if (!err)
 		return report;
 	json_decref(report);

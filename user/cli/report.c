@@ -60,7 +60,7 @@ static bool report__sums(const struct agent_totals *t, FILE *out)
 				     f[LEDGER_RECORDS_MALFORMED]);
 	agree &= report__sum(out, "flow.requests", f[LEDGER_REQUESTS],
 			     f[LEDGER_SPANS] + f[LEDGER_QUIET] + f[LEDGER_IGNORED] +
-				     f[LEDGER_EXCLUDED] + f[LEDGER_SAMPLED_OUT] +
+				     f[LEDGER_EXCLUDED] + f[LEDGER_SDK] + f[LEDGER_SAMPLED_OUT] +
 				     f[LEDGER_SPANS_NO_MEMORY] + f[LEDGER_REQUESTS_REFUSED] +
 				     f[LEDGER_REQUESTS_ABANDONED] + t->in_flight);
 	agree &=

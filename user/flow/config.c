@@ -9,6 +9,7 @@ void flow_config__defaults(struct flow_config *config)
 		.route_heuristic = true,
 		.sampler = SAMPLER_ALWAYS_ON,
 		.parent_based = true,
+		.sdk_adopt = true,
 		.attribute_count_limit = 128,
 		.max_connections = 65536,
 		.max_transactions = 65536,

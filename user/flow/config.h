@@ -26,6 +26,8 @@ struct flow_config {
 	enum sampler_kind sampler;
 	bool parent_based;	    /* an incoming decision is followed */
 	uint64_t sampler_threshold; /* SAMPLER_RATIO: keep when R >= this, 56 bits */
+	/* Processes that make spans themselves (sdk.h) give none of ours */
+	bool sdk_adopt;
 	/* Limits */
 	uint32_t attribute_count_limit; /* OTEL_SPAN_ATTRIBUTE_COUNT_LIMIT */
 	uint32_t attribute_value_limit; /* in characters, 0: none */

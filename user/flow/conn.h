@@ -44,6 +44,7 @@ struct conn {
 	enum conn_role role;
 	bool role_certain; /* known from the handshake */
 	bool fresh;
+	bool excluded; /* its process had no resource when it was announced */
 	bool strong;   /* the first message could only be this protocol's */
 	bool proven;   /* a response was read: it is this protocol */
 	bool peer_eof; /* the peer will send no more */

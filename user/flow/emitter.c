@@ -6,6 +6,7 @@
 #include "user/flow/ledger.h"
 #include "user/flow/pipeline.h"
 #include "user/flow/resource.h"
+#include "user/flow/sdk.h"
 #include "user/flow/span.h"
 #include "user/flow/trace.h"
 #include "user/flow/transaction.h"
@@ -62,7 +63,12 @@ static bool emitter__ignored(const struct emitter *e, const struct transaction *
 	return txn->protocol->ignored && txn->protocol->ignored(txn, e->config);
 }
 
-void emitter__begun(struct emitter *e, struct transaction *txn)
+static struct resource *emitter__resource(const struct emitter *e, uint32_t tgid, const char *comm)
+{
+	return e->callbacks->resource(e->callbacks->ctx, tgid, comm);
+}
+
+static void emitter__add_context(struct emitter *e, struct transaction *txn)
 {
 	struct place place = { .conn_id = txn->conn_id, .pos = txn->turn_pos };
 	struct context *context;
@@ -76,6 +82,42 @@ void emitter__begun(struct emitter *e, struct transaction *txn)
 	trace__begin(txn, e->config, context);
 	context->hidden = emitter__ignored(e, txn);
 	txn->context = context;
+}
+
+static bool emitter__is_left(const struct emitter *e, const struct resource *process)
+{
+	return e->config->sdk_adopt && sdk__makes_spans(process);
+}
+
+/* Keeps what @txn says of its process.  Is it left to the SDK of that?  What began before that was
+ * known is not: its callees may have been told of as its children. */
+static bool emitter__leave(struct emitter *e, const struct transaction *txn, const char *comm)
+{
+	enum sdk_evidence evidence = sdk__evidence(txn, txn->context, &e->contexts);
+	struct resource *process;
+	bool left;
+
+	if (evidence == SDK_NONE && !e->sdk_seen)
+		return false;
+	process = emitter__resource(e, txn->tgid, comm);
+	if (!process)
+		return false;
+	if (sdk__learn(process, evidence) && e->callbacks->sdk)
+		e->callbacks->sdk(e->callbacks->ctx, process, evidence,
+				  evidence == SDK_EXPORTS ? txn->server : NULL);
+	left = emitter__is_left(e, process);
+	e->sdk_seen |= left;
+	resource__put(process);
+	return left;
+}
+
+void emitter__begun(struct emitter *e, struct transaction *txn, const char *comm, bool traced)
+{
+	emitter__add_context(e, txn);
+	if (traced && emitter__leave(e, txn, comm))
+		txn->flags |= TXN_LEFT;
+	if (txn->context && (!traced || txn->flags & TXN_LEFT))
+		txn->context->hidden = true;
 }
 
 /* -- the end ------------------------------------------------------------------------------ */
@@ -153,14 +195,11 @@ static enum ledger_entry emitter__judge(const struct emitter *e, const struct tr
 		return LEDGER_QUIET;
 	if (emitter__ignored(e, txn))
 		return LEDGER_IGNORED;
+	if (txn->flags & TXN_LEFT)
+		return LEDGER_SDK;
 	if ((context->known || context->carried) && !context->sampled)
 		return LEDGER_SAMPLED_OUT;
 	return LEDGER_SPANS;
-}
-
-static struct resource *emitter__resource(const struct emitter *e, uint32_t tgid, const char *comm)
-{
-	return e->callbacks->resource(e->callbacks->ctx, tgid, comm);
 }
 
 /* The span of @txn; NULL, counted, when it gives none. */
@@ -228,24 +267,25 @@ void emitter__connect_failed(struct emitter *e, const struct event_conn *event)
 		.ref_conn = event->ref_conn,
 		.ref_pos = event->ref_pos,
 	};
+	enum ledger_entry verdict = LEDGER_SPANS_NO_MEMORY;
 	struct context context = { 0 };
 	struct resource *resource;
-	struct span *span;
+	struct span *span = NULL;
 
 	ledger__add(e->ledger, LEDGER_REQUESTS, 1);
 	arena__init(&txn.text, ARENA_INLINE_BYTES);
 	trace__begin(&txn, e->config, &context);
 	resource = emitter__resource(e, event->tgid, event->comm);
-	if (!resource) {
-		ledger__add(e->ledger, LEDGER_EXCLUDED, 1);
-		context__reset(&context);
-		return;
-	}
-	span = describe__connect_failed(event, e->config, e->unix_offset_ns);
+	if (!resource)
+		verdict = LEDGER_EXCLUDED;
+	else if (emitter__is_left(e, resource))
+		verdict = LEDGER_SDK;
+	else
+		span = describe__connect_failed(event, e->config, e->unix_offset_ns);
 	if (!span) {
 		resource__put(resource);
 		context__reset(&context);
-		ledger__add(e->ledger, LEDGER_SPANS_NO_MEMORY, 1);
+		ledger__add(e->ledger, verdict, 1);
 		return;
 	}
 	span->resource = resource;

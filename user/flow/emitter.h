@@ -27,6 +27,7 @@ struct emitter {
 	struct context_table contexts;
 	struct waiting_span *waiting, **last_waiting; /* oldest first */
 	size_t waiting_count;
+	bool sdk_seen; /* some process leaves its spans to its SDK */
 };
 
 void emitter__init(struct emitter *e, const struct flow_config *config,
@@ -34,9 +35,10 @@ void emitter__init(struct emitter *e, const struct flow_config *config,
 /* Frees what waits, uncounted. */
 void emitter__reset(struct emitter *e);
 
-/* The head of a request was read: from now on others may be caused by it. */
-void emitter__begun(struct emitter *e, struct transaction *txn);
-/* Takes @txn, finished.  @comm is the name of its process, as the kernel knew it. */
+/* The head of a request was read: from now on others may be caused by it, if its process is
+ * @traced.  @comm is the name of that, as the kernel knew it, here and below. */
+void emitter__begun(struct emitter *e, struct transaction *txn, const char *comm, bool traced);
+/* Takes @txn, finished. */
 void emitter__transaction(struct emitter *e, struct transaction *txn, const char *comm);
 /* Takes @txn, which is not to be told of. */
 void emitter__drop(struct emitter *e, struct transaction *txn);

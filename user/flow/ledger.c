@@ -31,6 +31,7 @@ static const char *const names[] = {
 	[LEDGER_QUIET] = "requests.quiet",
 	[LEDGER_IGNORED] = "requests.ignored",
 	[LEDGER_EXCLUDED] = "requests.excluded",
+	[LEDGER_SDK] = "requests.sdk",
 	[LEDGER_SAMPLED_OUT] = "requests.sampled_out",
 	[LEDGER_SPANS_NO_MEMORY] = "spans.no_memory",
 	[LEDGER_REQUESTS_REFUSED] = "requests.refused",

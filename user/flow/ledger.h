@@ -4,8 +4,8 @@
  *
  * The sums that must agree, at any moment between two calls of the pipeline:
  *   RECORDS  = RECORDS_CONN + RECORDS_DATA + RECORDS_CLOSE + RECORDS_PROCESS + RECORDS_MALFORMED
- *   REQUESTS = SPANS + QUIET + IGNORED + EXCLUDED + SAMPLED_OUT + SPANS_NO_MEMORY
- *              + REQUESTS_REFUSED + REQUESTS_ABANDONED + in flight
+ *   REQUESTS = SPANS + QUIET + IGNORED + EXCLUDED + SDK + SAMPLED_OUT
+ *              + SPANS_NO_MEMORY + REQUESTS_REFUSED + REQUESTS_ABANDONED + in flight
  *   BYTES    = BYTES_PARSED + BYTES_GAP + BYTES_DROPPED + still held
  * and of each exporter:
  *   SPANS    = exported + each reason of loss + still queued
@@ -45,6 +45,7 @@ enum ledger_entry {
 	LEDGER_QUIET,	 /* no span by design: a PREPARE that succeeded, ... */
 	LEDGER_IGNORED,	 /* --ignore-path, and the export of telemetry itself */
 	LEDGER_EXCLUDED, /* not among the programs to trace (--exe, --exclude-exe) */
+	LEDGER_SDK,	 /* of a process that makes spans itself (--sdk adopt) */
 	LEDGER_SAMPLED_OUT,
 	LEDGER_SPANS_NO_MEMORY,
 	LEDGER_REQUESTS_REFUSED, /* not followed: too many are in flight, or too much is held */

@@ -39,11 +39,11 @@ static void pipeline__finish(void *ctx, struct conn *conn, struct transaction *t
 	emitter__transaction(&p->emitter, txn, conn->comm);
 }
 
-static void pipeline__begun(void *ctx, struct transaction *txn)
+static void pipeline__begun(void *ctx, struct conn *conn, struct transaction *txn)
 {
 	struct pipeline *p = ctx;
 
-	emitter__begun(&p->emitter, txn);
+	emitter__begun(&p->emitter, txn, conn->comm, !conn->excluded);
 }
 
 static void pipeline__drop(void *ctx, struct transaction *txn)
@@ -138,19 +138,23 @@ static void pipeline__evict(struct pipeline *p, struct conn *conn)
 static void pipeline__record_conn(struct pipeline *p, const struct event_conn *event)
 {
 	struct conn *conn = conn_table__find(&p->conns, event->hdr.conn_id);
+	struct resource *resource;
 
 	if (conn)
 		return;
 	while (p->conns.count >= p->config->max_connections)
 		pipeline__evict(p, p->conns.oldest);
-	if (!conn_table__add(&p->conns, event)) {
+	conn = conn_table__add(&p->conns, event);
+	if (!conn) {
 		ledger__add(p->ledger, LEDGER_CONNECTIONS_NO_MEMORY, 1);
 		return;
 	}
 	ledger__add(p->ledger, LEDGER_CONNECTIONS, 1);
 	/* Asked for now, because at its first span the process may be gone: whoever answers
 	 * remembers. */
-	resource__put(p->callbacks.resource(p->callbacks.ctx, event->tgid, event->comm));
+	resource = p->callbacks.resource(p->callbacks.ctx, event->tgid, event->comm);
+	conn->excluded = !resource;
+	resource__put(resource);
 }
 
 /* -- data --------------------------------------------------------------------------------- */

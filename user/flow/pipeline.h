@@ -12,9 +12,11 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "bpf/event.h"
 #include "user/flow/config.h"
 #include "user/flow/ledger.h"
 
+struct endpoint;
 struct pipeline;
 struct resource;
 struct span;
@@ -26,6 +28,10 @@ struct pipeline_callbacks {
 	 * (its transactions are then dropped without a trace).  @comm is the name the kernel
 	 * knew, NUL-terminated, never NULL. */
 	struct resource *(*resource)(void *ctx, uint32_t tgid, const char *comm);
+	/* @process was found to make spans itself, or, with SDK_RELAYS, not to after all: see
+	 * sdk.h.  @to: where it exports to, or NULL.  May be NULL. */
+	void (*sdk)(void *ctx, const struct resource *process, enum sdk_evidence evidence,
+		    const struct endpoint *to);
 	/* No further record of this connection is wanted.  May be NULL. */
 	void (*ignore)(void *ctx, uint64_t conn_id);
 	void *ctx;

@@ -13,6 +13,7 @@
 struct resource {
 	unsigned int refs;
 	uint32_t pid;		   /* in the initial pid namespace */
+	uint8_t sdk;		   /* enum sdk_evidence, the best there is so far: sdk.h */
 	struct slice service_name; /* also among @attributes */
 	struct slice executable;   /* path of the program, for display and --exe; may be empty */
 	size_t count;

@@ -289,7 +289,7 @@ static void request__fragment(struct conn *conn, const struct message *fragment,
 	if (fragment->flags & MESSAGE_QUIET)
 		txn->flags |= TXN_QUIET;
 	if (fragment->flags & MESSAGE_BEGIN)
-		sink->begun(sink->ctx, txn);
+		sink->begun(sink->ctx, conn, txn);
 }
 
 /* -- responses ---------------------------------------------------------------------------- */

@@ -33,6 +33,7 @@ enum transaction_flag {
 	TXN_UNPAIRED = 1 << 7,	 /* which response is its own is not known: it gets none */
 	TXN_LATE = 1 << 8,	 /* unpaired: its record came after that of its response */
 	TXN_GAP = 1 << 9, /* bytes within its response are missing; harmless if its end is found */
+	TXN_LEFT = 1 << 10, /* to the SDK of its process, which tells of it */
 };
 
 struct transaction {
@@ -81,7 +82,7 @@ struct transaction_sink {
 	/* Takes @txn, which is not to be told of. */
 	void (*drop)(void *ctx, struct transaction *txn);
 	/* The head of a request was read; its fields are there. */
-	void (*begun)(void *ctx, struct transaction *txn);
+	void (*begun)(void *ctx, struct conn *conn, struct transaction *txn);
 	/* Takes @txn, which has left the connection's queue. */
 	void (*finish)(void *ctx, struct conn *conn, struct transaction *txn);
 	/* Binds @conn anew, see conn__bind().  False: it cannot or must not be; it has ended. */

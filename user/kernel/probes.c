@@ -120,7 +120,7 @@ static int add_map(struct probes *p, uint32_t id)
 	struct bpf_map_info info;
 	struct probe_map *map;
 	const char *type;
-	int fd;
+	int fd, err;
 
 	for (size_t i = 0; i < p->map_count; i++) {
 		if (p->maps[i].id == id)
@@ -140,8 +140,9 @@ static int add_map(struct probes *p, uint32_t id)
 				   .max_entries = info.max_entries,
 				   .memory_bytes = memory_of(fd) };
 	snprintf(map->name, sizeof(map->name), "%s", info.name);
+	err = strcmp(info.name, SDK_LIST_MAP) ? 0 : sdk_list__read(&p->sdk, fd);
 	close(fd);
-	return 0;
+	return err;
 }
 
 /* The kernel keeps 15 characters of a program's name; its BTF has all of them. */
@@ -372,6 +373,7 @@ void probes__free(struct probes *p)
 {
 	free(p->programs);
 	free(p->maps);
+	sdk_list__free(&p->sdk);
 	attachments__free(&p->attached);
 	memset(p, 0, sizeof(*p));
 }

@@ -11,6 +11,7 @@
 #include <stdint.h>
 
 #include "user/kernel/attachment.h"
+#include "user/kernel/sdk_list.h"
 
 struct probe {
 	uint32_t id;
@@ -36,6 +37,7 @@ struct probes {
 	struct probe_map *maps;
 	size_t map_count;
 	struct attachments attached; /* of these programs alone */
+	struct sdk_list sdk;	     /* processes that make spans themselves */
 	uint32_t agent_pid;	     /* who holds the maps; 0 when it cannot be found */
 	bool counting;		     /* run times are counted all the time (sysctl) */
 	uint64_t measured_ns;	     /* probes__measure(): how long; else 0 */

@@ -450,6 +450,17 @@ int tracer__runtime(struct tracer *t, uint32_t tgid, const struct process_runtim
 	return err;
 }
 
+int tracer__sdk_process(struct tracer *t, uint32_t tgid, const struct sdk_process *process)
+{
+	int fd = bpf_map__fd(t->skel->maps.sdk_processes);
+	int err;
+
+	if (process)
+		return bpf_map_update_elem(fd, &tgid, process, BPF_ANY);
+	err = bpf_map_delete_elem(fd, &tgid);
+	return err == -ENOENT ? 0 : err;
+}
+
 int tracer__counters(const struct tracer *t, uint64_t out[COUNTERS])
 {
 	int fd = bpf_map__fd(t->skel->maps.counters);

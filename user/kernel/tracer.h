@@ -64,6 +64,9 @@ int tracer__attach(struct tracer *t, const char *program, const char *path, uint
 		   struct bpf_link **link);
 void tracer__remove(struct bpf_link *link); /* NULL is legal */
 
+/* What is listed of a process that makes spans itself; NULL: nothing any more. */
+int tracer__sdk_process(struct tracer *t, uint32_t tgid, const struct sdk_process *process);
+
 /* The kernel's counters, summed over the CPUs. */
 int tracer__counters(const struct tracer *t, uint64_t out[COUNTERS]);
 /* Lower case with dots, e.g. "ring.full". */

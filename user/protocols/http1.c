@@ -366,4 +366,5 @@ const struct protocol protocol_http1 = {
 	.resync = http1__resync,
 	.describe = http1_span__describe,
 	.ignored = http1_span__ignored,
+	.exports_traces = http1_span__exports_traces,
 };

@@ -264,20 +264,56 @@ void http1_span__describe(const struct transaction *txn, const struct flow_confi
 	set_name(&v, route);
 }
 
-/* The export of telemetry is not part of what it tells of: a span of it would be exported, and
- * so give the next one.  Ours, and the product names of the OpenTelemetry SDKs. */
-static bool http1_span__is_export(struct slice user_agent)
+/* ---- telemetry ---------------------------------------------------------------------------- */
+
+static bool is_spanloom(struct slice user_agent)
 {
-	return slice__starts(user_agent, SLICE("spanloom/")) ||
-	       slice__starts(user_agent, SLICE("OTel-OTLP-Exporter-")) ||
-	       slice__starts(user_agent, SLICE("OTel OTLP Exporter "));
+	return slice__starts(user_agent, SLICE("spanloom/"));
+}
+
+/* The product names of the exporters of the OpenTelemetry SDKs, alone or behind that of whoever
+ * distributes them.  Collectors have names of their own. */
+static bool is_sdk(struct slice user_agent)
+{
+	return !is_spanloom(user_agent) &&
+	       (slice__search(user_agent, SLICE("OTel-OTLP-Exporter-")) < user_agent.len ||
+		slice__search(user_agent, SLICE("OTel OTLP Exporter ")) < user_agent.len);
+}
+
+/* The export of telemetry is not part of what it tells of: a span of it would be exported, and
+ * so give the next one. */
+static bool is_export(struct slice user_agent)
+{
+	return is_spanloom(user_agent) || is_sdk(user_agent);
+}
+
+static bool is_forwarded(const struct message *request)
+{
+	return request->field[HTTP1_FORWARDED].len || request->field[HTTP1_FORWARDED_FOR].len ||
+	       request->field[HTTP1_FORWARDED_PROTO].len ||
+	       request->field[HTTP1_FORWARDED_HOST].len;
+}
+
+bool http1_span__exports_traces(const struct transaction *txn)
+{
+	static const struct slice path = SLICE("/v1/traces"); /* maybe below a prefix */
+	struct url_target target;
+
+	if (!slice__eq(txn->request.field[HTTP1_METHOD], SLICE("POST")))
+		return false;
+	url__split(txn->request.field[HTTP1_TARGET], false, &target);
+	if (target.path.len < path.len ||
+	    !slice__eq(slice__skip(target.path, target.path.len - path.len), path))
+		return false;
+	return txn->role == ROLE_SERVER ||
+	       (is_sdk(txn->request.field[HTTP1_USER_AGENT]) && !is_forwarded(&txn->request));
 }
 
 bool http1_span__ignored(const struct transaction *txn, const struct flow_config *config)
 {
 	struct url_target target;
 
-	if (http1_span__is_export(txn->request.field[HTTP1_USER_AGENT]))
+	if (is_export(txn->request.field[HTTP1_USER_AGENT]))
 		return true;
 	if (!config->ignore_paths)
 		return false;

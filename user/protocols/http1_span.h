@@ -10,9 +10,10 @@
 struct flow_config;
 struct span;
 
-/* As describe and ignored of struct protocol (protocol.h). */
+/* As those of struct protocol (protocol.h). */
 void http1_span__describe(const struct transaction *txn, const struct flow_config *config,
 			  struct span *span);
 bool http1_span__ignored(const struct transaction *txn, const struct flow_config *config);
+bool http1_span__exports_traces(const struct transaction *txn);
 
 #endif

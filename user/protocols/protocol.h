@@ -72,6 +72,9 @@ struct protocol {
 			 struct span *span);
 	/* Whether the user wants no span for this transaction (--ignore-path); may be NULL. */
 	bool (*ignored)(const struct transaction *txn, const struct flow_config *config);
+	/* Whether the request, of which the head was read, carries traces to a collector (OTLP).  As
+	 * a client's, only when that makes them itself, for all that can be seen.  May be NULL. */
+	bool (*exports_traces)(const struct transaction *txn);
 };
 
 #define PROTOCOL(ID, name, depth) extern const struct protocol protocol_##name;
