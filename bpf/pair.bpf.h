@@ -60,8 +60,8 @@ static __always_inline struct tcp_sock *pair__tcp(struct sock *sk)
 	return use_sk_storage ? bpf_skc_to_tcp_sock(sk) : NULL;
 }
 
-/* A client begins to send: the message at @pos of @conn_id. */
-static __always_inline void pair__tell(struct sock *sk, __u64 conn_id, __u64 pos)
+/* A client sends the message at @pos of @conn_id, of which @sent bytes are on their way. */
+static __always_inline void pair__tell(struct sock *sk, __u32 sent, __u64 conn_id, __u64 pos)
 {
 	struct tcp_sock *tcp = pair__tcp(sk);
 	struct pair_bucket *bucket;
@@ -70,7 +70,7 @@ static __always_inline void pair__tell(struct sock *sk, __u64 conn_id, __u64 pos
 
 	if (!tcp)
 		return;
-	name = (__u64)tcp->write_seq << 32 | tcp->copied_seq;
+	name = (__u64)(tcp->write_seq - sent) << 32 | tcp->copied_seq;
 	bucket = pair__bucket(name);
 	if (!bucket)
 		return;

@@ -331,6 +331,8 @@ static __always_inline void traffic__done(struct sock *sk, bool stream, enum slo
 		conn = conn__open(sk, slot, now);
 		if (!conn)
 			return;
+		if (dir == DIR_SEND) /* late, but mostly before the peer has received it */
+			pair__tell(sk, ret, conn->id, 0);
 	}
 	if (!(conn->marks & CONN_PORT_SEEN)) {
 		conn->marks |= CONN_PORT_SEEN;
@@ -368,7 +370,7 @@ static __always_inline void traffic__begins(struct sock *sk)
 		return;
 	conn->send_start_ns = bpf_ktime_get_ns();
 	if (conn->last_dir != DIR_SEND && conn->side != ROLE_SERVER)
-		pair__tell(sk, conn->id, conn->pos[DIR_SEND]);
+		pair__tell(sk, 0, conn->id, conn->pos[DIR_SEND]);
 }
 
 #endif

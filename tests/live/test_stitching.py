@@ -202,6 +202,20 @@ def test_refused_connections_belong_to_their_request():
     equal(len({span.parent_id for span in refused}), 80, "requests with refused connections")
 
 
+def test_open_connection():
+    """The first request on a connection that was there before spanloom."""
+    port, count = threaded(), 20
+    connections = [load.Http(port) for _ in range(count)]
+    for connection in connections:
+        connection.get("/back/0")
+    agent = Agent()
+    for number, connection in enumerate(connections, 1):
+        connection.get(f"/back/{number}")
+    counts = judge(agent.stop(), at_port(agent.spans, port, SERVER))
+    equal(sum(counts.values()), count, "spans of the server")
+    assert counts["right"] >= 0.8 * count and not counts["wrong"], counts
+
+
 def check_loop(port, back, connections, requests, *options):
     agent = Agent(*options)
     ask(port, connections, requests)
