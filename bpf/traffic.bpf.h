@@ -24,6 +24,7 @@
 #include "bpf/pair.bpf.h"
 #include "bpf/payload.bpf.h"
 #include "bpf/syscall.bpf.h"
+#include "bpf/waiter.bpf.h"
 
 #define UNMATCHED_TURNS_MAX 6
 
@@ -210,7 +211,7 @@ static __always_inline void traffic__refer(struct sock *sk, struct conn *conn, s
 	pair__find(sk, size, &t->data);
 	if (activity__peeks(conn, thread, size, t->data.pos))
 		return;
-	activity__begin(conn, thread, !(flags & MSG_DONTWAIT) && core__blocks(sk), t->data.pos);
+	activity__begin(conn, thread, waiter__is_thread(sk, flags), t->data.pos);
 }
 
 /* Emits what is known to be of a protocol. */

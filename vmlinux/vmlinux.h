@@ -157,9 +157,22 @@ struct files_struct {
 
 struct socket;
 
+struct list_head {
+	struct list_head *next;
+};
+
+struct wait_queue_head {
+	struct list_head head;
+};
+
+struct socket_wq {
+	struct wait_queue_head wait;
+};
+
 struct sock {
 	struct sock_common __sk_common;
 	struct socket *sk_socket;
+	struct socket_wq *sk_wq;
 	int sk_err;
 	__u16 sk_type;
 	__u16 sk_protocol;
