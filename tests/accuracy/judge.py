@@ -8,6 +8,7 @@ below the call of another process with its number and its path.
     right   such a parent
     wrong   any other; also one that is not among the spans, or begins later
     none    a root that ought to have a parent
+    alien   named by a header, and not among the spans: another tracer's, that is at work here
 """
 
 import re
@@ -56,6 +57,8 @@ def verdict(span, by_id):
     parent = by_id.get(span.parent_id)
     if not span.parent_id:
         return "none"
+    if not parent and span["spanloom.link"] == "header":
+        return "alien"
     if not parent or not leads_to(parent, span):
         return "wrong"
     if number_of(span) is None:  # whose it is nobody can tell, but when it was
@@ -76,7 +79,7 @@ class Judgement:
         if said == "wrong":
             self.wrong.append((span, by_id.get(span.parent_id)))
 
-    def total(self, verdicts=("right", "wrong", "none"), kinds=(SERVERS, SQL, CACHE, HTTP)):
+    def total(self, verdicts=("right", "wrong", "none", "alien"), kinds=(SERVERS, SQL, CACHE, HTTP)):
         return sum(self.counts[kind, said] for kind in kinds for said in verdicts)
 
     def right(self, kinds=(SERVERS, SQL, CACHE, HTTP)):

@@ -33,6 +33,8 @@ class Result:
         self.judgement.counts += judged.counts
         self.judgement.links += judged.links
         self.judgement.wrong += judged.wrong
+        if judged.total(("alien",)):
+            self.notes.append(f"{judged.total(('alien',))} have a header of another tracer")
         lost = {name: ledger[name] for name in LOSSES if ledger[name]}
         for kind, each in self.program.spans.items():
             seen = judged.total(kinds=(kind,))

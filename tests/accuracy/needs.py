@@ -95,3 +95,11 @@ def works(what, *words):
     if subprocess.run(words, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
                       stderr=subprocess.DEVNULL, check=False).returncode:
         raise Skip(f"no {what} on this machine")
+
+
+def file(what, *patterns):
+    """The first file that matches."""
+    for pattern in patterns:
+        for path in sorted(Path("/").glob(pattern[1:])):
+            return path
+    raise Skip(f"no {what} on this machine")

@@ -82,8 +82,8 @@ def gunicorn(world, name, *options):
                   "--timeout", 120, "wsgi")
 
 
-def uwsgi(world):
-    return python(world, "uwsgi", "uwsgi", "--master", "--processes", 2, "--threads", 4,
+def uwsgi(world, name, *options):
+    return python(world, name, "uwsgi", "--master", "--processes", 2, *options,
                   "--lazy-apps", "--listen", 100, "--die-on-term", "--disable-logging",
                   "--http-socket", "127.0.0.1:{port}", "--wsgi-file", "wsgi.py")
 
@@ -140,6 +140,44 @@ def php(world):
         PHP_CLI_SERVER_WORKERS=4))
 
 
+APACHE_CONF = """
+ServerName localhost
+ServerRoot {dir}
+PidFile {dir}/apache.pid
+ErrorLog {dir}/apache-error.log
+Listen 127.0.0.1:{port}
+LoadModule mpm_prefork_module {modules}/mod_mpm_prefork.so
+LoadModule authz_core_module {modules}/mod_authz_core.so
+LoadModule alias_module {modules}/mod_alias.so
+LoadModule php_module {php}
+StartServers 8
+MaxRequestWorkers 8
+<FilesMatch "php$">
+	SetHandler application/x-httpd-php
+</FilesMatch>
+<Directory {script.parent}>
+	Require all granted
+</Directory>
+AliasMatch ^/work/ {script}
+"""
+
+
+def need_apache():
+    need_php()
+    needs.command("apache2", "httpd")
+    return needs.file("mod_php for Apache", "/usr/lib*/apache2/modules/libphp*.so",
+                      "/usr/lib*/httpd/modules/libphp*.so")
+
+
+def apache(world):
+    port, module = free_port(), need_apache()
+    conf = folder() / "apache.conf"
+    conf.write_text(APACHE_CONF.format(dir=folder(), port=port, modules=module.parent, php=module,
+                                       script=HERE / "php" / "index.php"))
+    return Running(port, world.spawn(
+        [needs.command("apache2", "httpd"), "-D", "FOREGROUND", "-f", conf], "apache"))
+
+
 PHP_FPM_CONF = """
 [global]
 error_log = {dir}/php-fpm.log
@@ -184,10 +222,19 @@ PROGRAMS = [
             lambda world: gunicorn(world, "gunicorn-sync"), share=ALL_RIGHT),
     Program("gunicorn-gthread", "gunicorn, gthread workers; the same clients", needs.python,
             lambda world: gunicorn(world, "gunicorn-gthread", "--threads", 8), share=ALL_RIGHT),
-    Program("uwsgi", "uWSGI, threads; the same clients", needs.python, uwsgi, keep=False),
-    Program("puma", "Puma, pg, redis, net/http", need_ruby, puma),
+    Program("uwsgi", "uWSGI, threads; the same clients", needs.python,
+            lambda world: uwsgi(world, "uwsgi", "--threads", 4), share=ALL_RIGHT, keep=False),
+    Program("apache", "Apache prefork, mod_php, pgsql, redis, curl", need_apache, apache,
+            share=ALL_RIGHT),
+    Program("puma", "Puma, pg, redis, net/http", need_ruby, puma, share=dict.fromkeys((1, 8, 64), 0.9),
+            why="Puma's reactor has read the request"),
     Program("php", "PHP's own server with workers, pgsql, redis, curl", need_php, php),
     Program("php-fpm", "nginx, PHP-FPM; the same extensions", need_php_fpm, php_fpm),
+    Program("gunicorn-gevent", "gunicorn, gevent workers; the same clients", needs.python,
+            lambda world: gunicorn(world, "gunicorn-gevent", "--worker-class", "gevent")),
+    Program("uwsgi-gevent", "uWSGI, gevent; the same clients", needs.python,
+            lambda world: uwsgi(world, "uwsgi-gevent", "--gevent", 100, "--gevent-monkey-patch"),
+            keep=False),
     Program("fastapi", "FastAPI, asyncpg, redis, httpx, `gather`", needs.python,
             lambda world: uvicorn(world, "asynchronous")),
     Program("threadpool", "FastAPI's threads, SQLAlchemy, redis, requests", needs.python,

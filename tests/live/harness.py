@@ -184,8 +184,9 @@ def show_on_failure(path):
     _evidence.append(path)
 
 
-def show_evidence():
-    for path in _evidence:
+def show_evidence(newest=None):
+    """All files, or only the newest ones."""
+    for path in _evidence[-newest if newest else None:]:
         if path.exists() and path.stat().st_size:
             lines = path.read_text(errors="replace").splitlines()
             print(f"---- {path.name}, last of {len(lines)} lines")

@@ -40,6 +40,21 @@ def test_gunicorn_gthread():
 
 
 @takes(60)
+def test_uwsgi():
+    check("uwsgi", 1)
+
+
+@takes(60)
+def test_uwsgi_gevent():
+    check("uwsgi-gevent", 0)
+
+
+@takes(60)
+def test_apache():
+    check("apache", 1)
+
+
+@takes(60)
 def test_fastapi():
     check("fastapi", 0)
 
@@ -66,4 +81,4 @@ def test_chain():
 
 @takes(60)
 def test_puma():
-    check("puma", 0)
+    check("puma", 0.5)
