@@ -18,7 +18,7 @@ enum head_slot {
 	HEAD_SLOTS,
 };
 
-/* enum head_slot -> the head at work; never deleted. */
+/* enum head_slot -> the head at work. */
 struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
 	__uint(max_entries, HEAD_SLOTS);
@@ -31,7 +31,7 @@ static __always_inline struct head_work *head__work(__u32 slot)
 	return bpf_map_lookup_elem(&heads, &slot);
 }
 
-/* What the verifier takes at once of head__scan(). */
+/* What the verifier takes at once. */
 #define HEAD_PART(part)                                                                            \
 	__weak int head__##part##_slot(__u32 slot)                                                 \
 	{                                                                                          \
@@ -50,13 +50,15 @@ HEAD_PART(read_states)
 HEAD_PART(normalise)
 #undef HEAD_PART
 
-/* head__scan(); 0 when there is no such slot. */
+/* head__scan() of the bytes in @slot. */
 __weak int head__scan_slot(__u32 slot)
 {
 	struct head_work *w = head__work(slot);
 
 	if (!w)
 		return 0;
+	if (!head__begin(w))
+		return w->used;
 	head__find_slot(slot);
 	head__sort_slot(slot);
 	head__read_slot(slot);

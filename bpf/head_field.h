@@ -226,13 +226,13 @@ static __always_inline void head__parent(struct head_work *w, const struct head_
 		head__store(h->traceparent + i, head__load(value + i));
 }
 
-/* The bytes from..to are to be copied to the end of tracestate.  @over: its line ends there. */
-static __always_inline void head__state_add(struct head_work *w, __u32 from, __u32 to, int over)
+/* Lets from..to be copied to the end of tracestate. */
+static __always_inline void head__state_add(struct head_work *w, __u32 from, __u32 to)
 {
 	struct head *h = &w->head;
 	__u32 len = h->state_len + to - from;
 
-	if (len > HEAD_STATE_MAX + HEAD_TRIM || (over && len > HEAD_STATE_MAX))
+	if (len > HEAD_STATE_ROOM)
 		h->state_cut = 1;
 	if (h->state_cut)
 		return;
@@ -242,31 +242,45 @@ static __always_inline void head__state_add(struct head_work *w, __u32 from, __u
 	h->state_len = len;
 }
 
-/* The next line, or what there is of it. */
-static __always_inline void head__state_line(struct head_work *w, const struct head_spot *line)
+/* What goes before a line's end, CR LF or LF. */
+static __always_inline __u32 head__line_end(struct head_work *w, __u32 end)
 {
-	struct head *h = &w->head;
-
-	w->at = head__skip_blanks(w, line->from + sizeof("tracestate:") - 1);
-	w->last = w->over ? head__trim(w, line->end) : line->end;
-	head__forget();
-	if (w->last <= w->at)
-		return;
-	if (h->state_len)
-		*head__state_place(h, h->state_len++) = ',';
-	head__state_add(w, w->at, w->last, w->over);
+	return *head__place(w, end - 2) == '\r' ? end - 2 : end - 1;
 }
 
-/* The open line goes on.  Some of the blanks before its end may have been copied. */
+/* The next line, or what there is of it.  The one blank that nearly all have before the value is
+ * not copied; others are up to head__normalise(). */
+static __always_inline void head__state_line(struct head_work *w, const struct head_spot *line,
+					     int over)
+{
+	struct head *h = &w->head;
+	__u32 from = line->from + sizeof("tracestate:") - 1;
+
+	w->at = from;
+	w->last = line->end;
+	if (*head__place(w, from) == ' ')
+		w->at = from + 1;
+	if (over)
+		w->last = head__line_end(w, line->end);
+	head__forget();
+	if (h->state_len)
+		*head__state_place(h, h->state_len++) = ',';
+	head__state_add(w, w->at, w->last);
+}
+
+/* The open line goes on.  If all that comes is the LF of its end, the CR was copied earlier. */
 static __always_inline void head__state_rest(struct head_work *w)
 {
-	__u32 to = w->rest_over ? head__trim(w, w->rest_end) : w->rest_end;
-
-	if (to < HEAD_VIEW) {
-		w->head.state_len -= HEAD_VIEW - to;
-		to = HEAD_VIEW;
+	w->last = w->rest_end;
+	if (w->rest_over)
+		w->last = head__line_end(w, w->rest_end);
+	head__forget();
+	if (w->last < HEAD_VIEW && !w->head.state_cut) {
+		w->last = HEAD_VIEW;
+		w->head.state_len--;
 	}
-	head__state_add(w, HEAD_VIEW, to, w->rest_over);
+	head__forget();
+	head__state_add(w, HEAD_VIEW, w->last);
 }
 
 /* Another exporter's traffic is no request of a user. */

@@ -14,8 +14,8 @@
 #define HEAD_KEY_MAX   256
 #define HEAD_VALUE_MAX 256
 
-/* Keys are told apart by their length and this hash (FNV-1a): who makes two that collide loses
- * one member of the list that he has sent. */
+/* Keys are told apart by this hash (FNV-1a): who makes two that collide loses one member of the
+ * list that he has sent. */
 #define HEAD_HASH_START 0xcbf29ce484222325ULL
 #define HEAD_HASH_PRIME 0x100000001b3ULL
 
@@ -31,34 +31,25 @@ static __always_inline int head__is_key(__u8 c)
 
 /* ---- taking apart ------------------------------------------------------------------------- */
 
-/* The member at work, if any, ends before @at. */
+/* The member that is being read, if any, is the first @at bytes' last. */
 static __always_inline void head__member_end(struct head_members *m, __u32 at)
 {
-	__u32 key_len = m->equals - m->from, value_len = m->end - m->equals;
-	struct head_member *member = &m->member[m->count & (HEAD_STATE_LINES - 1)];
-
-	if (!m->from || m->end != at)
-		m->changed = 1;
-	if (!m->from)
+	if (!m->now.from || m->now.end != at)
+		m->changed = 1; /* it is empty, or there are blanks behind it */
+	if (!m->now.from)
 		return;
-	if (!m->equals || key_len > HEAD_KEY_MAX || value_len == 0 || value_len > HEAD_VALUE_MAX ||
-	    m->count >= HEAD_STATE_LINES)
-		m->bad = 1;
-	member->key = m->key;
-	member->key_len = key_len;
-	member->from = m->from - 1;
-	member->end = m->end;
+	m->member[m->count % HEAD_STATE_LINES] = m->now;
 	m->count++;
-	m->from = 0;
-	m->equals = 0;
+	m->now.from = 0;
+	m->now.equals = 0;
 	m->tab = 0;
 }
 
 static __always_inline void head__member_blank(struct head_members *m, __u8 c)
 {
-	if (!m->from)
+	if (!m->now.from)
 		m->changed = 1;
-	else if (!m->equals)
+	else if (!m->now.equals)
 		m->bad = 1;
 	else if (c == '\t')
 		m->tab = 1; /* only blanks may follow */
@@ -66,36 +57,28 @@ static __always_inline void head__member_blank(struct head_members *m, __u8 c)
 
 static __always_inline void head__member_byte(struct head_members *m, __u8 c, __u32 at)
 {
-	if (!m->from) {
-		m->from = at + 1;
-		m->key = HEAD_HASH_START;
-		if (!head__is_key_start(c))
-			m->bad = 1;
+	if (!m->now.from) {
+		m->now.from = at;
+		m->now.first = c;
+		m->now.key = HEAD_HASH_START;
 	}
-	if (m->tab)
-		m->bad = 1;
-	m->end = at + 1;
-	if (m->equals) {
+	m->now.end = at;
+	m->bad |= m->tab;
+	if (m->now.equals) {
 		if (c < ' ' || c > '~' || c == '=')
 			m->bad = 1;
 	} else if (c == '=') {
-		m->equals = at + 1;
+		m->now.equals = at;
 	} else {
 		if (!head__is_key(c))
 			m->bad = 1;
-		m->key = (m->key ^ c) * HEAD_HASH_PRIME;
+		m->now.key = (m->now.key ^ c) * HEAD_HASH_PRIME;
 	}
 }
 
 static __always_inline void head__members(struct head *h, struct head_members *m)
 {
-	m->from = 0;
-	m->equals = 0;
-	m->tab = 0;
-	m->count = 0;
-	m->bad = 0;
-	m->changed = 0;
-	for (int i = 0; i < HEAD_STATE_MAX; i++) {
+	for (__u32 i = 0; i < HEAD_STATE_ROOM; i++) {
 		__u8 c;
 
 		head__forget();
@@ -107,9 +90,18 @@ static __always_inline void head__members(struct head *h, struct head_members *m
 		else if (head__is_blank(c))
 			head__member_blank(m, c);
 		else
-			head__member_byte(m, c, i);
+			head__member_byte(m, c, i + 1);
 	}
 	head__member_end(m, h->state_len);
+}
+
+/* The beginning of the key, the lengths of key and value. */
+static __always_inline int head__member_fits(const struct head_member *member)
+{
+	__u32 key_len = member->equals - member->from, value_len = member->end - member->equals;
+
+	return head__is_key_start(member->first) && member->equals && key_len <= HEAD_KEY_MAX &&
+	       value_len - 1 < HEAD_VALUE_MAX;
 }
 
 /* ---- putting together --------------------------------------------------------------------- */
@@ -117,16 +109,17 @@ static __always_inline void head__members(struct head *h, struct head_members *m
 /* Of several members of one key the first, which is the newest, counts. */
 static __always_inline void head__members_once(struct head_members *m)
 {
-	for (int i = 1; i < HEAD_STATE_LINES; i++) {
+	for (int i = 0; i < HEAD_STATE_LINES; i++) {
 		struct head_member *member = &m->member[i];
 
 		if (i >= m->count)
 			break;
+		if (!head__member_fits(member))
+			m->bad = 1;
 		for (int k = 0; k < i; k++) {
-			if (m->member[k].key != member->key ||
-			    m->member[k].key_len != member->key_len)
+			if (m->member[k].key != member->key)
 				continue;
-			member->end = member->from;
+			member->end = 0;
 			m->changed = 1;
 		}
 	}
@@ -135,13 +128,13 @@ static __always_inline void head__members_once(struct head_members *m)
 static __always_inline __u8 *head__out_place(struct head_members *m, __u64 at)
 {
 	asm volatile("" : "+r"(at)); /* as in head__state_place() */
-	if (at > HEAD_STATE_MAX)
-		at = HEAD_STATE_MAX;
+	if (at > HEAD_STATE_ROOM)
+		at = HEAD_STATE_ROOM;
 	return m->out + at;
 }
 
 /* A step copies eight bytes, or turns to the next member. */
-#define HEAD_MEMBER_STEPS (HEAD_STATE_MAX / 8 + 2 * HEAD_STATE_LINES)
+#define HEAD_MEMBER_STEPS (HEAD_STATE_ROOM / 8 + 2 * HEAD_STATE_LINES)
 
 static __always_inline void head__members_copy(struct head *h, struct head_members *m)
 {
@@ -163,16 +156,16 @@ static __always_inline void head__members_copy(struct head *h, struct head_membe
 		if (m->next >= m->count)
 			break;
 		member = &m->member[m->next++ % HEAD_STATE_LINES];
-		m->from = member->from;
-		m->end = member->end;
-		if (m->from >= m->end)
+		if (!member->end)
 			continue;
+		m->from = member->from - 1;
+		m->end = member->end;
 		if (m->out_len)
 			*head__out_place(m, m->out_len++) = ',';
 		m->out_at = m->out_len;
 		m->out_len += m->end - m->from;
 	}
-	for (int i = 0; i < HEAD_STATE_MAX; i += 8)
+	for (int i = 0; i < HEAD_STATE_ROOM; i += 8)
 		head__store(h->tracestate + i, head__load(m->out + i));
 	h->state_len = m->out_len;
 }
@@ -180,21 +173,23 @@ static __always_inline void head__members_copy(struct head *h, struct head_membe
 /* Of a head that is done and has a valid context: makes of tracestate what is to be sent on. */
 static __always_inline void head__normalise(struct head_work *w)
 {
-	struct head *h = &w->head;
 	struct head_members *m = &w->members;
+	struct head *h = &w->head;
 
-	if (h->folded & 1 << HEAD_STATE)
-		h->state_len = 0;
-	if (!h->state_len)
-		return;
+	__builtin_memset(m, 0, offsetof(struct head_members, member));
 	head__members(h, m);
+	if (m->count > HEAD_STATE_LINES || h->folded & 1 << HEAD_STATE)
+		m->bad = 1;
+	head__members_once(m);
+	head__forget();
 	if (m->bad)
 		h->state_len = 0;
-	if (m->bad)
-		return;
-	head__members_once(m);
-	if (m->changed)
+	else if (m->changed)
 		head__members_copy(h, m);
+	if (h->state_len > HEAD_STATE_MAX)
+		h->state_cut = 1;
+	if (h->state_cut)
+		h->state_len = 0;
 }
 
 #endif

@@ -62,7 +62,8 @@ static size_t feed(struct slice in, size_t first, size_t step)
 {
 	size_t used = 0;
 
-	memset(&work->head, 0, sizeof(work->head));
+	memset(&work->head, 0xa5, sizeof(work->head));
+	head__start(&work->head);
 	while (used < in.len && !work->head.done && !work->head.broken) {
 		struct slice piece = slice__head(slice__skip(in, used), used ? step : first);
 		size_t got = scan(piece);
@@ -454,7 +455,7 @@ static void test_limits(void **unused)
 	expect_end(START, "\xff\n", 3000, false);
 	expect_end(START, "Cookie: " Z256 "\r\n", HEAD_NEAR_MAX - 1, true);
 	expect_end(START, "Cookie: " Z256 "\r\n", HEAD_NEAR_MAX, false);
-	expect_end(START, "Host: " Z256 "\r\n", 240, true);
+	expect_end(START, "Host: " Z256 "\r\n", 120, true);
 }
 
 static void test_too_long(void **unused)
@@ -479,10 +480,12 @@ static void test_too_long(void **unused)
 static void test_what_follows(void **unused)
 {
 	struct slice in = SLICE(START "\r\n" START TP "\r\n");
+	struct head want;
 
 	assert_int_equal(feed_whole(in), sizeof(START "\r\n") - 1);
+	want = visible();
 	assert_int_equal(scan(in), 0);
-	assert_int_equal(work->head.count[HEAD_PARENT], 0);
+	expect_same(in, &want, sizeof(START "\r\n") - 1, "after the end");
 	assert_int_equal(feed_whole(SLICE("nothing like it\r\n\r\n")), 19);
 	assert_int_equal(scan(in), in.len); /* broken stays broken */
 	assert_true(work->head.broken);
@@ -646,8 +649,8 @@ static void expect_agreement(struct slice in)
 		fail_msg("traceparent of \"%.*s\"", (int)in.len, in.data);
 	if (valid)
 		assert_memory_equal(&ours, &theirs, sizeof(ours));
-	if (work->head.state_cut)
-		return;
+	if (work->head.state_cut || work->head.state_len > HTTP1_JOIN_BYTES)
+		return; /* of too long a list user space keeps what it can */
 	arena__init(&arena, 64 * 1024);
 	value = tracestate__normalise(&arena, m.field[HTTP1_TRACESTATE]);
 	head__normalise(work);
