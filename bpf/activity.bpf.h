@@ -30,6 +30,7 @@
 #include "bpf/count.bpf.h"
 #include "bpf/event.h"
 #include "bpf/go.bpf.h"
+#include "bpf/go_context.bpf.h"
 #include "bpf/go_transport.bpf.h"
 #include "bpf/heir.bpf.h"
 #include "bpf/runtime.bpf.h"
@@ -212,8 +213,36 @@ static __always_inline bool activity__serves(struct activity_key key, __u64 thre
 	return true;
 }
 
-/* A goroutine works for the request that it serves itself, or likely for the one during which
- * the goroutine that serves it has started it. */
+/* A context is of a request, if that is open still. */
+static __always_inline bool activity__of_context(__u64 thread, __u64 context,
+						 struct event_data *data)
+{
+	const struct go_request *request = go_context__request(thread >> 32, context);
+
+	if (!request ||
+	    !activity__serves(activity__of_goroutine(thread, request->goid), 0, REF_CONTEXT, data))
+		return false;
+	if (data->ref_conn == request->conn_id && data->ref_pos == request->pos)
+		return true;
+	data->ref = REF_NONE;
+	return false;
+}
+
+static __always_inline bool activity__within_call(const struct activity_key *key, __u64 g,
+						  struct event_data *data)
+{
+	const struct go_frame *frame = go_context__frame(key, g);
+
+	if (!frame)
+		return false;
+	data->ref = REF_CONTEXT;
+	data->ref_conn = frame->conn_id;
+	data->ref_pos = frame->pos;
+	return true;
+}
+
+/* A goroutine works for the request that it serves itself, or for the one whose context its call
+ * was given, or likely for the one during which the goroutine that serves it has started it. */
 static __always_inline void activity__find_goroutine(const struct process_runtime *runtime,
 						     __u64 thread, struct event_data *data)
 {
@@ -221,7 +250,8 @@ static __always_inline void activity__find_goroutine(const struct process_runtim
 	struct activity_key key = activity__of_goroutine(thread, g.goid);
 	const struct go_births *known;
 
-	if (!g.goid || activity__serves(key, 0, REF_GOROUTINE, data) || !likely_links)
+	if (!g.goid || activity__serves(key, 0, REF_GOROUTINE, data) ||
+	    activity__within_call(&key, g.g, data) || !likely_links)
 		return;
 	key.id = g.parent;
 	if (!activity__serves(key, 0, REF_LIKELY, data))

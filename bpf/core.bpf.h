@@ -75,6 +75,17 @@ static __always_inline struct pt_regs *core__stack_regs(struct task_struct *task
 
 #if defined(__TARGET_ARCH_x86)
 
+/* Of the program, as it was when the current system call was made. */
+static __always_inline __u64 core__frame_pointer(void)
+{
+	if (core__has_task_btf()) {
+		struct task_struct *task = bpf_get_current_task_btf();
+
+		return ((struct pt_regs *)bpf_task_pt_regs(task))->bp;
+	}
+	return BPF_CORE_READ(core__stack_regs((struct task_struct *)bpf_get_current_task()), bp);
+}
+
 /* The entry code leaves -ENOSYS in ax until the call has its result. */
 static __always_inline void core__syscall(struct core_syscall *call)
 {
@@ -117,6 +128,17 @@ enum syscall_nr {
 };
 
 #elif defined(__TARGET_ARCH_arm64)
+
+static __always_inline __u64 core__frame_pointer(void)
+{
+	if (core__has_task_btf()) {
+		struct task_struct *task = bpf_get_current_task_btf();
+
+		return ((struct pt_regs *)bpf_task_pt_regs(task))->regs[29];
+	}
+	return BPF_CORE_READ(core__stack_regs((struct task_struct *)bpf_get_current_task()),
+			     regs[29]);
+}
 
 /* Nothing tells a finished call from a running one here. */
 static __always_inline void core__syscall(struct core_syscall *call)

@@ -108,7 +108,8 @@ enum ref_kind {
 	REF_GOROUTINE, /* the goroutine that sends serves this one */
 	REF_PYCONTEXT, /* likewise the contextvars context of Python */
 	REF_PROCESS,   /* the process that sends was started for it, see bpf/heir.bpf.h */
-	REF_PEER,      /* these bytes are this client's send, on the same host */
+	REF_CONTEXT, /* the call was given a context.Context of Go that is derived from this one's */
+	REF_PEER,    /* these bytes are this client's send, on the same host */
 };
 
 /*

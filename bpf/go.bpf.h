@@ -35,11 +35,19 @@ enum go_at {
 	GO_AT_SHARED,  /* likewise: whether others wait for it while it is in use; 0: never */
 	GO_AT_FD,      /* in net.netFD: the file descriptor */
 	GO_AT_FAMILY,  /* likewise, int: that of the socket; its type follows */
+	GO_AT_CONTEXT, /* in net/http.Request: its context.Context */
 };
 
 struct goroutine {
 	__u64 goid; /* 0: none runs here */
 	__u64 parent;
+	__u64 g; /* address of the runtime's structure for it */
+};
+
+/* Of Go's: an interface, such as net.Conn or context.Context. */
+struct go_interface {
+	__u64 type;
+	__u64 data;
 };
 
 /* Of Go's: the numbers of a batch that are left. */
@@ -86,15 +94,20 @@ static __always_inline __u64 go__g(const struct process_runtime *runtime)
 
 static __always_inline struct goroutine go__current(const struct process_runtime *runtime)
 {
-	struct goroutine g = {};
-	__u64 address = go__g(runtime);
+	struct goroutine g = { .g = go__g(runtime) };
 
-	if (!address || !runtime->at[GO_AT_GOID])
+	if (!g.g || !runtime->at[GO_AT_GOID])
 		return g;
-	g.goid = go__read(address + runtime->at[GO_AT_GOID]);
+	g.goid = go__read(g.g + runtime->at[GO_AT_GOID]);
 	if (likely_links && runtime->at[GO_AT_PARENT])
-		g.parent = go__read(address + runtime->at[GO_AT_PARENT]);
+		g.parent = go__read(g.g + runtime->at[GO_AT_PARENT]);
 	return g;
+}
+
+/* Stacks grow down from here; g begins with where they begin and end. */
+static __always_inline __u64 go__stack_end(__u64 g)
+{
+	return go__read(g + sizeof(__u64));
 }
 
 /* The counter first: a batch that is taken meanwhile is then later than it. */

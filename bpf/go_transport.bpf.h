@@ -38,12 +38,6 @@ struct {
 	__type(value, struct go_handover);
 } go_handovers SEC(".maps") __weak;
 
-/* Of Go's: an interface, such as net.Conn. */
-struct go_interface {
-	__u64 type;
-	__u64 data;
-};
-
 /* The socket behind a net.Conn that is a *net.TCPConn or *net.UnixConn; NULL: it is another type
  * (TLS), which is known by what stands in the place of the family and the type of the socket. */
 static __always_inline struct sock *go_transport__socket(const struct process_runtime *runtime,

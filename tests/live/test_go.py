@@ -5,12 +5,13 @@ As in test_stitching.py each request has a number, which stands in all that is d
 behalf.
 """
 
+import re
 import shutil
 import time
 
 import servers
 from agent import Agent
-from harness import Skip, equal, folder, free_port, run, spawn, takes
+from harness import ROOT, Skip, equal, folder, free_port, run, spawn, status_of, takes
 from spans import CLIENT, SERVER, at_port
 from test_stitching import ask, judge, started, threaded
 
@@ -132,3 +133,61 @@ def test_go_children_are_likely():
 @takes(120)
 def test_go_stripped():
     check_go(go_program("-ldflags=-s -w", "-buildmode=pie"), ["key:", "again:"])
+
+
+DRIVERS = ("pgx", "sqlpgx", "pq", "tx", "redis", "pipe", "http", "close")
+
+
+def drivers_program():
+    """drivers/main.go, with modules from the proxy that Go is set up to use."""
+    program = folder() / "drivers"
+    source = ROOT / "tests" / "live" / "drivers"
+    if not shutil.which("go"):
+        raise Skip("no Go compiler")
+    status, _, why = status_of("go", "mod", "download", cwd=source, timeout=60)
+    if status:
+        raise Skip(f"Go modules cannot be fetched: {why.splitlines()[-1]}")
+    run("go", "build", "-o", program, ".", cwd=source, timeout=300)
+    return program
+
+
+def share(spans, calls, by, driver):
+    """Of the calls that a (h)andler, its (c)hildren or (w)orkers make through a driver.  Others are
+    (t)oo short, une(x)pected or (l)ate."""
+    return judge(spans, [call for call in calls
+                         if re.search(rf"\b{by}_{driver}_", str(call.attributes))])
+
+
+def check_drivers(connections, requests):
+    """Each time a new program: what was prepared before the agent came has no name."""
+    redis, postgres, back = servers.Redis(), servers.Postgres(), threaded()
+    program = drivers_program()
+    port = started(lambda *a: spawn([program, *a], log="drivers.log"), free_port(), back,
+                   postgres.port, redis.port)
+    agent = Agent()
+    ask(port, connections, requests)
+    time.sleep(0.1)
+    spans = agent.stop()
+    calls = [span for span in spans if span.kind == CLIENT and
+             re.search(r"\b[a-z]_[a-z]+_\d", str(span.attributes))]
+    equal(judge(spans, calls)["wrong"], 0, "wrong parents")
+    for by in "hcw":
+        for driver in DRIVERS:
+            counts = share(spans, calls, by, driver)
+            assert sum(counts.values()) >= requests, (by, driver, counts)
+            assert counts["right"] >= 0.999 * sum(counts.values()), (by, driver, counts)
+
+
+@takes(120)
+def test_go_drivers_1_connection():
+    check_drivers(1, 100)
+
+
+@takes(120)
+def test_go_drivers_8_connections():
+    check_drivers(8, 800)
+
+
+@takes(180)
+def test_go_drivers_64_connections():
+    check_drivers(64, 1280)

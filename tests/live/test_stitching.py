@@ -116,7 +116,7 @@ def ask(port, connections, requests):
 
 def number_of(span):
     text = " ".join(str(value) for value in span.attributes.values())
-    return re.search(r"(?:front/|back/|key:|again:|child:|late:| AS c)(\d+)", text)[1]
+    return re.search(r"(?:front/|back/|[a-z]+:|[a-z]_[a-z]+_)(\d+)", text)[1]
 
 
 def judge(spans, what):

@@ -114,6 +114,9 @@ static void trace__refer(const struct transaction *txn, struct context *out)
 	case REF_PROCESS:
 		out->parent_link = "process";
 		break;
+	case REF_CONTEXT:
+		out->parent_link = "context";
+		break;
 	case REF_LIKELY:
 		out->parent_link = "likely";
 		break;

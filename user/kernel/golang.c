@@ -32,13 +32,48 @@ enum {
 	AT_SHARED,
 	AT_FD,
 	AT_FAMILY,
+	AT_CONTEXT,
 };
 
-/* The functions that are watched, and by which program of bpf/go.bpf.c. */
+#define REDIS8 "github.com/go-redis/redis/v8."
+#define REDIS9 "github.com/redis/go-redis/v9."
+#define PGX4   "github.com/jackc/pgx/v4."
+#define PGX5   "github.com/jackc/pgx/v5."
+
+static const char go_call[] = "go_call";
+
+/*
+ * The functions that are watched, and by which program of bpf/go.bpf.c.  For go_call: methods of a
+ * pointer, whose first argument is a context.Context, and which send all of a call before they
+ * return.  The first one is what gives requests their contexts.
+ */
 static const struct watched {
 	const char *function, *program;
 } watched[] = {
+	{ "net/http.serverHandler.ServeHTTP", "go_serve_http" },
 	{ "net/http.(*persistConn).roundTrip", "go_round_trip" },
+	{ "database/sql.(*DB).pingDC", go_call },
+	{ "database/sql.(*DB).queryDC", go_call },
+	{ "database/sql.(*DB).execDC", go_call },
+	{ "database/sql.(*DB).prepareDC", go_call },
+	{ "database/sql.(*DB).beginDC", go_call },
+	{ "database/sql.(*Stmt).QueryContext", go_call },
+	{ "database/sql.(*Stmt).ExecContext", go_call },
+	{ PGX4 "(*Conn).Query", go_call },
+	{ PGX4 "(*Conn).Exec", go_call },
+	{ PGX4 "(*Conn).Prepare", go_call },
+	{ PGX4 "(*Conn).SendBatch", go_call },
+	{ "github.com/jackc/pgconn.(*PgConn).CopyFrom", go_call },
+	{ "github.com/jackc/pgconn.(*PgConn).CopyTo", go_call },
+	{ PGX5 "(*Conn).Query", go_call },
+	{ PGX5 "(*Conn).Exec", go_call },
+	{ PGX5 "(*Conn).Prepare", go_call },
+	{ PGX5 "(*Conn).SendBatch", go_call },
+	{ "github.com/jackc/pgx/v5/pgconn.(*PgConn).CopyFrom", go_call },
+	{ "github.com/jackc/pgx/v5/pgconn.(*PgConn).CopyTo", go_call },
+	{ REDIS8 "(*baseClient).withConn", go_call },
+	{ REDIS9 "(*baseClient).withConn", go_call },
+	{ REDIS9 "(*baseClient).withPipelineConn", go_call },
 };
 
 #define WATCHED (sizeof(watched) / sizeof(watched[0]))
@@ -265,7 +300,7 @@ static void find_probes(struct golang *go, Elf *elf, int fd)
 		return;
 	text = text_of(elf, go->entry, &functions[WATCHED], &functions[WATCHED + 1]);
 	for (size_t i = 0; text && i < WATCHED; i++)
-		if (functions[i].found)
+		if (functions[i].found && (functions[0].found || watched[i].program != go_call))
 			add_probe(go, elf, fd, watched[i].program, text + functions[i].offset);
 }
 
@@ -337,6 +372,7 @@ int golang__runtime(const struct golang *go, uint64_t bias, struct process_runti
 	runtime->at[AT_SHARED] = l->shared;
 	runtime->at[AT_FD] = l->fd;
 	runtime->at[AT_FAMILY] = l->family;
+	runtime->at[AT_CONTEXT] = l->context;
 	if (!l->parent || !l->batch || !go->sched || !go->allp)
 		return 0;
 	runtime->at[AT_PARENT] = l->parent;

@@ -7,13 +7,14 @@
 
 /* Offsets on 64-bit machines; 0: there is no such field, or it is not known. */
 struct golang_layout {
-	unsigned int goid;   /* runtime.g */
-	unsigned int parent; /* likewise, parentGoid, since 1.21 */
-	unsigned int batch;  /* runtime.p.goidcache, which goidcacheend follows */
-	unsigned int conn;   /* net/http.persistConn */
-	unsigned int shared; /* likewise, isClientConn, since 1.26 */
-	unsigned int fd;     /* net.netFD.pfd.Sysfd */
-	unsigned int family; /* net.netFD, which sotype follows */
+	unsigned int goid;    /* runtime.g */
+	unsigned int parent;  /* likewise, parentGoid, since 1.21 */
+	unsigned int batch;   /* runtime.p.goidcache, which goidcacheend follows */
+	unsigned int conn;    /* net/http.persistConn */
+	unsigned int shared;  /* likewise, isClientConn, since 1.26 */
+	unsigned int fd;      /* net.netFD.pfd.Sysfd */
+	unsigned int family;  /* net.netFD, which sotype follows */
+	unsigned int context; /* net/http.Request.ctx */
 };
 
 /* What is known of Go 1.@minor; false: nothing. */
