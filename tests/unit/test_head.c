@@ -48,11 +48,13 @@ static const char misleading[] =
 
 static size_t scan(struct slice piece)
 {
+	size_t skip = piece.len & 1; /* CR LF comes next, or LF */
+
 	memset(work->bytes, '\n', sizeof(work->bytes));
 	memcpy(work->bytes + HEAD_WINDOW, misleading, sizeof(misleading));
 	memcpy(work->bytes, piece.data, piece.len);
 	if (piece.len < HEAD_WINDOW - sizeof(misleading))
-		memcpy(work->bytes + piece.len, misleading, sizeof(misleading));
+		memcpy(work->bytes + piece.len, misleading + skip, sizeof(misleading) - skip);
 	work->len = (uint32_t)piece.len;
 	return head__scan(work);
 }
@@ -255,6 +257,7 @@ static const struct context_case contexts[] = {
 	{ TP TS "foo=\x7f\r\n", 1, "" },
 	{ TP TS "foo=\xc3\xa4\r\n", 1, "" },
 	{ TP TS "foo=1\r\n\tbar=2\r\n", 1, "" },
+	{ TP TS "foo=" Z256 "\r\n\tbar=2\r\n", 1, "" },
 	{ TP TS "foo=1\r\nAccept: x\r\n y\r\n", 1, "foo=1" },
 	/* 512 bytes, and one more */
 	{ TP TS FULL "\r\n", 1, FULL },
