@@ -11,9 +11,10 @@ import shutil
 import subprocess
 import sys
 
+import servers
 from agent import Agent, Sink
-from harness import (ROOT, SPANLOOM, VENV, Skip, equal, folder, free_port, listening, run, spawn,
-                     takes, wait_until)
+from harness import (ROOT, SPANLOOM, VENV, Skip, equal, folder, free_port, in_threads,
+                     listening, run, spawn, takes, wait_until)
 from spans import CLIENT, SERVER
 
 NODE_PACKAGES = ROOT / ".output" / "node"
@@ -169,9 +170,9 @@ def listed(process):
     return [entry for entry in entries if entry["pid"] == process.pid]
 
 
-def ask_rounds(port):
+def ask_rounds(port, first=1, step=1):
     """Each round is a trace, as if its caller had named a span."""
-    for number in range(1, ROUNDS + 1):
+    for number in range(first, ROUNDS + 1, step):
         ask(port, number, "-H", f"traceparent: 00-{number:032x}-{CALLER}-01")
 
 
@@ -273,4 +274,13 @@ def test_forwarded_header_is_no_sdk():
     process, port = plain(plain()[1])
     ask_rounds(port)
     equal(listed(process), [], "list")
+    expect_trees(agent.stop(), [(1, SERVER, "ours"), (2, CLIENT, "ours"), (3, SERVER, "ours")])
+
+
+def test_header_that_nginx_forwards():
+    """Of many requests at once the header tells whose call is whose."""
+    port = plain()[1]
+    proxy = servers.Nginx(f"location /front/ {{ proxy_pass http://127.0.0.1:{port}; }}").port
+    agent = Agent("--exclude-exe", "curl")
+    in_threads(lambda index: ask_rounds(proxy, index + 1, 8), 8)
     expect_trees(agent.stop(), [(1, SERVER, "ours"), (2, CLIENT, "ours"), (3, SERVER, "ours")])

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "user/flow/context.h"
 
+#include "user/flow/bearer.h"
+
 /* Server, its client, the server that that is, ... on one host: longer chains are loops. */
 #define CHAIN_MAX 32
 
@@ -32,6 +34,7 @@ void context_table__init(struct context_table *table, size_t max_over)
 static void context_table__drop(struct context_table *table, struct context *context)
 {
 	HASH_DEL(table->by_place, context);
+	bearers__leave(&table->bearers, context->bearer);
 	context__reset(context);
 	free(context);
 }

@@ -41,13 +41,15 @@ struct context {
 	/* For edge.h: of its span when that has left; else of the server's that it caused, or 0. */
 	uint64_t from_unix_ns, to_unix_ns;
 	bool left;
-	bool answered;	    /* the end is that of a whole response */
-	bool rough_start;   /* the request may have been sent before */
-	struct slice state; /* tracestate, from the heap, owned */
+	bool answered;	       /* the end is that of a whole response */
+	bool rough_start;      /* the request may have been sent before */
+	struct bearer *bearer; /* of the header that a server's request came with; or NULL */
+	struct slice state;    /* tracestate, from the heap, owned */
 };
 
 struct context_table {
 	struct context *by_place;
+	struct bearer *bearers; /* see bearer.h */
 	struct context *oldest_over, **newest_over;
 	size_t over;
 	size_t max_over; /* contexts of finished requests that are kept for late children */

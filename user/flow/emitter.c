@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "user/flow/emitter.h"
 
+#include "user/flow/bearer.h"
 #include "user/flow/describe.h"
 #include "user/flow/edge.h"
 #include "user/flow/ledger.h"
@@ -68,6 +69,26 @@ static struct resource *emitter__resource(const struct emitter *e, uint32_t tgid
 	return e->callbacks->resource(e->callbacks->ctx, tgid, comm);
 }
 
+/* The header that a request came with, and that a call of the same process may pass on. */
+static void emitter__match_header(struct emitter *e, const struct transaction *txn,
+				  struct context *context)
+{
+	const struct place *request;
+
+	if (txn->role == ROLE_SERVER) {
+		context->bearer = bearers__join(&e->contexts.bearers, txn, context);
+		return;
+	}
+	if (context->parent.conn_id) /* what the kernel saw tells more */
+		return;
+	request = bearers__find(&e->contexts.bearers, txn, context);
+	if (!request)
+		return;
+	context->parent = *request;
+	context->parent_link = "header";
+	context->known = false;
+}
+
 static void emitter__add_context(struct emitter *e, struct transaction *txn)
 {
 	struct place place = { .conn_id = txn->conn_id, .pos = txn->turn_pos };
@@ -80,6 +101,8 @@ static void emitter__add_context(struct emitter *e, struct transaction *txn)
 	if (!context || context->requests > 1)
 		return;
 	trace__begin(txn, e->config, context);
+	if (context->carried)
+		emitter__match_header(e, txn, context);
 	context->hidden = emitter__ignored(e, txn);
 	txn->context = context;
 }
