@@ -10,6 +10,7 @@ import os
 import shutil
 import subprocess
 import sys
+import time
 
 import servers
 from agent import Agent, Sink
@@ -19,6 +20,7 @@ from spans import CLIENT, SERVER
 
 NODE_PACKAGES = ROOT / ".output" / "node"
 ROUNDS = 20
+FIRST = time.time_ns() << 64  # trace ids: others may run this test at the same time
 CALLER = "00000000000000aa"  # the span that each round names as its parent
 
 PYTHON = """
@@ -157,15 +159,19 @@ def ask(*request):
     equal(status_of(*request), "200", "status")
 
 
-def found_out(process, port, *options):
-    """Asks until the process is listed; its entry."""
+def find_out(agent, evidence, process, port, *options):
+    """Asks until the log tells of the process; then it is listed, too."""
     def look():
         ask(port, "warm", *options)
-        return listed(process)
-    return wait_until(look, f"process {process.pid} to be listed", 20)[0]
+        return f" sdk: pid={process.pid} " in agent.stderr.read_text()
+    wait_until(look, f"process {process.pid} to be found out", 20)
+    assert evidence in agent.stderr.read_text(), evidence
+    assert evidence in [entry["evidence"] for entry in listed(process)], listed(process)
+    assert evidence in run(SPANLOOM, "probes"), "the table of spanloom probes"
 
 
 def listed(process):
+    """Its entries: another agent of this machine may have found it out, too."""
     entries = json.loads(run(SPANLOOM, "probes", "--json"))["sdk_processes"]
     return [entry for entry in entries if entry["pid"] == process.pid]
 
@@ -173,7 +179,13 @@ def listed(process):
 def ask_rounds(port, first=1, step=1):
     """Each round is a trace, as if its caller had named a span."""
     for number in range(first, ROUNDS + 1, step):
-        ask(port, number, "-H", f"traceparent: 00-{number:032x}-{CALLER}-01")
+        ask(port, number, "-H", f"traceparent: 00-{FIRST + number:032x}-{CALLER}-01")
+
+
+def number_of(span):
+    """The round that the span is of; None: no round of this test."""
+    number = int(span.trace_id, 16) - FIRST
+    return number if 1 <= number <= ROUNDS else None
 
 
 def trees(spans):
@@ -187,10 +199,9 @@ def trees(spans):
         return 1 + depth(by_id[span.parent_id])
     found = {number: [] for number in range(1, ROUNDS + 1)}
     for span in spans:
-        number = int(span.trace_id, 16)
-        if number in found:
+        if number_of(span):
             whose = "ours" if span.scope.startswith("spanloom/") else "sdk"
-            found[number].append((depth(span), span.kind, whose))
+            found[number_of(span)].append((depth(span), span.kind, whose))
     return [sorted(tree) for tree in found.values()]
 
 
@@ -202,7 +213,7 @@ def expect_trees(spans, expected):
 def sdk_spans(collector):
     """All that the SDK makes of ask_rounds()."""
     def whole():
-        spans = [span for span in collector.spans() if int(span.trace_id, 16) <= ROUNDS]
+        spans = [span for span in collector.spans() if number_of(span)]
         return spans if len(spans) == 2 * ROUNDS else None
     return wait_until(whole, "the spans of the SDK")
 
@@ -211,11 +222,8 @@ def check_sdk(front, *options):
     """Runs the rounds; (agent, all spans)."""
     agent, collector = Agent("--exclude-exe", "curl", *options), Sink()
     process, port = front(plain()[1], collector.port)
-    entry = found_out(process, port)
-    equal(entry["evidence"], f"exports OTLP traces to 127.0.0.1:{collector.port}", "evidence")
-    equal(entry["adopted"], "ignore" not in options, "adopted")
-    assert f"pid={process.pid} " in agent.stderr.read_text(), "no line in the log"
-    assert str(process.pid) in run(SPANLOOM, "probes"), "the table of spanloom probes"
+    find_out(agent, f"exports OTLP traces to 127.0.0.1:{collector.port}", process, port)
+    assert ("ignore" not in options) in [entry["adopted"] for entry in listed(process)]
     ask_rounds(port)
     sdk = sdk_spans(collector)
     return agent, agent.stop() + sdk
@@ -248,10 +256,10 @@ def test_headers_of_its_own_are_evidence():
     """The exports are not seen; what the program sends on is."""
     agent = Agent("--exclude-exe", "curl")
     process, port = python_front(plain()[1], 0)
-    entry = found_out(process, port, "-H", f"traceparent: 00-{'7' * 32}-{CALLER}-01")
-    equal(entry["evidence"], "sends traceparent headers of its own", "evidence")
+    find_out(agent, "sends traceparent headers of its own", process, port, "-H",
+             f"traceparent: 00-{'7' * 32}-{CALLER}-01")
     ask_rounds(port)
-    spans = [span for span in agent.stop() if int(span.trace_id, 16) <= ROUNDS]
+    spans = [span for span in agent.stop() if number_of(span)]
     equal(len(spans), ROUNDS, "spans of the back")
     assert all(span.kind == SERVER and span.parent_id != CALLER for span in spans), spans
 
@@ -260,7 +268,7 @@ def test_headers_of_its_own_are_evidence():
 def test_next_program_of_the_process_is_traced():
     agent, collector = Agent("--exclude-exe", "curl"), Sink()
     process, port = python_front(plain()[1], collector.port)
-    found_out(process, port)
+    find_out(agent, f"exports OTLP traces to 127.0.0.1:{collector.port}", process, port)
     run("curl", "-s", f"http://127.0.0.1:{port}/exec", ok=None)
     wait_until(lambda: status_of(port, "first") == "200", "the next program to answer")
     wait_until(lambda: not listed(process), "the list to forget the process")

@@ -39,13 +39,13 @@ void sdk_list__learned(struct tracer *tracer, const struct resource *process,
 	int err;
 
 	sdk_process__set_to(&entry, to);
+	err = tracer__sdk_process(tracer, process->pid, relays ? NULL : &entry);
 	log_info("sdk", "pid=%u exe=%.*s: %s: %s", process->pid, (int)process->executable.len,
 		 process->executable.data, sdk_list__evidence(&entry, text),
 		 relays	   ? "what it exports may be others', so its calls are traced again"
 		 : adopted ? "its calls are left to its SDK and give no spans here "
 			     "(--sdk ignore: they give both)"
 			   : "its calls give spans here, too (--sdk ignore)");
-	err = tracer__sdk_process(tracer, process->pid, relays ? NULL : &entry);
 	if (err)
 		log_warn("sdk", "pid=%u: %s: spanloom probes will not list it", process->pid,
 			 errstr(err));
