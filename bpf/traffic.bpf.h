@@ -211,7 +211,7 @@ static __always_inline void traffic__refer(struct sock *sk, struct conn *conn, s
 	pair__find(sk, size, &t->data);
 	if (activity__peeks(conn, thread, size, t->data.pos))
 		return;
-	activity__begin(conn, thread, waiter__is_thread(sk, flags), t->data.pos);
+	activity__begin(conn, thread, waiter__is_thread(sk, flags, t, size), t->data.pos);
 }
 
 /* Emits what is known to be of a protocol. */

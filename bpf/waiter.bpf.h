@@ -7,6 +7,8 @@
  * block, so as to give up after a while: they wait in poll().  To the kernel they look like a loop
  * that does the same; they are known by name.  Where such a program runs a loop after all (uWSGI
  * with gevent), that waits in epoll, which shows in the socket.
+ *
+ * A thread of Puma gives a connection away before a request is whole, and takes up another's.
  */
 #ifndef SPANLOOM_WAITER_BPF_H
 #define SPANLOOM_WAITER_BPF_H
@@ -17,6 +19,8 @@
 
 #include "bpf/core.bpf.h"
 #include "bpf/event.h"
+#include "bpf/head.bpf.h"
+#include "bpf/payload.bpf.h"
 
 static __always_inline bool waiter__is_named(const char *comm, const char *name, int len)
 {
@@ -24,16 +28,6 @@ static __always_inline bool waiter__is_named(const char *comm, const char *name,
 		if (comm[i] != name[i])
 			return false;
 	return true;
-}
-
-/* Threads of Apache and uWSGI are named as their programs, those of Puma by what they do. */
-static __always_inline bool waiter__is_known(void)
-{
-	char comm[EVENT_COMM_LEN];
-
-	bpf_get_current_comm(comm, sizeof(comm));
-	return waiter__is_named(comm, "puma srv tp ", 12) || waiter__is_named(comm, "uwsgi", 6) ||
-	       waiter__is_named(comm, "apache2", 8) || waiter__is_named(comm, "httpd", 6);
 }
 
 /* Who is in epoll is in the queue of the socket all the time; who was in poll() is not. */
@@ -44,12 +38,44 @@ static __always_inline bool waiter__is_queued(struct sock *sk)
 	return !wq || BPF_CORE_READ(wq, wait.head.next) != &wq->wait.head;
 }
 
-/* Does the current thread, that has received from @sk with @flags, wait for it alone? */
-static __always_inline bool waiter__is_thread(struct sock *sk, int flags)
+/* Were the @size bytes that the current system call has received one request, and all of it? */
+static __always_inline bool waiter__has_whole(const struct transfer *t, __u32 size)
+{
+	struct head_work *work = head__work(HEAD_SLOT_RECV);
+	__u32 len = size;
+
+	if (!work || t->piece.len < size)
+		return false;
+	barrier_var(len); /* see payload__record_of() */
+	if (len > HEAD_WINDOW || bpf_probe_read_user(work->bytes, len, (void *)t->piece.base))
+		return false;
+	head__start(&work->head);
+	work->len = len;
+	head__scan_slot(HEAD_SLOT_RECV);
+	return work->head.done && !work->head.chunked &&
+	       work->head.size + (work->head.has_length ? work->head.content_length : 0) == size;
+}
+
+/* Threads of Apache and uWSGI are named as their programs, those of Puma by what they do. */
+static __always_inline bool waiter__is_known(const struct transfer *t, __u32 size)
+{
+	char comm[EVENT_COMM_LEN];
+
+	bpf_get_current_comm(comm, sizeof(comm));
+	if (waiter__is_named(comm, "puma srv tp ", 12))
+		return waiter__has_whole(t, size);
+	return waiter__is_named(comm, "uwsgi", 6) || waiter__is_named(comm, "apache2", 8) ||
+	       waiter__is_named(comm, "httpd", 6);
+}
+
+/* Does the current thread, that has received the @size bytes of @t from @sk with @flags, wait for
+ * this socket alone? */
+static __always_inline bool waiter__is_thread(struct sock *sk, int flags, const struct transfer *t,
+					      __u32 size)
 {
 	if (!(flags & MSG_DONTWAIT) && core__blocks(sk))
 		return true;
-	return waiter__is_known() && !waiter__is_queued(sk);
+	return !waiter__is_queued(sk) && waiter__is_known(t, size);
 }
 
 #endif

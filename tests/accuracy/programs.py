@@ -115,11 +115,11 @@ def go(world):
     return Running(port, world.spawn([needs.go()], "go", PORT=port))
 
 
-def puma(world):
+def puma(world, threads=8):
     port = free_port()
     return Running(port, world.spawn(
-        [needs.command("puma"), "--threads", "8:8", "--bind", f"tcp://127.0.0.1:{port}",
-         "--environment", "production", HERE / "ruby" / "config.ru"], "puma"))
+        [needs.command("puma"), "--threads", f"{threads}:{threads}", "--environment", "production",
+         "--bind", f"tcp://127.0.0.1:{port}", HERE / "ruby" / "config.ru"], "puma"))
 
 
 def need_ruby():
@@ -226,7 +226,7 @@ PROGRAMS = [
             lambda world: uwsgi(world, "uwsgi", "--threads", 4), share=ALL_RIGHT, keep=False),
     Program("apache", "Apache prefork, mod_php, pgsql, redis, curl", need_apache, apache,
             share=ALL_RIGHT),
-    Program("puma", "Puma, pg, redis, net/http", need_ruby, puma, share=dict.fromkeys((1, 8, 64), 0.9),
+    Program("puma", "Puma, pg, redis, net/http", need_ruby, puma, share=dict.fromkeys((1, 8, 64), 0.5),
             why="Puma's reactor has read the request"),
     Program("php", "PHP's own server with workers, pgsql, redis, curl", need_php, php),
     Program("php-fpm", "nginx, PHP-FPM; the same extensions", need_php_fpm, php_fpm),

@@ -1,14 +1,20 @@
 # SPDX-License-Identifier: Apache-2.0
 """The short form of tests/accuracy: a few requests to each program whose needs are met here."""
 
+import os
 import sys
+import time
 
+import load
+from agent import Agent
 from harness import ROOT, takes
 
 sys.path.append(str(ROOT / "tests" / "accuracy"))
 
 # pylint: disable=wrong-import-position
 import measure
+import programs
+from judge import judge, process_of
 from programs import World, named
 
 CONNECTIONS, REQUESTS = 8, 80
@@ -82,3 +88,24 @@ def test_chain():
 @takes(60)
 def test_puma():
     check("puma", 0.5)
+
+
+@takes(60)
+def test_puma_hands_a_connection_over():
+    """Its only thread reads a part of one request, and goes on with another, that its reactor has
+    read: the calls are not of the first."""
+    named("puma").need()
+    puma = programs.puma(World(), threads=1)
+    with load.Http(puma.port) as idle:
+        idle.get("/work/c1")
+        agent = Agent()
+        time.sleep(0.5)  # until the thread gives the idle one to the reactor
+        with load.Http(puma.port) as slow:
+            slow.send(b"POST /work/c2 HTTP/1.1\r\nHost: h\r\nContent-Length: 10\r\n\r\nhalf ")
+            time.sleep(0.5)  # likewise
+            idle.get("/work/c3")
+            slow.send(b"more.")
+            assert slow.response() == (200, b"done")
+    ours = measure.family()
+    judged = judge([span for span in agent.stop() if process_of(span) in ours], os.getpid())
+    assert judged.total() == 2 * 12 and not judged.wrong, (judged.counts, judged.wrong)
