@@ -19,5 +19,7 @@ const volatile __u32 wakeup_bytes = 1 << 18;
 volatile __u32 verdict_epoch = 0;
 volatile __u32 scope_epoch = 0;
 volatile __u32 runtime_epoch = 0;
+volatile __u32 inventory_done = 0;
+volatile __u32 inventory_failed = 0;
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";

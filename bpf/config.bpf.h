@@ -24,8 +24,12 @@ extern const volatile __u64 id_key[2];	       /* bpf/ids.h */
 extern const volatile __u32 wakeup_bytes;      /* wake user space per this much; power of 2 */
 
 /* Written by user space at any time, through its mapping of .bss. */
-extern volatile __u32 verdict_epoch; /* rises with each entry of "verdicts" */
-extern volatile __u32 scope_epoch;   /* rises with each change of "scope"; 0: it is empty */
-extern volatile __u32 runtime_epoch; /* likewise of "runtimes" */
+extern volatile __u32 verdict_epoch;  /* rises with each entry of "verdicts" */
+extern volatile __u32 scope_epoch;    /* rises with each change of "scope"; 0: it is empty */
+extern volatile __u32 runtime_epoch;  /* likewise of "runtimes" */
+extern volatile __u32 inventory_done; /* sockets that were open before have their state */
+
+/* Written by the kernel programs. */
+extern volatile __u32 inventory_failed; /* one of those has none */
 
 #endif

@@ -36,6 +36,7 @@ enum conn_mark {
 	CONN_DONE = 1 << 5,
 	CONN_OVERTAKEN = 1 << 6, /* the answer was received before the send was done */
 	CONN_PEEKED = 1 << 7,	 /* Go: of the request one byte was read, see go.bpf.h */
+	CONN_PAIRED = 1 << 8,	 /* @peer_base is known */
 };
 
 #define CONN_NO_DIR 0xff
@@ -62,9 +63,10 @@ struct conn {
 	__u64 pos[2];	     /* bytes so far, by enum event_dir; lost records count too */
 	__u64 cgroup_id;
 	struct activity_key served_by; /* a server's: who serves its open request */
-	__u64 request_pos;	       /* and where that begins */
+	__u64 request_pos;	       /* and where that begins; a client's: its last one */
 	__u64 ref_conn; /* a client's: on whose behalf it connected, see struct event_data */
 	__u64 ref_pos;
+	__u64 peer_base;   /* what pos[DIR_SEND] is ahead of the peer's pos[DIR_RECV], idle */
 	__u64 mmsg_vector; /* sendmmsg, recvmmsg: the user's vector, and what comes next */
 	__u32 tgid;	   /* that connected or first moved data; 0: not known yet */
 	__u32 tid;
@@ -73,16 +75,16 @@ struct conn {
 	__u32 verdict_seen; /* verdict_epoch at the last look */
 	__u32 budget;	    /* bytes that may yet be copied in this turn */
 	__u16 mmsg_next;
-	__u8 state; /* enum conn_state */
-	__u8 proto; /* enum proto_id */
-	__u8 role;  /* enum conn_role */
-	__u8 flags; /* enum conn_flag */
-	__u8 marks; /* enum conn_mark */
+	__u16 marks; /* enum conn_mark */
+	__u8 state;  /* enum conn_state */
+	__u8 proto;  /* enum proto_id */
+	__u8 role;   /* enum conn_role */
+	__u8 flags;  /* enum conn_flag */
 	__u8 last_dir;
 	__u8 turns; /* without a match */
 	__u8 side;  /* enum conn_role: as @role, or as the first message told */
 	__u8 ref;   /* enum ref_kind, of ref_conn */
-	__u8 pad[5];
+	__u8 pad[4];
 	char comm[EVENT_COMM_LEN];
 } __attribute__((aligned(8)));
 
@@ -129,6 +131,7 @@ enum slot {
 	SLOT_RECV_UNIX,
 	SLOT_SEND_PAGE,
 	SLOT_STATE,
+	SLOT_INVENTORY,
 	SLOTS,
 };
 
@@ -161,14 +164,14 @@ static __always_inline struct conn *conn__find(struct sock *sk)
 	return bpf_map_lookup_elem(&conns_by_address, &key);
 }
 
-static __always_inline struct conn *conn__allocate(struct sock *sk)
+/* A copy of @first, or what another processor has made of the socket meanwhile. */
+static __always_inline struct conn *conn__allocate(struct sock *sk, struct conn *first)
 {
-	struct conn empty = {};
 	__u64 key = (__u64)sk;
 
 	if (use_sk_storage)
-		return bpf_sk_storage_get(&conns, sk, NULL, BPF_SK_STORAGE_GET_F_CREATE);
-	bpf_map_update_elem(&conns_by_address, &key, &empty, BPF_NOEXIST);
+		return bpf_sk_storage_get(&conns, sk, first, BPF_SK_STORAGE_GET_F_CREATE);
+	bpf_map_update_elem(&conns_by_address, &key, first, BPF_NOEXIST);
 	return bpf_map_lookup_elem(&conns_by_address, &key);
 }
 
@@ -181,21 +184,28 @@ static __always_inline void conn__free(struct sock *sk)
 		bpf_map_delete_elem(&conns_by_address, &key);
 }
 
-/* Starts a new life for the state of @sk, new or used.  NULL: no memory, counted. */
-static __always_inline struct conn *conn__open(struct sock *sk, enum slot slot, __u64 now)
+/* A new life begins. */
+static __always_inline void conn__reset(struct conn *conn, enum slot slot, __u64 now)
 {
-	struct conn *conn = conn__allocate(sk);
-
-	if (!conn) {
-		count__one(COUNT_NO_STATE);
-		return NULL;
-	}
 	__builtin_memset(conn, 0, sizeof(*conn));
 	conn->id = conn__new_id(slot);
 	conn->start_ns = now;
 	conn->last_dir = CONN_NO_DIR;
 	conn->verdict_seen = verdict_epoch;
 	count__one(COUNT_CONNECTIONS);
+}
+
+/* State of @sk, which has none.  NULL: no memory, counted. */
+static __always_inline struct conn *conn__open(struct sock *sk, enum slot slot, __u64 now)
+{
+	struct conn first, *conn;
+
+	conn__reset(&first, slot, now);
+	if (inventory_done && BPF_CORE_READ(sk, __sk_common.skc_family) == AF_UNIX)
+		first.flags = CONN_FRESH;
+	conn = conn__allocate(sk, &first);
+	if (!conn)
+		count__one(COUNT_NO_STATE);
 	return conn;
 }
 

@@ -51,8 +51,8 @@ enum conn_role {
 };
 
 enum conn_flag {
-	/* Seen from its handshake on: the first byte of the stream is position 0.  Without it
-	 * the connection was open before the agent, or is a unix socket: first message unknown. */
+	/* Seen from its beginning on: the first byte of the stream is position 0.  Without it the
+	 * connection was open before the agent, or may have been: first message unknown. */
 	CONN_FRESH = 1 << 0,
 };
 

@@ -51,10 +51,14 @@ static __always_inline void sock__remember_cause(struct sock *sk, struct conn *c
 static __always_inline void sock__connects(struct sock *sk)
 {
 	struct conn *conn = conn__find(sk);
+	__u64 now = bpf_ktime_get_ns();
 
-	if (conn) /* the socket is used again */
+	if (conn) { /* the socket is used again */
 		traffic__close(conn, CONN_DONE, CLOSE_DONE, 0);
-	conn = conn__open(sk, SLOT_STATE, bpf_ktime_get_ns());
+		conn__reset(conn, SLOT_STATE, now);
+	} else {
+		conn = conn__open(sk, SLOT_STATE, now);
+	}
 	if (!conn)
 		return;
 	conn->role = ROLE_CLIENT;

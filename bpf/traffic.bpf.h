@@ -24,6 +24,7 @@
 #include "bpf/pair.bpf.h"
 #include "bpf/payload.bpf.h"
 #include "bpf/syscall.bpf.h"
+#include "bpf/unix.bpf.h"
 #include "bpf/waiter.bpf.h"
 
 #define UNMATCHED_TURNS_MAX 6
@@ -187,12 +188,16 @@ static __always_inline void traffic__describe(struct transfer *t, const struct c
  * thread serves.
  */
 static __always_inline void traffic__refer(struct sock *sk, struct conn *conn, struct transfer *t,
-					   enum event_dir dir, __u32 size, int flags, bool turn,
-					   __u64 thread)
+					   enum slot slot, enum event_dir dir, __u32 size,
+					   int flags, bool turn, __u64 thread)
 {
+	__u64 now = t->data.hdr.ts_ns;
+
 	if (conn->side == ROLE_CLIENT) {
 		if (dir == DIR_SEND)
 			activity__find(sk, conn, thread, &t->data);
+		if (dir == DIR_SEND && turn && conn->proto == PROTO_HTTP1)
+			unix__tell(sk, conn, slot, size, now);
 		return;
 	}
 	if (conn->side != ROLE_SERVER || conn->proto != PROTO_HTTP1)
@@ -209,6 +214,7 @@ static __always_inline void traffic__refer(struct sock *sk, struct conn *conn, s
 		return;
 	}
 	pair__find(sk, size, &t->data);
+	unix__find(sk, conn, slot, now, &t->data);
 	if (activity__peeks(conn, thread, size, t->data.pos))
 		return;
 	activity__begin(conn, thread, waiter__is_thread(sk, flags, t, size), t->data.pos);
@@ -296,7 +302,7 @@ static __always_inline void traffic__moved(struct sock *sk, struct conn *conn, e
 		if (traffic__sampled(conn, dir, pos))
 			t->data.flags |= DATA_SAMPLED;
 	}
-	traffic__refer(sk, conn, t, dir, size, flags, turn, pid_tgid);
+	traffic__refer(sk, conn, t, slot, dir, size, flags, turn, pid_tgid);
 	traffic__emit(sk, conn, t, slot, dir, size, located);
 }
 

@@ -51,7 +51,9 @@ enum {
 /* Named for bpf_core_enum_value_exists(): does this kernel have the helper? */
 enum bpf_func_id {
 	BPF_FUNC_get_current_task_btf = 158,
+	BPF_FUNC_sock_from_file = 162,
 	BPF_FUNC_task_pt_regs = 175,
+	BPF_FUNC_skc_to_unix_sock = 178,
 };
 
 /* ---- numbers of the user space ABI ------------------------------------------------------- */
@@ -169,8 +171,23 @@ struct socket_wq {
 	struct wait_queue_head wait;
 };
 
+struct sk_buff {
+	char cb[48];
+	unsigned int len;
+};
+
+struct sk_buff_head {
+	struct sk_buff *next;
+	__u32 qlen;
+};
+
+struct unix_skb_parms {
+	__u32 consumed;
+};
+
 struct sock {
 	struct sock_common __sk_common;
+	struct sk_buff_head sk_receive_queue;
 	struct socket *sk_socket;
 	struct socket_wq *sk_wq;
 	int sk_err;
@@ -208,7 +225,12 @@ struct socket {
 };
 
 struct msghdr;
-struct sk_buff;
+struct task_struct;
+
+struct bpf_iter__task_file {
+	struct task_struct *task;
+	struct file *file;
+};
 
 #if defined(__TARGET_ARCH_x86)
 struct pt_regs {

@@ -54,6 +54,7 @@ http {{
 		location /upload {{ proxy_pass http://127.0.0.1:{port}/ok; }}
 		{extra}
 	}}
+	{beside}
 }}
 """
 
@@ -61,12 +62,13 @@ http {{
 class Nginx:
     """Counts its own requests: one line of the access log for each."""
 
-    def __init__(self, extra=""):
+    def __init__(self, extra="", beside=""):
         self.dir = folder() / f"nginx{next(_serial)}"
         (self.dir / "www").mkdir(parents=True)
         self.port = free_port()
         conf = self.dir / "nginx.conf"
-        conf.write_text(NGINX_CONF.format(dir=self.dir, port=self.port, extra=extra))
+        conf.write_text(NGINX_CONF.format(dir=self.dir, port=self.port, extra=extra,
+                                          beside=beside))
         binary = shutil.which("nginx") or "/usr/sbin/nginx"
         self.process = spawn([binary, "-p", self.dir, "-c", conf], log=f"{self.dir.name}.log")
         wait_until(lambda: listening(self.port), "nginx to listen")

@@ -85,8 +85,10 @@ def calls_of(way, connections, requests, *options):
     wait_until(lambda: len(at_port(agent.sink.spans(), back, CLIENT)) == requests, "all calls")
     spans = agent.stop()
     calls = at_port(spans, back, CLIENT)
-    equal(judge(spans, at_port(spans, front, SERVER) + at_port(spans, back, SERVER)),
-          {"right": 2 * requests, "wrong": 0, "none": 0}, "parents of servers")
+    served = at_port(spans, front, SERVER) + at_port(spans, back, SERVER)
+    equal({span["spanloom.link"] for span in served}, {"peer"}, "links of servers")
+    equal(judge(spans, served), {"right": 2 * requests, "wrong": 0, "none": 0},
+          "parents of servers")
     return judge(spans, calls), {span["spanloom.link"] for span in calls}
 
 

@@ -3,9 +3,12 @@
 of the client's, begins after it and ends before it."""
 
 import itertools
+import time
 
+import load
+import servers
 from agent import Agent
-from harness import equal, free_port, run, spawn, wait_until
+from harness import equal, folder, free_port, in_threads, run, spawn, takes, wait_until
 from network import Pair
 from spans import CLIENT, SERVER, at_port
 from test_stitching import judge
@@ -24,7 +27,15 @@ class Handler(BaseHTTPRequestHandler):
 class Server(ThreadingHTTPServer):
     address_family = socket.AF_INET6
     request_queue_size = 256
-Server(("::", int(sys.argv[1])), Handler).serve_forever()
+class Local(Server):
+    address_family = socket.AF_UNIX
+    def server_bind(self):
+        self.socket.bind(self.server_address)
+    def get_request(self):
+        return self.socket.accept()[0], ("local", 0)
+where = sys.argv[1]
+server = Local(where, Handler) if "/" in where else Server(("::", int(where)), Handler)
+server.serve_forever()
 """
 
 # Requests of numbers that are nobody else's: from FIRST on, COUNT of them.
@@ -50,8 +61,8 @@ def check_edges(spans, port, count, what):
     callers = {span.span_id: span for span in at_port(spans, port, CLIENT)}
     called = at_port(spans, port, SERVER)
     equal([len(callers), len(called)], [count, count], f"spans of clients and servers: {what}")
-    equal(judge(spans, called), {"right": count, "wrong": 0, "none": 0}, f"parents: {what}")
     equal({span["spanloom.link"] for span in called}, {"peer"}, f"links: {what}")
+    equal(judge(spans, called), {"right": count, "wrong": 0, "none": 0}, f"parents: {what}")
     for span in called:
         parent = callers[span.parent_id]
         assert parent.start_ns <= span.start_ns <= span.end_ns <= parent.end_ns, (what, parent, span)
@@ -114,3 +125,107 @@ def test_translated_ipv4():
 
 def test_translated_ipv6():
     check_translated(6, "fd00:251::1")
+
+
+# ---- unix sockets -----------------------------------------------------------------------
+
+
+class Local:
+    """A server at a unix socket.  The port in Host is nobody's: by it the spans are known."""
+
+    def __init__(self):
+        self.port, self.path = free_port(), folder() / "peers.sock"
+        servers.python_program(SERVER_PROGRAM, str(self.path), log="server.log")
+        wait_until(self.path.exists, "the server to listen")
+        self.numbers = itertools.count(1)
+
+    def ask(self, connection, where="/front"):
+        connection.send(load.http_request(self.port, f"{where}/{next(self.numbers)}"))
+        equal(connection.response()[0], 200, "status")
+
+    def connect(self):
+        return load.Http(self.path)
+
+    def ask_often(self, connection, count):
+        for _ in range(count):
+            self.ask(connection)
+
+    def ask_once(self, count):
+        for _ in range(count):
+            with self.connect() as connection:
+                self.ask(connection)
+
+
+def test_unix_sockets():
+    local = Local()
+    agent = Agent()
+    for connections, each in ((1, 400), (16, 100)):
+        in_threads(lambda _: local.ask_once(each), connections)
+        in_threads(lambda _: local.ask_often(local.connect(), each), connections)
+    check_edges(agent.stop(), local.port, 4000, "unix sockets")
+
+
+def test_unix_sockets_that_are_older_than_the_agent():
+    local = Local()
+    idle, fresh = [local.connect() for _ in range(8)], [local.connect() for _ in range(8)]
+    for connection in idle:
+        local.ask(connection, "/before")
+    agent = Agent()
+    time.sleep(0.2)  # what is quiet for so long had nothing under way when the agent came
+    in_threads(lambda index: local.ask_often((idle + fresh)[index], 50), 16)
+    check_edges(agent.stop(), local.port, 800, "old unix sockets")
+
+
+def test_unix_sockets_that_are_busy_when_the_agent_comes():
+    """Where the two ends count from is not known at first, and never guessed."""
+    local = Local()
+    agent, busy = [], True
+
+    def work(_index):
+        with local.connect() as connection:
+            while busy:
+                local.ask(connection)
+
+    def watch():
+        nonlocal busy
+        agent.append(Agent())
+        time.sleep(1)
+        busy = False
+
+    in_threads(lambda index: work(index) if index else watch(), 9)
+    spans = agent[0].stop()
+    called = at_port(spans, local.port, SERVER)
+    counts = judge(spans, called)
+    equal(counts["wrong"], 0, "wrong parents")
+    assert counts["right"] > 0.9 * len(called) > 100, counts
+
+
+def check_proxy(location, upstream):
+    """nginx -> server; each of nginx's calls is one edge, at whatever concurrency."""
+    local = Local()
+    nginx = servers.Nginx(
+        f"location /front/ {{ proxy_pass http://back; proxy_set_header Host 127.0.0.1:{local.port};"
+        f"{location} }}", f"upstream back {{ server unix:{local.path}; {upstream} }}")
+    agent = Agent()
+    numbers = itertools.count(1)
+
+    def work(_index):
+        with load.Http(nginx.port) as connection:
+            for _ in range(100):
+                equal(connection.get(f"/front/{next(numbers)}")[0], 200, "status")
+
+    in_threads(work, 1)
+    in_threads(work, 16)
+    spans = agent.stop()
+    check_edges(spans, local.port, 1700, "nginx -> unix socket")
+    equal(judge(spans, at_port(spans, nginx.port, SERVER))["wrong"], 0, "wrong parents")
+
+
+@takes(60)
+def test_unix_socket_behind_nginx():
+    check_proxy("", "")
+
+
+@takes(60)
+def test_unix_socket_behind_nginx_kept_alive():
+    check_proxy('proxy_http_version 1.1; proxy_set_header Connection "";', "keepalive 8;")

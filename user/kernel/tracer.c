@@ -13,6 +13,7 @@
 #include "spanloom.skel.h"
 #include "user/kernel/complaint.h"
 #include "user/kernel/instance.h"
+#include "user/kernel/inventory.h"
 #include "user/log.h"
 
 #define CONNS_BY_ADDRESS 65536 /* connections followed where socket storage is not to be had */
@@ -78,7 +79,7 @@ static bool starts_with(const char *s, const char *prefix)
 	return strncmp(s, prefix, strlen(prefix)) == 0;
 }
 
-/* Does the kernel have what the program hangs on?  @section: "tp_btf/NAME", "fexit/NAME" ... */
+/* Does the kernel have what the program hangs on?  @section: "tp_btf/NAME", "iter/NAME" ... */
 static bool target_exists(const struct btf *btf, const char *section)
 {
 	const char *name = strchr(section, '/');
@@ -87,6 +88,10 @@ static bool target_exists(const struct btf *btf, const char *section)
 	if (!name)
 		return false;
 	name++;
+	if (starts_with(section, "iter/")) {
+		snprintf(type, sizeof(type), "bpf_iter_%s", name);
+		return btf__find_by_name_kind(btf, type, BTF_KIND_FUNC) > 0;
+	}
 	if (!starts_with(section, "tp_btf/"))
 		return btf__find_by_name_kind(btf, name, BTF_KIND_FUNC) > 0;
 	snprintf(type, sizeof(type), "btf_trace_%s", name);
@@ -267,6 +272,12 @@ static int try_plan(struct tracer *t, const struct tracer_config *config, const 
 	err = spanloom_bpf__attach(t->skel);
 	if (err)
 		goto failed;
+	err = inventory__take(t->skel);
+	if (err)
+		log_info("tracer",
+			 "unix sockets: requests that are a connection's first have no "
+			 "parent by peer: %s",
+			 errstr(err));
 	return 0;
 failed:
 	complaint__explain(why, why_len, what, err);
