@@ -9,19 +9,26 @@
 
 #include "vmlinux.h"
 
+#include "bpf/event.h"
+
 #define PORTS_MAX 16
 
-extern const volatile __u32 self_tgid;	       /* never traced */
-extern const volatile __u32 capture_bytes;     /* copied per turn, times the protocol's depth */
-extern const volatile __u32 port_count;	       /* 0: all ports, and unix sockets */
-extern const volatile __u16 ports[PORTS_MAX];  /* host byte order; local or remote */
-extern const volatile bool scope_default_skip; /* a process without verdict is not traced */
-extern const volatile bool likely_links;       /* guess parents where none is certain */
-extern const volatile bool db_server_spans;    /* else the server's side is left alone */
-extern const volatile bool use_sk_storage;     /* else connection state is in a hash */
-extern const volatile __u64 sampler_threshold; /* sampled when R >= this; UINT64_MAX: never */
-extern const volatile __u64 id_key[2];	       /* bpf/ids.h */
-extern const volatile __u32 wakeup_bytes;      /* wake user space per this much; power of 2 */
+extern const volatile __u32 self_tgid;		 /* never traced */
+extern const volatile __u32 capture_bytes;	 /* copied per turn, times the protocol's depth */
+extern const volatile __u32 port_count;		 /* 0: all ports, and unix sockets */
+extern const volatile __u16 ports[PORTS_MAX];	 /* host byte order; local or remote */
+extern const volatile bool scope_default_skip;	 /* a process without verdict is not traced */
+extern const volatile bool likely_links;	 /* guess parents where none is certain */
+extern const volatile bool db_server_spans;	 /* else the server's side is left alone */
+extern const volatile bool use_sk_storage;	 /* else connection state is in a hash */
+extern const volatile __u64 sampler_threshold;	 /* sampled when R >= this; UINT64_MAX: never */
+extern const volatile bool sampler_parent_based; /* traces that others began keep their word */
+extern const volatile __u8 root_state_len;	 /* tracestate of traces that are begun here */
+extern const volatile __u8 root_state[ROOT_STATE_MAX];
+extern const volatile bool inject_asks;	    /* only processes with SCOPE_INJECT get headers */
+extern const volatile bool contexts_wanted; /* bpf/context.bpf.h */
+extern const volatile __u64 id_key[2];	    /* bpf/ids.h */
+extern const volatile __u32 wakeup_bytes;   /* wake user space per this much; power of 2 */
 
 /* Written by user space at any time, through its mapping of .bss. */
 extern volatile __u32 verdict_epoch;  /* rises with each entry of "verdicts" */

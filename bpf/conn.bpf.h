@@ -81,10 +81,11 @@ struct conn {
 	__u8 role;   /* enum conn_role */
 	__u8 flags;  /* enum conn_flag */
 	__u8 last_dir;
-	__u8 turns; /* without a match */
-	__u8 side;  /* enum conn_role: as @role, or as the first message told */
-	__u8 ref;   /* enum ref_kind, of ref_conn */
-	__u8 pad[4];
+	__u8 turns;	/* without a match */
+	__u8 side;	/* enum conn_role: as @role, or as the first message told */
+	__u8 ref;	/* enum ref_kind, of ref_conn */
+	__u8 head_open; /* a server's: of the request's head more is to come, see context.bpf.h */
+	__u8 pad[3];
 	char comm[EVENT_COMM_LEN];
 } __attribute__((aligned(8)));
 

@@ -17,6 +17,7 @@
 
 #define EVENT_PAYLOAD_MAX 4096 /* bytes of payload in one record */
 #define EVENT_TAIL_BYTES  64   /* last bytes of a range whose middle was not copied */
+#define ROOT_STATE_MAX	  24   /* tracestate of a new trace: "ot=th:" and 14 digits */
 #define EVENT_COMM_LEN	  16
 #define EVENT_PATH_LEN	  128
 #define SDK_TO_LEN	  56
@@ -35,6 +36,9 @@ enum event_type {
 	EVENT_DATA,	   /* struct event_data: bytes sent or received */
 	EVENT_CLOSE,	   /* struct event_close: end of one direction or of the connection */
 	EVENT_PROCESS,	   /* struct event_process: exec or exit of a process */
+	EVENT_CONTEXT,	   /* struct event_context: a trace context was sent on the wire */
+	EVENT_HEAD,	   /* struct event_head: a request is taken to begin here */
+	EVENT_LEAVE,	   /* struct event_leave: no more headers for this connection */
 };
 
 struct event_hdr {
@@ -138,6 +142,57 @@ struct event_data {
 	__u8 payload[];
 };
 
+/*
+ * The request that begins at @pos of what this connection sends went out with this trace
+ * context: what its span must be, whatever else is found out of it.  Comes before the data of
+ * the request.
+ */
+struct event_context {
+	struct event_hdr hdr;
+	__u64 pos;
+	__u8 trace_id[16];
+	__u8 span_id[8];   /* of the request's own span */
+	__u8 parent_id[8]; /* all zero: it is a root */
+	__u8 flags;	   /* W3C: 0x01 sampled, 0x02 random */
+	__u8 ref;	   /* enum ref_kind: how the parent is known */
+	__u8 pad[6];
+	__u64 ref_conn; /* the parent's request */
+	__u64 ref_pos;
+};
+
+/*
+ * A connection that is followed for header injection from its middle on: what is sent at @pos
+ * looks like a request.  When a request does begin there, the next ones get headers.
+ */
+struct event_head {
+	struct event_hdr hdr;
+	__u64 pos;
+};
+
+/* A socket whose requests get headers and that has bytes under way, as tracer__stalls() has it
+ * from the kernel. */
+struct inject_socket_state {
+	__u64 conn_id;
+	__u32 unsent[2]; /* sequence numbers of the first byte that is not acknowledged, ... */
+	__u32 unread[2]; /* ... not read, and behind the last */
+};
+
+/* Why requests on a connection get no more headers. */
+enum leave_reason {
+	LEAVE_NOT_HTTP,	   /* its first bytes are no HTTP/1 request */
+	LEAVE_BULK,	   /* a large body: to pass it by a program is dear */
+	LEAVE_UNKNOWN_END, /* where the current request ends is not known: chunked, or upgraded */
+	LEAVE_LOST,	   /* positions do not agree: the next boundary is not known */
+	LEAVE_ZEROCOPY,	   /* the program counts completions of MSG_ZEROCOPY */
+	LEAVE_REASONS,
+};
+
+struct event_leave {
+	struct event_hdr hdr;
+	__u32 reason; /* enum leave_reason */
+	__u32 pad;
+};
+
 enum close_kind {
 	CLOSE_PEER_EOF = 1, /* the peer has shut its sending side */
 	CLOSE_RESET,	    /* RST, or an error that ends the connection */
@@ -176,6 +231,7 @@ enum match {
 enum verdict {
 	VERDICT_NONE,
 	VERDICT_IGNORE, /* no record of this connection any more */
+	VERDICT_PROVEN, /* a request did begin where EVENT_HEAD said */
 };
 
 /* What user space has found out about a process, in the map "runtimes" (tgid -> struct process_runtime):
@@ -215,6 +271,8 @@ enum scope_verdict {
 	SCOPE_UNDECIDED, /* no entry: the knob scope_default decides */
 	SCOPE_TRACE,
 	SCOPE_SKIP,
+	SCOPE_MASK = 3,
+	SCOPE_INJECT = 1 << 2, /* beside one of these: its requests may get headers */
 };
 
 /* Kernel counters: index into the per-CPU array "counters". */
@@ -241,6 +299,14 @@ enum counter {
 	COUNT_SERVER_SIDE,    /* connections left alone: the server's side of a database */
 	COUNT_ACTIVITY_FULL,  /* requests whose thread is not remembered: no room in "activities" */
 	COUNT_SCOPE_FULL,     /* child processes without a verdict: no room in "scope" */
+	COUNT_INJECTED,	      /* requests that got a traceparent header */
+	COUNT_INJECT_UPDATED, /* requests whose forwarded header got our span's id */
+	COUNT_INJECT_ADOPTED, /* requests left alone: they bring another tracer's header */
+	COUNT_INJECT_NO_CONTEXT, /* likewise: the context that they belong to is not known */
+	COUNT_INJECT_SPLIT,	 /* likewise: the end of the head was sent in pieces */
+	COUNT_INJECT_NO_ROOM, /* likewise: the socket's buffer is too full, or a helper refused */
+	COUNT_INJECT_NOT_WANTED, /* likewise: the process is not to be touched */
+	COUNT_INJECT_FULL,	 /* connections that get no header: no room in "sockets" */
 	COUNTERS,
 };
 
@@ -248,6 +314,10 @@ _Static_assert(sizeof(struct event_hdr) == 24, "event_hdr is ABI");
 _Static_assert(sizeof(struct event_conn) == 280, "event_conn is ABI");
 _Static_assert(sizeof(struct event_data) == 80, "event_data is ABI");
 _Static_assert(offsetof(struct event_data, payload) == 80, "event_data is ABI");
+_Static_assert(sizeof(struct event_context) == 88, "event_context is ABI");
+_Static_assert(sizeof(struct event_head) == 32, "event_head is ABI");
+_Static_assert(sizeof(struct inject_socket_state) == 24, "inject_socket_state is ABI");
+_Static_assert(sizeof(struct event_leave) == 32, "event_leave is ABI");
 _Static_assert(sizeof(struct event_close) == 32, "event_close is ABI");
 _Static_assert(sizeof(struct process_runtime) == 104, "process_runtime is ABI");
 _Static_assert(sizeof(struct sdk_process) == 64, "sdk_process is ABI");

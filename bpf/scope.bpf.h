@@ -29,9 +29,21 @@ static __always_inline bool scope__traced(__u32 tgid)
 	if (!scope_epoch)
 		return !scope_default_skip;
 	verdict = bpf_map_lookup_elem(&scope, &tgid);
-	if (!verdict || *verdict == SCOPE_UNDECIDED)
+	if (!verdict || (*verdict & SCOPE_MASK) == SCOPE_UNDECIDED)
 		return !scope_default_skip;
-	return *verdict == SCOPE_TRACE;
+	return (*verdict & SCOPE_MASK) == SCOPE_TRACE;
+}
+
+/* May headers go into what @tgid sends?  Where some programs are to be left alone, only what
+ * user space has looked at. */
+static __always_inline bool scope__injected(__u32 tgid)
+{
+	__u32 *verdict;
+
+	if (!inject_asks)
+		return true;
+	verdict = bpf_map_lookup_elem(&scope, &tgid);
+	return verdict && *verdict & SCOPE_INJECT;
 }
 
 static __always_inline void scope__inherit(__u32 parent, __u32 child)

@@ -17,6 +17,7 @@
 #include "bpf/classify.bpf.h"
 #include "bpf/config.bpf.h"
 #include "bpf/conn.bpf.h"
+#include "bpf/context.bpf.h"
 #include "bpf/count.bpf.h"
 #include "bpf/event.h"
 #include "bpf/ids.h"
@@ -189,7 +190,7 @@ static __always_inline void traffic__describe(struct transfer *t, const struct c
  */
 static __always_inline void traffic__refer(struct sock *sk, struct conn *conn, struct transfer *t,
 					   enum slot slot, enum event_dir dir, __u32 size,
-					   int flags, bool turn, __u64 thread)
+					   int flags, bool turn, bool located, __u64 thread)
 {
 	__u64 now = t->data.hdr.ts_ns;
 
@@ -202,19 +203,25 @@ static __always_inline void traffic__refer(struct sock *sk, struct conn *conn, s
 	}
 	if (conn->side != ROLE_SERVER || conn->proto != PROTO_HTTP1)
 		return;
-	if (dir == DIR_RECV && conn->marks & CONN_PEEKED) {
+	if (dir == DIR_RECV && conn->marks & CONN_PEEKED)
 		activity__begin_peeked(conn, thread);
+	if (dir == DIR_SEND) {
+		if (turn) {
+			conn->marks &= ~CONN_PEEKED;
+			activity__end(conn);
+		}
 		return;
 	}
+	if (turn) {
+		pair__find(sk, size, &t->data);
+		unix__find(sk, conn, slot, now, &t->data);
+	}
+	if (contexts_wanted && (turn || conn->head_open))
+		conn->head_open = context__receive(slot, located ? size : 0,
+						   (turn ? CONTEXT_TURN : 0) |
+							   (conn->head_open ? CONTEXT_OPEN : 0));
 	if (!turn)
 		return;
-	if (dir == DIR_SEND) {
-		conn->marks &= ~CONN_PEEKED;
-		activity__end(conn);
-		return;
-	}
-	pair__find(sk, size, &t->data);
-	unix__find(sk, conn, slot, now, &t->data);
 	if (activity__peeks(conn, thread, size, t->data.pos))
 		return;
 	activity__begin(conn, thread, waiter__is_thread(sk, flags, t, size), t->data.pos);
@@ -302,7 +309,7 @@ static __always_inline void traffic__moved(struct sock *sk, struct conn *conn, e
 		if (traffic__sampled(conn, dir, pos))
 			t->data.flags |= DATA_SAMPLED;
 	}
-	traffic__refer(sk, conn, t, slot, dir, size, flags, turn, pid_tgid);
+	traffic__refer(sk, conn, t, slot, dir, size, flags, turn, located, pid_tgid);
 	traffic__emit(sk, conn, t, slot, dir, size, located);
 }
 
@@ -366,6 +373,15 @@ static __always_inline void traffic__gone(struct sock *sk)
 	conn__free(sk);
 }
 
+/* Whoever receives the call on this host must know its context then. */
+static __always_inline void traffic__call(struct sock *sk, const struct conn *conn)
+{
+	struct event_data data = {};
+
+	activity__find(sk, conn, bpf_get_current_pid_tgid(), &data);
+	context__called(conn->id, conn->pos[DIR_SEND], data.ref_conn, data.ref_pos);
+}
+
 /* A send begins; the kernel may call this several times for one send. */
 static __always_inline void traffic__begins(struct sock *sk)
 {
@@ -376,8 +392,12 @@ static __always_inline void traffic__begins(struct sock *sk)
 	    conn->send_start_ns)
 		return;
 	conn->send_start_ns = bpf_ktime_get_ns();
-	if (conn->last_dir != DIR_SEND && conn->side != ROLE_SERVER)
-		pair__tell(sk, 0, conn->id, conn->pos[DIR_SEND]);
+	if (conn->last_dir == DIR_SEND || conn->side == ROLE_SERVER ||
+	    (conn->tgid && !conn__in_scope(conn, conn->tgid)))
+		return;
+	pair__tell(sk, 0, conn->id, conn->pos[DIR_SEND]);
+	if (contexts_wanted && (conn->state != CONN_BOUND || conn->proto == PROTO_HTTP1))
+		traffic__call(sk, conn);
 }
 
 #endif

@@ -24,17 +24,18 @@ _spanloom_run()
 	--console) _spanloom_values "tree json" "$2" ;;
 	--route-heuristic) _spanloom_values "on off" "$2" ;;
 	--links) _spanloom_values "certain likely" "$2" ;;
+	--inject) _spanloom_values "auto on off" "$2" ;;
 	--sdk) _spanloom_values "adopt ignore" "$2" ;;
 	--log-level) _spanloom_values "error warn info debug" "$2" ;;
 	--endpoint) _spanloom_values "http://localhost:4318" "$2" ;;
 	--pid) _spanloom_list "$(cd /proc && printf '%s\n' [0-9]*)" "$2" ;;
-	--exe | --exclude-exe) mapfile -t COMPREPLY < <(compgen -f -- "$2") ;;
+	--exe | --exclude-exe | --inject-exclude) mapfile -t COMPREPLY < <(compgen -f -- "$2") ;;
 	--port | --duration | --routes | --ignore-path | --capture-bytes | --ring-size | \
 		--max-connections | --idle-timeout | --response-timeout) ;;
 	*)
 		_spanloom_values "--pid --exe --exclude-exe --port --duration --exporter
 			--endpoint --console --routes --route-heuristic --ignore-path
-			--db-server-spans --links --sdk --capture-bytes --ring-size --max-connections
+			--db-server-spans --links --sdk --inject --inject-exclude --capture-bytes --ring-size --max-connections
 			--idle-timeout --response-timeout --log-level --help --usage" "$2"
 		;;
 	esac

@@ -17,9 +17,11 @@
 #include "user/flow/event.h"
 #include "user/flow/pipeline.h"
 #include "user/flow/span.h"
+#include "user/kernel/injection.h"
 #include "user/kernel/process.h"
 #include "user/kernel/sdk_list.h"
 #include "user/kernel/targets.h"
+#include "user/kernel/tracer_config.h"
 
 #define SECOND_NS	 1000000000ULL
 #define MS_NS		 1000000ULL
@@ -94,16 +96,51 @@ static void agent__on_ignore(void *ctx, uint64_t conn_id)
 	tracer__ignore_conn(agent->tracer, conn_id);
 }
 
+static void agent__on_join(void *ctx, uint64_t conn_id)
+{
+	struct agent *agent = ctx;
+
+	injection__join(tracer__injection(agent->tracer), conn_id);
+}
+
+static void agent__on_proven(void *ctx, uint64_t conn_id)
+{
+	struct agent *agent = ctx;
+
+	injection__proven(tracer__injection(agent->tracer), conn_id);
+}
+
+static void agent__on_leave(void *ctx, uint64_t conn_id)
+{
+	struct agent *agent = ctx;
+
+	injection__leave(tracer__injection(agent->tracer), conn_id);
+}
+
 /* -- kernel -> pipeline ------------------------------------------------------------------- */
+
+/* Do programs differ in what is done with them? */
+static bool agent__scopes(const struct agent *agent)
+{
+	const struct options *options = agent->options;
+
+	return options->exe_globs || options->exclude_exe_globs || options->inject_exclude_globs;
+}
+
+static uint32_t agent__verdict(struct agent *agent, uint32_t tgid, bool wanted)
+{
+	return (wanted ? SCOPE_TRACE : SCOPE_SKIP) |
+	       (processes__injected(agent->processes, tgid) ? SCOPE_INJECT : 0);
+}
 
 static void agent__scope_exec(struct agent *agent, uint32_t tgid)
 {
 	bool wanted;
 
-	if (!agent->options->exe_globs && !agent->options->exclude_exe_globs)
+	if (!agent__scopes(agent))
 		return;
 	wanted = processes__wanted(agent->processes, tgid);
-	tracer__scope(agent->tracer, tgid, wanted ? SCOPE_TRACE : SCOPE_SKIP);
+	tracer__scope(agent->tracer, tgid, agent__verdict(agent, tgid, wanted));
 }
 
 static void agent__on_process(struct agent *agent, const struct event_process *event)
@@ -201,6 +238,7 @@ static void agent__on_tick(void *ctx)
 
 	pipeline__tick(agent->pipeline, now);
 	processes__tick(agent->processes, now);
+	injection__tick(tracer__injection(agent->tracer), now);
 	if (agent->console)
 		console__tick(agent->console, now);
 }
@@ -287,38 +325,15 @@ static int agent__start_timers(struct agent *agent)
 	return 0;
 }
 
-static uint64_t agent__sampler_threshold(const struct flow_config *flow)
-{
-	switch (flow->sampler) {
-	case SAMPLER_ALWAYS_ON:
-		return 0;
-	case SAMPLER_RATIO:
-		return flow->sampler_threshold;
-	case SAMPLER_ALWAYS_OFF:
-	default:
-		return UINT64_MAX;
-	}
-}
-
 static int agent__start_tracer(struct agent *agent, const struct features *features, char *why,
 			       size_t why_len)
 {
 	const struct options *options = agent->options;
-	struct tracer_config config = {
-		.family = features->family,
-		.capture_bytes = options->capture_bytes,
-		.ring_bytes = options->ring_bytes,
-		.ports = options->ports,
-		.port_count = options->port_count,
-		.scope_default_skip = options->pid_count > 0,
-		.db_server_spans = options->flow.db_server_spans,
-		.likely_links = options->likely_links,
-		.self_tgid = (uint32_t)getpid(),
-		.fentry = features->feature[FEATURE_FENTRY].on,
-		.sampler_threshold = agent__sampler_threshold(&agent->flow),
-	};
+	struct tracer_config config;
+	int err = tracer_config__fill(&config, options, &agent->flow, features, why, why_len);
 
-	memcpy(config.id_key, agent->flow.id_key, sizeof(config.id_key));
+	if (err)
+		return err;
 	agent->tracer = tracer__new(&config, agent__on_record, agent, why, why_len);
 	if (!agent->tracer)
 		return -EPERM;
@@ -326,7 +341,8 @@ static int agent__start_tracer(struct agent *agent, const struct features *featu
 	if (!agent->targets)
 		return -errno;
 	for (unsigned int i = 0; i < options->pid_count; i++)
-		tracer__scope(agent->tracer, options->pids[i], SCOPE_TRACE);
+		tracer__scope(agent->tracer, options->pids[i],
+			      agent__verdict(agent, options->pids[i], true));
 	return loop__watch(agent->loop, tracer__fd(agent->tracer), EPOLLIN, agent__on_ring, agent);
 }
 
@@ -336,13 +352,13 @@ static void agent__scope_running(struct agent *agent)
 	struct dirent *entry;
 	DIR *proc;
 
-	if (!agent->options->exe_globs && !agent->options->exclude_exe_globs)
+	if (!agent__scopes(agent))
 		return;
 	proc = opendir("/proc");
 	if (!proc) {
 		log_warn("agent",
-			 "/proc cannot be listed: %s; --exe and --exclude-exe hold for new "
-			 "programs only",
+			 "/proc cannot be listed: %s; --exe, --exclude-exe and --inject-exclude "
+			 "hold for new programs only",
 			 errstr(-errno));
 		return;
 	}
@@ -360,6 +376,9 @@ static int agent__start_flow(struct agent *agent)
 		.resource = agent__on_resource,
 		.sdk = agent__on_sdk,
 		.ignore = agent__on_ignore,
+		.join = agent__on_join,
+		.proven = agent__on_proven,
+		.leave = agent__on_leave,
 		.ctx = agent,
 	};
 
@@ -373,6 +392,7 @@ static int agent__start_flow(struct agent *agent)
 		.resource_attributes = options->resource_attributes,
 		.exe_globs = options->exe_globs,
 		.exclude_exe_globs = options->exclude_exe_globs,
+		.inject_exclude_globs = options->inject_exclude_globs,
 		.self_pid = (uint32_t)getpid(),
 	};
 	agent->processes = processes__new(&agent->processes_config);

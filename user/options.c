@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "user/options_env.h"
+#include "user/options_table.h"
 #include "user/options_value.h"
 
 #define DEFAULT_ENDPOINT "http://localhost:4318/v1/traces"
@@ -13,92 +14,6 @@
 #define MILLISECOND_NS	 1000000ULL
 #define SECOND_NS	 (1000 * MILLISECOND_NS)
 #define HOUR_NS		 (3600 * SECOND_NS)
-
-enum option_key {
-	KEY_EXPORTER = 0x100, /* no one-letter options */
-	KEY_ENDPOINT,
-	KEY_CONSOLE,
-	KEY_PID,
-	KEY_EXE,
-	KEY_EXCLUDE_EXE,
-	KEY_PORT,
-	KEY_CAPTURE_BYTES,
-	KEY_RING_SIZE,
-	KEY_DURATION,
-	KEY_IDLE_TIMEOUT,
-	KEY_RESPONSE_TIMEOUT,
-	KEY_MAX_CONNECTIONS,
-	KEY_DB_SERVER_SPANS,
-	KEY_LINKS,
-	KEY_SDK,
-	KEY_ROUTES,
-	KEY_ROUTE_HEURISTIC,
-	KEY_IGNORE_PATH,
-	KEY_LOG_LEVEL,
-};
-
-static const struct argp_option argp_options[] = {
-	{ .doc = "What to trace (every process, when none of these is given):", .group = 1 },
-	{ "pid", KEY_PID, "N[,N...]", 0, "Only these processes", 0 },
-	{ "exe", KEY_EXE, "GLOB[,GLOB...]", 0,
-	  "Only programs whose path or file name matches: nginx, '/opt/shop/*'", 0 },
-	{ "exclude-exe", KEY_EXCLUDE_EXE, "GLOB[,GLOB...]", 0, "Not these programs", 0 },
-	{ "port", KEY_PORT, "N[,N...]", 0,
-	  "Only connections with one of these ports, on either side", 0 },
-	{ "duration", KEY_DURATION, "TIME", 0, "Stop after TIME: 30, 500ms, 30s, 5m, 1h", 0 },
-
-	{ .doc = "Where spans go:", .group = 2 },
-	{ "exporter", KEY_EXPORTER, "NAME[,NAME]", 0,
-	  "console, otlp, both, or none (default: otlp when an endpoint is given, else console)",
-	  0 },
-	{ "endpoint", KEY_ENDPOINT, "URL", 0,
-	  "OTLP/HTTP collector, such as http://localhost:4318; /v1/traces is added to the path",
-	  0 },
-	{ "console", KEY_CONSOLE, "FORMAT", 0,
-	  "tree: each trace as a tree (default); json: a JSON object a line and span", 0 },
-
-	{ .doc = "What spans look like:", .group = 3 },
-	{ "routes", KEY_ROUTES, "PATTERN[,PATTERN...]", 0, "Routes of HTTP servers: '/users/{id}'",
-	  0 },
-	{ "route-heuristic", KEY_ROUTE_HEURISTIC, "on|off", 0,
-	  "Guess which parts of other paths are ids (default: on)", 0 },
-	{ "ignore-path", KEY_IGNORE_PATH, "GLOB[,GLOB...]", 0,
-	  "No spans for HTTP requests with such a path: '/health*'", 0 },
-	{ "db-server-spans", KEY_DB_SERVER_SPANS, NULL, 0,
-	  "Spans for the server's side of database calls, too", 0 },
-	{ "links", KEY_LINKS, "certain|likely", 0,
-	  "Parents on certain evidence only, or guesses too, marked so (default: certain)", 0 },
-	{ "sdk", KEY_SDK, "adopt|ignore", 0,
-	  "Leave programs that export spans themselves to their SDK, or trace them too (default: "
-	  "adopt)",
-	  0 },
-
-	{ .doc = "Limits:", .group = 4 },
-	{ "capture-bytes", KEY_CAPTURE_BYTES, "N", 0,
-	  "Bytes to copy of each message, 256 to 64K (default: 4096)", 0 },
-	{ "ring-size", KEY_RING_SIZE, "SIZE", 0,
-	  "Buffer between kernel and agent, a power of two from 64K to 1G (default: 4M)", 0 },
-	{ "max-connections", KEY_MAX_CONNECTIONS, "N", 0,
-	  "Connections to follow at a time, 64 to 1048576 (default: 65536)", 0 },
-	{ "idle-timeout", KEY_IDLE_TIMEOUT, "TIME", 0,
-	  "Give up what waits on a connection without traffic, 1s to 24h (default: 15m)", 0 },
-	{ "response-timeout", KEY_RESPONSE_TIMEOUT, "TIME", 0,
-	  "Give up a request without an answer, 1s to 24h (default: 15m)", 0 },
-
-	{ .doc = "Other:", .group = 5 },
-	{ "log-level", KEY_LOG_LEVEL, "LEVEL", 0, "error, warn, info (default) or debug", 0 },
-	{ 0 },
-};
-
-static const char argp_doc[] =
-	"Trace the HTTP, PostgreSQL and Redis traffic of this host's processes.\v"
-	"Examples:\n"
-	"  sudo spanloom run\n"
-	"  sudo spanloom run --endpoint http://collector:4318 --exe 'python3*'\n"
-	"  sudo spanloom run --console json --port 5432,6379 --duration 30s\n"
-	"\n"
-	"OTEL_* environment variables (OTEL_EXPORTER_OTLP_*, OTEL_BSP_*, OTEL_TRACES_SAMPLER, "
-	"OTEL_SERVICE_NAME, ...) are honoured; options win over them.";
 
 /* One range-checked option: what it is in, and what is said when it is refused. */
 struct range {
@@ -315,6 +230,30 @@ static error_t parse_output(struct argp_state *state, int key, char *arg)
 	return ARGP_ERR_UNKNOWN;
 }
 
+static error_t parse_inject(struct argp_state *state, int key, char *arg)
+{
+	static const char *const modes[] = {
+		[INJECT_AUTO] = "auto",
+		[INJECT_ON] = "on",
+		[INJECT_OFF] = "off",
+		NULL,
+	};
+	struct options *options = ((struct parse *)state->input)->options;
+	int index;
+
+	switch (key) {
+	case KEY_INJECT:
+		index = value__choice(slice__str(arg), modes);
+		if (index < 0)
+			return refuse(state, "inject", arg, "auto, on or off");
+		options->inject = (enum inject_mode)index;
+		return 0;
+	case KEY_INJECT_EXCLUDE:
+		return parse_list(state, "inject-exclude", arg, &options->inject_exclude_globs);
+	}
+	return ARGP_ERR_UNKNOWN;
+}
+
 static error_t parse_ring_size(struct argp_state *state, const char *arg)
 {
 	static const struct range range = { "ring-size", VALUE_SIZE, 64 << 10, 1 << 30,
@@ -397,6 +336,8 @@ static error_t parse_option(int key, char *arg, struct argp_state *state)
 	if (err == ARGP_ERR_UNKNOWN)
 		err = parse_output(state, key, arg);
 	if (err == ARGP_ERR_UNKNOWN)
+		err = parse_inject(state, key, arg);
+	if (err == ARGP_ERR_UNKNOWN)
 		err = parse_limits(state, key, arg);
 	return err;
 }
@@ -420,8 +361,8 @@ static int choose_exporters(struct options *options, const struct parse *parse, 
 static int read_all(struct options *options, int argc, char **argv, char *const *envp,
 		    FILE *warnings, FILE *err_stream, unsigned int argp_flags)
 {
-	static const struct argp argp = { argp_options, parse_option, NULL, argp_doc,
-					  NULL,		NULL,	      NULL };
+	static const struct argp argp = { options_table, parse_option, NULL, options_doc,
+					  NULL,		 NULL,	       NULL };
 	const unsigned int unset = ~0u;
 	struct parse parse = { .options = options, .err = err_stream };
 	bool from_env;
@@ -479,6 +420,7 @@ void options__free(struct options *options)
 	free(options->otlp.key_file);
 	value__free_list(options->exe_globs);
 	value__free_list(options->exclude_exe_globs);
+	value__free_list(options->inject_exclude_globs);
 	value__free_list((char **)options->flow.routes);
 	value__free_list((char **)options->flow.ignore_paths);
 	value__free_list((char **)options->flow.known_methods);

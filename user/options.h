@@ -25,6 +25,13 @@ enum console_format {
 	CONSOLE_JSON, /* one JSON object a line and span */
 };
 
+/* Header injection. */
+enum inject_mode {
+	INJECT_AUTO, /* where the kernel does it without harm */
+	INJECT_ON,
+	INJECT_OFF,
+};
+
 /* OTLP/HTTP (OTEL_EXPORTER_OTLP_*, OTEL_BSP_*). */
 struct otlp_options {
 	char *url;	     /* of the traces signal, complete */
@@ -55,7 +62,9 @@ struct options {
 	uint32_t capture_bytes; /* of the head of each message, 256 to 65536 */
 	uint32_t ring_bytes;	/* a power of two */
 	uint64_t duration_ns;	/* 0: until a signal */
-	bool likely_links;	/* parents that are only likely, too */
+	enum inject_mode inject;
+	char **inject_exclude_globs; /* programs whose requests are left alone; or NULL */
+	bool likely_links;	     /* parents that are only likely, too */
 	enum log_level log_level;
 	bool sdk_disabled; /* OTEL_SDK_DISABLED: say so and trace nothing */
 	struct flow_config flow;

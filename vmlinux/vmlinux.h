@@ -34,6 +34,7 @@ enum {
 	BPF_MAP_TYPE_ARRAY = 2,
 	BPF_MAP_TYPE_PERCPU_ARRAY = 6,
 	BPF_MAP_TYPE_LRU_HASH = 9,
+	BPF_MAP_TYPE_SOCKHASH = 18,
 	BPF_MAP_TYPE_SK_STORAGE = 24,
 	BPF_MAP_TYPE_RINGBUF = 27,
 };
@@ -55,6 +56,49 @@ enum bpf_func_id {
 	BPF_FUNC_task_pt_regs = 175,
 	BPF_FUNC_skc_to_unix_sock = 178,
 };
+
+enum {
+	SK_DROP = 0,
+	SK_PASS = 1,
+	BPF_SOCK_OPS_ACTIVE_ESTABLISHED_CB = 4,
+};
+
+/* Contexts of programs are no types of the kernel: their layout is fixed. */
+struct bpf_sock;
+
+struct sk_msg_md {
+	void *data;
+	void *data_end;
+	__u32 family;
+	__u32 remote_ip4; /* network byte order */
+	__u32 local_ip4;
+	__u32 remote_ip6[4];
+	__u32 local_ip6[4];
+	__u32 remote_port; /* network byte order */
+	__u32 local_port;  /* host byte order */
+	__u32 size;
+	struct bpf_sock *sk;
+};
+
+struct bpf_sock_ops {
+	__u32 op;
+	__u32 args[4];
+	__u32 family;
+	__u32 remote_ip4;
+	__u32 local_ip4;
+	__u32 remote_ip6[4];
+	__u32 local_ip6[4];
+	__u32 remote_port;
+	__u32 local_port;
+	__u32 is_fullsock;
+	__u32 unused[23]; /* snd_cwnd to sk_txhash */
+	__u64 bytes_received;
+	__u64 bytes_acked;
+	struct bpf_sock *sk;
+};
+
+_Static_assert(offsetof(struct sk_msg_md, sk) == 72, "sk_msg_md is ABI");
+_Static_assert(offsetof(struct bpf_sock_ops, sk) == 184, "bpf_sock_ops is ABI");
 
 /* ---- numbers of the user space ABI ------------------------------------------------------- */
 
@@ -92,6 +136,11 @@ enum {
 	TCP_NEW_SYN_RECV = 12,
 };
 
+/* The kernel's number is asked for by name. */
+enum sock_flags {
+	SOCK_ZEROCOPY = 20,
+};
+
 #define RCV_SHUTDOWN 1 /* sock.sk_shutdown: the peer will send no more */
 
 #define PF_IO_WORKER 0x00000010 /* task_struct.flags: a worker thread of io_uring */
@@ -116,6 +165,8 @@ typedef struct {
 	struct net *net;
 } possible_net_t;
 
+struct task_struct;
+
 struct in6_addr {
 	union {
 		__u8 u6_addr8[16];
@@ -128,6 +179,7 @@ struct sock_common {
 	__be16 skc_dport;
 	__u16 skc_num;
 	unsigned short skc_family;
+	unsigned long skc_flags; /* bits by enum sock_flags */
 	possible_net_t skc_net;
 	struct in6_addr skc_v6_daddr;
 	struct in6_addr skc_v6_rcv_saddr;
@@ -191,18 +243,28 @@ struct sock {
 	struct socket *sk_socket;
 	struct socket_wq *sk_wq;
 	int sk_err;
+	int sk_wmem_queued; /* bytes that wait to be sent and acknowledged, and their bookkeeping */
+	int sk_sndbuf;
 	__u16 sk_type;
 	__u16 sk_protocol;
 	__u8 sk_shutdown;
 };
 
-struct tcp_sock {
-	__u32 write_seq;  /* sequence number of the next byte to be sent */
-	__u32 copied_seq; /* of the next byte that the program will read */
+struct inet_sock {
+	struct sock sk;
+	__be16 inet_sport;
 };
 
-struct inet_sock {
-	__be16 inet_sport;
+struct inet_connection_sock {
+	struct inet_sock icsk_inet;
+};
+
+struct tcp_sock {
+	struct inet_connection_sock inet_conn;
+	__u32 snd_una;	  /* sequence number of the first byte that is not acknowledged */
+	__u32 write_seq;  /* of the next byte to be sent */
+	__u32 rcv_nxt;	  /* of the next byte to come */
+	__u32 copied_seq; /* of the next byte that the program will read */
 };
 
 struct sockaddr_un {
@@ -226,10 +288,25 @@ struct socket {
 
 struct msghdr;
 struct task_struct;
+struct seq_file;
+struct bpf_map;
+
+struct bpf_iter_meta {
+	struct seq_file *seq;
+};
 
 struct bpf_iter__task_file {
+	struct bpf_iter_meta *meta;
 	struct task_struct *task;
+	__u32 fd;
 	struct file *file;
+};
+
+struct bpf_iter__sockmap {
+	struct bpf_iter_meta *meta;
+	struct bpf_map *map;
+	void *key;
+	struct sock *sk;
 };
 
 #if defined(__TARGET_ARCH_x86)

@@ -141,7 +141,7 @@ def check_ledger(text, ledger):
     assert re.search(r"sum flow.requests agrees", text), "no ledger at the end"
     assert "is off by" not in text, "the sums of the ledger do not agree"
     equal(ledger["flow.records"], sum(ledger[f"flow.records.{kind}"] for kind in (
-        "conn", "data", "close", "process", "malformed")), "records")
+        "conn", "data", "close", "process", "context", "malformed")), "records")
     equal(ledger["flow.records.malformed"], 0, "malformed records")
     equal(ledger["kernel.records"], ledger["flow.records"], "records sent and received")
     equal(ledger["flow.spans"], sum(count for name, count in ledger.items() if name.startswith(

@@ -95,12 +95,14 @@ def test_incoming_traceparent_is_honoured():
     padding = [word for i in range(30) for word in ("-H", f"X-Padding-{i}: {'p' * 100}")]
     run("curl", "-s", *padding, "-H", f"TraceParent:  00-{TRACE}-{PARENT}-01", nginx.url + "/ok")
     spans = agent.stop()
-    found = at_port(spans, nginx.port, SERVER)
-    equal(len(found), 2, "server spans")
-    for span in found:
+    found, calls = at_port(spans, nginx.port, SERVER), at_port(spans, nginx.port, CLIENT)
+    equal((len(found), len(calls)), (2, 2), "server and client spans")
+    for span in calls:
+        equal(span.parent_id, PARENT, "parent id of the call that brings the header")
+        equal(span["spanloom.link"], "header", "spanloom.link of the call")
+    equal({span.parent_id for span in found}, {span.span_id for span in calls}, "parents")
+    for span in found + calls:
         equal(span.trace_id, TRACE, "trace id")
-        equal(span.parent_id, PARENT, "parent id")
-        equal(span["spanloom.link"], "header", "spanloom.link")
         assert span.span_id != PARENT
         assert span.flags & 0x1, "sampled"
     equal(sorted(span.trace_state for span in found), ["", "a=1,b=2"], "tracestate")

@@ -66,3 +66,9 @@ int attempt__sk_storage(struct attempt *a, enum hook_family family)
 		return answer(a, "helper", -EOPNOTSUPP);
 	}
 }
+
+enum injection_state injection__probe(char *detail, size_t len)
+{
+	snprintf(detail, len, "state %d", fake_kernel.injection);
+	return fake_kernel.injection;
+}

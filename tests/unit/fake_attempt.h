@@ -6,6 +6,8 @@
 #ifndef SPANLOOM_FAKE_ATTEMPT_H
 #define SPANLOOM_FAKE_ATTEMPT_H
 
+#include "user/kernel/injection_probe.h"
+
 /* What each attempt gives: 0 or a negative errno. */
 struct fake_kernel {
 	int privilege;
@@ -16,6 +18,7 @@ struct fake_kernel {
 	int kprobe;
 	int sk_storage_tp;
 	int sk_storage_fentry;
+	enum injection_state injection;
 };
 
 extern struct fake_kernel fake_kernel;

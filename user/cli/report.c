@@ -57,7 +57,7 @@ static bool report__sums(const struct agent_totals *t, FILE *out)
 	agree &= report__sum(out, "flow.records", f[LEDGER_RECORDS],
 			     f[LEDGER_RECORDS_CONN] + f[LEDGER_RECORDS_DATA] +
 				     f[LEDGER_RECORDS_CLOSE] + f[LEDGER_RECORDS_PROCESS] +
-				     f[LEDGER_RECORDS_MALFORMED]);
+				     f[LEDGER_RECORDS_CONTEXT] + f[LEDGER_RECORDS_MALFORMED]);
 	agree &= report__sum(out, "flow.requests", f[LEDGER_REQUESTS],
 			     f[LEDGER_SPANS] + f[LEDGER_QUIET] + f[LEDGER_IGNORED] +
 				     f[LEDGER_EXCLUDED] + f[LEDGER_SDK] + f[LEDGER_SAMPLED_OUT] +

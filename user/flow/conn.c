@@ -59,6 +59,7 @@ struct conn *conn_table__add(struct conn_table *table, const struct event_conn *
 	conn->role = event->role <= ROLE_SERVER ? event->role : ROLE_UNKNOWN;
 	conn->role_certain = conn->role != ROLE_UNKNOWN;
 	conn->fresh = event->flags & CONN_FRESH;
+	conn->apart = !conn->fresh;
 	conn->tgid = event->tgid;
 	memcpy(conn->comm, event->comm, sizeof(conn->comm));
 	memcpy(conn->first_pos, event->pos, sizeof(conn->first_pos));

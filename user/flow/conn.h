@@ -49,9 +49,12 @@ struct conn {
 	bool proven;   /* a response was read: it is this protocol */
 	bool peer_eof; /* the peer will send no more */
 	bool reset;
-	bool resting;	     /* quiet for long: nothing of it is in flight */
-	bool uncertain;	     /* messages were lost: what the next responses answer is in doubt */
-	bool pipelines;	     /* the client sends requests before it has all responses */
+	bool resting;	/* quiet for long: nothing of it is in flight */
+	bool uncertain; /* messages were lost: what the next responses answer is in doubt */
+	bool pipelines; /* the client sends requests before it has all responses */
+	bool apart;	/* its requests get no headers, but could: it can join */
+	bool joining;	/* they will, if a request begins at @join_pos */
+	uint64_t join_pos;
 	bool orphan;	     /* the current response has no request */
 	uint64_t orphans;    /* so many of the last responses, ... */
 	uint64_t orphans_ns; /* ... begun up to then, found no request: it may still come */

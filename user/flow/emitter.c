@@ -14,6 +14,7 @@
 #include "user/protocols/protocol.h"
 
 #define CONTEXTS_OVER 8192 /* requests that ended and may still be found to have caused others */
+#define CONTEXTS_SENT 8192 /* with requests that are not read yet */
 
 /* A span that is all there but for its place in a trace. */
 struct waiting_span {
@@ -33,6 +34,7 @@ void emitter__init(struct emitter *e, const struct flow_config *config,
 	e->ledger = ledger;
 	e->last_waiting = &e->waiting;
 	context_table__init(&e->contexts, CONTEXTS_OVER);
+	sent__init(&e->sent, CONTEXTS_SENT, ledger);
 }
 
 /* Only requests that others can be caused by are in the table. */
@@ -55,6 +57,7 @@ void emitter__reset(struct emitter *e)
 		free(w);
 	}
 	context_table__reset(&e->contexts);
+	sent__reset(&e->sent);
 }
 
 /* -- the beginning ------------------------------------------------------------------------ */
@@ -89,6 +92,36 @@ static void emitter__match_header(struct emitter *e, const struct transaction *t
 	context->known = false;
 }
 
+/* What was sent is settled; what went with it, the parent's context tells. */
+static void emitter__complete(struct emitter *e, struct context *sent)
+{
+	const struct context *parent = NULL;
+	char state[ROOT_STATE_MAX];
+
+	if (sent->parent.conn_id)
+		parent = context_table__find(&e->contexts, sent->parent);
+	if (parent && parent->hidden) { /* it gives no span */
+		memset(sent->parent_id, 0, sizeof(sent->parent_id));
+		sent->link = trace__link(REF_NONE);
+	}
+	if (parent) {
+		context__set_state(sent, parent->state);
+	} else if (!sent->parent.conn_id && sent->sampled) {
+		trace__root_state(e->config, state);
+		context__set_state(sent, slice__str(state));
+	}
+}
+
+static void emitter__trace(struct emitter *e, struct transaction *txn, struct context *out)
+{
+	struct place place = { .conn_id = txn->conn_id, .pos = txn->request_pos };
+
+	if (txn->role == ROLE_CLIENT && sent__take(&e->sent, place, out))
+		emitter__complete(e, out);
+	else
+		trace__begin(txn, e->config, out);
+}
+
 static void emitter__add_context(struct emitter *e, struct transaction *txn)
 {
 	struct place place = { .conn_id = txn->conn_id, .pos = txn->turn_pos };
@@ -100,7 +133,7 @@ static void emitter__add_context(struct emitter *e, struct transaction *txn)
 	/* The second of a pipeline has no place of its own, and none is caused by it. */
 	if (!context || context->requests > 1)
 		return;
-	trace__begin(txn, e->config, context);
+	emitter__trace(e, txn, context);
 	if (context->carried)
 		emitter__match_header(e, txn, context);
 	context->hidden = emitter__ignored(e, txn);
@@ -260,7 +293,7 @@ void emitter__transaction(struct emitter *e, struct transaction *txn, const char
 
 	if (!context) {
 		context = &own;
-		trace__begin(txn, e->config, context);
+		emitter__trace(e, txn, context);
 	}
 	context->answered = txn->flags & TXN_RESPONSE_ENDED && !txn->failure;
 	context->rough_start = txn->earliest_ns < txn->start_ns;

@@ -12,6 +12,7 @@
 
 #include "user/flow/config.h"
 #include "user/flow/context.h"
+#include "user/flow/sent.h"
 
 struct event_conn;
 struct ledger;
@@ -25,6 +26,7 @@ struct emitter {
 	struct ledger *ledger;
 	int64_t unix_offset_ns; /* see pipeline__set_clock() */
 	struct context_table contexts;
+	struct sent sent;
 	struct waiting_span *waiting, **last_waiting; /* oldest first */
 	size_t waiting_count;
 	bool sdk_seen; /* some process leaves its spans to its SDK */

@@ -28,6 +28,12 @@ static size_t event__size(uint32_t type)
 		return sizeof(struct event_close);
 	case EVENT_PROCESS:
 		return sizeof(struct event_process);
+	case EVENT_CONTEXT:
+		return sizeof(struct event_context);
+	case EVENT_HEAD:
+		return sizeof(struct event_head);
+	case EVENT_LEAVE:
+		return sizeof(struct event_leave);
 	default:
 		return 0;
 	}

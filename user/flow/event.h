@@ -20,6 +20,9 @@ struct event_view {
 		struct event_data data;
 		struct event_close close;
 		struct event_process process;
+		struct event_context context;
+		struct event_head head;
+		struct event_leave leave;
 	};
 	struct slice payload; /* EVENT_DATA; points into the record */
 };

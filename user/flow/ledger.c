@@ -11,6 +11,7 @@ static const char *const names[] = {
 	[LEDGER_RECORDS_DATA] = "records.data",
 	[LEDGER_RECORDS_CLOSE] = "records.close",
 	[LEDGER_RECORDS_PROCESS] = "records.process",
+	[LEDGER_RECORDS_CONTEXT] = "records.context",
 	[LEDGER_RECORDS_MALFORMED] = "records.malformed",
 	[LEDGER_RECORDS_NO_CONN] = "records.no_conn",
 	[LEDGER_CONNECTIONS] = "connections",
@@ -39,6 +40,7 @@ static const char *const names[] = {
 	[LEDGER_INCOMPLETE] = "spans.incomplete",
 	[LEDGER_BROKEN] = "spans.broken",
 	[LEDGER_CONNECT_FAILED] = "spans.connect_failed",
+	[LEDGER_CONTEXTS_LOST] = "contexts.lost",
 	[LEDGER_MEMO_EVICTED] = "memo.evicted",
 };
 

@@ -3,7 +3,8 @@
  * What became of everything that was seen (promise P3).  Counts only rise.
  *
  * The sums that must agree, at any moment between two calls of the pipeline:
- *   RECORDS  = RECORDS_CONN + RECORDS_DATA + RECORDS_CLOSE + RECORDS_PROCESS + RECORDS_MALFORMED
+ *   RECORDS  = RECORDS_CONN + RECORDS_DATA + RECORDS_CLOSE + RECORDS_PROCESS
+ *              + RECORDS_CONTEXT + RECORDS_MALFORMED
  *   REQUESTS = SPANS + QUIET + IGNORED + EXCLUDED + SDK + SAMPLED_OUT
  *              + SPANS_NO_MEMORY + REQUESTS_REFUSED + REQUESTS_ABANDONED + in flight
  *   BYTES    = BYTES_PARSED + BYTES_GAP + BYTES_DROPPED + still held
@@ -22,6 +23,7 @@ enum ledger_entry {
 	LEDGER_RECORDS_DATA,
 	LEDGER_RECORDS_CLOSE,
 	LEDGER_RECORDS_PROCESS,
+	LEDGER_RECORDS_CONTEXT,	  /* of header injection: contexts sent, connections that left */
 	LEDGER_RECORDS_MALFORMED, /* shorter than they say, or of no known type */
 	LEDGER_RECORDS_NO_CONN,	  /* data or close of a connection that we do not hold */
 	/* connections */
@@ -54,7 +56,8 @@ enum ledger_entry {
 	LEDGER_INCOMPLETE, /* spans with spanloom.incomplete */
 	LEDGER_BROKEN,	   /* spans of calls that ended without a whole response */
 	LEDGER_CONNECT_FAILED,
-	LEDGER_MEMO_EVICTED, /* prepared statements forgotten to keep the bound */
+	LEDGER_CONTEXTS_LOST, /* sent on the wire, but their requests may have other ids here */
+	LEDGER_MEMO_EVICTED,  /* prepared statements forgotten to keep the bound */
 	LEDGER_ENTRIES,
 };
 

@@ -7,6 +7,7 @@
 #include "user/flow/describe.h"
 #include "user/flow/emitter.h"
 #include "user/flow/event.h"
+#include "user/flow/joining.h"
 #include "user/flow/quota.h"
 #include "user/flow/resource.h"
 #include "user/flow/transaction.h"
@@ -36,6 +37,7 @@ static void pipeline__finish(void *ctx, struct conn *conn, struct transaction *t
 {
 	struct pipeline *p = ctx;
 
+	joining__finished(&p->callbacks, conn, txn);
 	emitter__transaction(&p->emitter, txn, conn->comm);
 }
 
@@ -350,6 +352,16 @@ int pipeline__record(struct pipeline *p, const void *record, size_t len)
 		break;
 	case EVENT_PROCESS:
 		ledger__add(p->ledger, LEDGER_RECORDS_PROCESS, 1);
+		break;
+	case EVENT_CONTEXT:
+		ledger__add(p->ledger, LEDGER_RECORDS_CONTEXT, 1);
+		sent__add(&p->emitter.sent, &view.context);
+		break;
+	case EVENT_HEAD:
+	case EVENT_LEAVE:
+		ledger__add(p->ledger, LEDGER_RECORDS_CONTEXT, 1);
+		joining__record(&p->callbacks, conn_table__find(&p->conns, view.hdr.conn_id),
+				&view);
 		break;
 	default:
 		break;

@@ -34,6 +34,11 @@ struct pipeline_callbacks {
 		    const struct endpoint *to);
 	/* No further record of this connection is wanted.  May be NULL. */
 	void (*ignore)(void *ctx, uint64_t conn_id);
+	/* Of header injection, all or none.  This connection speaks HTTP and could join;
+	 * requests on it do begin where EVENT_HEAD said; or they do not: it must leave. */
+	void (*join)(void *ctx, uint64_t conn_id);
+	void (*proven)(void *ctx, uint64_t conn_id);
+	void (*leave)(void *ctx, uint64_t conn_id);
 	void *ctx;
 };
 

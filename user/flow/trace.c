@@ -6,8 +6,7 @@
 #include "user/flow/tracestate.h"
 #include "user/protocols/protocol.h"
 
-#define FLAG_SAMPLED 0x01
-#define FLAG_RANDOM  0x02
+#define FLAG_RANDOM 0x02
 
 /* Randomness of a trace: the right-most 56 bits of its id (OpenTelemetry, consistent
  * probability sampling). */
@@ -48,19 +47,17 @@ static bool trace__incoming(const struct transaction *txn, struct traceparent *p
 	return traceparent_parse(value.data, (unsigned int)value.len, parent);
 }
 
-/* ot=th:<threshold>, so that a backend can count what the sampler dropped. */
-static struct slice trace__threshold(struct transaction *txn, const struct flow_config *config)
+void trace__root_state(const struct flow_config *config, char out[ROOT_STATE_MAX])
 {
-	char hex[15];
 	size_t len;
 
+	out[0] = '\0';
 	if (config->sampler != SAMPLER_RATIO)
-		return slice__of("", 0);
-	len = (size_t)snprintf(hex, sizeof(hex), "%014llx",
+		return;
+	len = (size_t)snprintf(out, ROOT_STATE_MAX, "ot=th:%014llx",
 			       (unsigned long long)config->sampler_threshold);
-	while (len > 1 && hex[len - 1] == '0')
-		len--;
-	return arena__printf(&txn->text, "ot=th:%.*s", (int)len, hex);
+	while (len > sizeof("ot=th:") && out[len - 1] == '0')
+		out[--len] = '\0';
 }
 
 /* As a child of whom the request names, for the case that nobody is found in between. */
@@ -75,9 +72,9 @@ static void trace__continue(struct transaction *txn, const struct flow_config *c
 	out->carried = true;
 	out->remote = true;
 	out->link = "header";
-	out->sampled = config->parent_based ? parent->flags & FLAG_SAMPLED
+	out->sampled = config->parent_based ? parent->flags & TRACE_FLAG_SAMPLED
 					    : trace__kept(config, parent->trace_id);
-	out->flags = (parent->flags & FLAG_RANDOM) | (out->sampled ? FLAG_SAMPLED : 0);
+	out->flags = (parent->flags & FLAG_RANDOM) | (out->sampled ? TRACE_FLAG_SAMPLED : 0);
 	if (field)
 		context__set_state(out,
 				   tracestate__normalise(&txn->text, txn->request.field[field]));
@@ -87,47 +84,51 @@ static void trace__continue(struct transaction *txn, const struct flow_config *c
 static void trace__start(struct transaction *txn, const struct flow_config *config,
 			 const struct ids_key *key, uint32_t dir, struct context *out)
 {
+	char state[ROOT_STATE_MAX];
+
 	ids__trace(key, txn->conn_id, dir, txn->request_pos, out->trace_id);
 	out->link = "none";
 	out->sampled = txn->decided ? txn->sampled : trace__kept(config, out->trace_id);
-	out->flags = FLAG_RANDOM | (out->sampled ? FLAG_SAMPLED : 0);
-	if (out->sampled)
-		context__set_state(out, trace__threshold(txn, config));
+	out->flags = FLAG_RANDOM | (out->sampled ? TRACE_FLAG_SAMPLED : 0);
+	if (!out->sampled)
+		return;
+	trace__root_state(config, state);
+	context__set_state(out, slice__str(state));
+}
+
+const char *trace__link(uint8_t ref)
+{
+	switch (ref) {
+	case REF_THREAD:
+		return "thread";
+	case REF_TURN:
+		return "turn";
+	case REF_GOROUTINE:
+		return "goroutine";
+	case REF_PYCONTEXT:
+		return "pycontext";
+	case REF_PROCESS:
+		return "process";
+	case REF_CONTEXT:
+		return "context";
+	case REF_LIKELY:
+		return "likely";
+	case REF_PEER:
+		return "peer";
+	default:
+		return "none";
+	}
 }
 
 /* What the kernel saw: which message caused this one. */
 static void trace__refer(const struct transaction *txn, struct context *out)
 {
-	switch (txn->ref) {
-	case REF_THREAD:
-		out->parent_link = "thread";
-		break;
-	case REF_TURN:
-		out->parent_link = "turn";
-		break;
-	case REF_GOROUTINE:
-		out->parent_link = "goroutine";
-		break;
-	case REF_PYCONTEXT:
-		out->parent_link = "pycontext";
-		break;
-	case REF_PROCESS:
-		out->parent_link = "process";
-		break;
-	case REF_CONTEXT:
-		out->parent_link = "context";
-		break;
-	case REF_LIKELY:
-		out->parent_link = "likely";
-		break;
-	case REF_PEER:
-		out->parent_link = "peer";
-		out->parent_remote = true;
-		break;
-	default:
+	if (txn->ref <= REF_NONE || txn->ref > REF_PEER) {
 		out->known = true;
 		return;
 	}
+	out->parent_link = trace__link(txn->ref);
+	out->parent_remote = txn->ref == REF_PEER;
 	out->parent.conn_id = txn->ref_conn;
 	out->parent.pos = txn->ref_pos;
 }

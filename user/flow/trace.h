@@ -10,9 +10,19 @@
 #ifndef SPANLOOM_TRACE_H
 #define SPANLOOM_TRACE_H
 
+#include "bpf/event.h"
 #include "user/flow/config.h"
 #include "user/flow/context.h"
 #include "user/flow/transaction.h"
+
+#define TRACE_FLAG_SAMPLED 0x01 /* W3C */
+
+/* The tracestate of traces that begin here, "" when none: ot=th:<threshold>, so that a backend
+ * can count what the sampler dropped. */
+void trace__root_state(const struct flow_config *config, char out[ROOT_STATE_MAX]);
+
+/* spanloom.link of a parent that is known by @ref (enum ref_kind, or anything): a literal. */
+const char *trace__link(uint8_t ref);
 
 /*
  * Fills in @out, zeroed but for its place, by W3C Trace Context Level 2 and the configured

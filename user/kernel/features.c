@@ -57,6 +57,10 @@ static const struct {
 	[FEATURE_SK_STORAGE] = { "socket storage", false,
 				 "connection state is kept in a hash: slower, and bounded",
 				 "Linux 5.11 or newer has it for fentry programs" },
+	[FEATURE_INJECTION] = { "header injection", false,
+				"--inject auto is off: other hosts see a traceparent only from "
+				"programs that send one",
+				"--inject on, where no client relies on FIONREAD (nginx, Java)" },
 	[FEATURE_PID_NAMESPACE] = { "host pid namespace", true,
 				    "the kernel's process ids would name other processes here",
 				    "run on the host: docker run --pid=host, or hostPID: true" },
@@ -240,6 +244,17 @@ static void choose_family(struct features *f)
 	}
 }
 
+/* Programs that change what is sent keep their state in the socket. */
+static void try_injection(struct features *f)
+{
+	char detail[128] = "needs socket storage";
+
+	f->injection = INJECTION_IMPOSSIBLE;
+	if (f->feature[FEATURE_SK_STORAGE].on)
+		f->injection = injection__probe(detail, sizeof(detail));
+	note(f, FEATURE_INJECTION, f->injection == INJECTION_SAFE, "%s", detail);
+}
+
 static void try_all(struct features *f, struct attempt *a)
 {
 	char detail[64];
@@ -254,10 +269,12 @@ static void try_all(struct features *f, struct attempt *a)
 	choose_family(f);
 	if (f->family == HOOKS_NONE) {
 		note(f, FEATURE_SK_STORAGE, false, "no program could use it");
+		try_injection(f);
 		return;
 	}
 	snprintf(detail, sizeof(detail), "in %s programs", hook_family__name(f->family));
 	record(f, FEATURE_SK_STORAGE, a, attempt__sk_storage(a, f->family), detail);
+	try_injection(f);
 }
 
 static void try_nothing(struct features *f)
@@ -266,6 +283,7 @@ static void try_nothing(struct features *f)
 		if (!f->feature[id].tried)
 			snprintf(f->feature[id].detail, sizeof(f->feature[id].detail), "not tried");
 	}
+	f->injection = INJECTION_IMPOSSIBLE;
 	f->family = HOOKS_NONE;
 	f->family_reason = "not tried, bpf() is refused";
 }
@@ -299,6 +317,8 @@ static void explain(struct features *f)
 		}
 		feature->consequence = texts[id].consequence;
 		feature->remedy = texts[id].remedy;
+		if (id == FEATURE_INJECTION && f->injection == INJECTION_IMPOSSIBLE)
+			feature->remedy = "mount cgroup v2; Linux 5.10 or newer";
 	}
 }
 

@@ -8,6 +8,8 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#include "user/kernel/injection_probe.h"
+
 /* How the moments S, D and R of a socket are seen (design: hooks). */
 enum hook_family {
 	HOOKS_NONE,
@@ -25,6 +27,7 @@ enum feature_id {
 	FEATURE_FENTRY,
 	FEATURE_KPROBE,
 	FEATURE_SK_STORAGE,    /* in the programs of the family that would be used */
+	FEATURE_INJECTION,     /* sockets work as ever in a map of sockets */
 	FEATURE_PID_NAMESPACE, /* we see the host's processes */
 	FEATURE_BPF_STATS,     /* run times of programs are counted; off is no fault */
 	FEATURES,
@@ -46,6 +49,7 @@ struct features {
 	char capabilities[256]; /* those we need and lack: "CAP_BPF, CAP_PERFMON"; "" when none */
 	enum hook_family family;
 	const char *family_reason;
+	enum injection_state injection; /* what FEATURE_INJECTION found */
 	struct feature feature[FEATURES];
 };
 

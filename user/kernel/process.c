@@ -290,6 +290,17 @@ bool processes__wanted(struct processes *p, uint32_t pid)
 	return config__wants(config, pid, proc ? process__fallback(proc, "", "") : "");
 }
 
+bool processes__injected(struct processes *p, uint32_t pid)
+{
+	char *const *globs = p->config->inject_exclude_globs;
+
+	if (!globs)
+		return true;
+	/* Of a program without a name nobody can say that it is not excluded. */
+	return process_facts__exe(p->config->proc_root, pid, p->facts.exe) &&
+	       !globs__match(globs, p->facts.exe);
+}
+
 void processes__tick(struct processes *p, uint64_t now_ns)
 {
 	struct process *proc;

@@ -19,6 +19,7 @@ struct processes_config {
 	const char *resource_attributes; /* raw OTEL_RESOURCE_ATTRIBUTES, likewise */
 	char *const *exe_globs;		 /* NULL-terminated or NULL: only these programs */
 	char *const *exclude_exe_globs;
+	char *const *inject_exclude_globs;
 	uint32_t self_pid;
 };
 
@@ -36,6 +37,8 @@ void processes__exit(struct processes *p, uint32_t pid);
 
 /* Does this pid's program pass the globs? */
 bool processes__wanted(struct processes *p, uint32_t pid);
+/* May its requests get headers? */
+bool processes__injected(struct processes *p, uint32_t pid);
 
 /* Time passes: forgets processes that ended some seconds ago.  @now_ns is CLOCK_MONOTONIC. */
 void processes__tick(struct processes *p, uint64_t now_ns);

@@ -12,12 +12,15 @@
 #include "bpf/ids.h"
 #include "spanloom.skel.h"
 #include "user/kernel/complaint.h"
+#include "user/kernel/injection.h"
 #include "user/kernel/instance.h"
 #include "user/kernel/inventory.h"
 #include "user/log.h"
 
 #define CONNS_BY_ADDRESS 65536 /* connections followed where socket storage is not to be had */
 #define GOROUTINES	 16384 /* that serve, and whose children's calls get likely links */
+#define CONTEXTS	 4096  /* connections whose newest request's trace context is at hand */
+#define OPEN_HEADS	 512   /* of these, with a head that came only in part */
 #define WAKEUP_BYTES_MAX (256 * 1024)
 #define RING_BYTES_MIN	 (64 * 1024)
 #define RING_BYTES_MAX	 (1024 * 1024 * 1024)
@@ -29,41 +32,12 @@
 struct tracer {
 	struct spanloom_bpf *skel;
 	struct ring_buffer *ring;
+	struct injection *injection; /* or NULL */
 	tracer_record_fn fn;
 	void *ctx;
 	int drained;  /* records of this drain */
 	int claim_fd; /* user/kernel/instance.h */
 };
-
-static const char *const counter_names[COUNTERS] = {
-	[COUNT_RECORDS] = "records",
-	[COUNT_RING_FULL] = "ring.full",
-	[COUNT_RING_FULL_BYTES] = "ring.full.bytes",
-	[COUNT_SENDS] = "sends",
-	[COUNT_RECEIVES] = "receives",
-	[COUNT_NO_STATE] = "conn.no_memory",
-	[COUNT_NO_BUFFER_SENDFILE] = "no_buffer.sendfile",
-	[COUNT_NO_BUFFER_SPLICE] = "no_buffer.splice",
-	[COUNT_NO_BUFFER_IO_URING] = "no_buffer.io_uring",
-	[COUNT_NO_BUFFER_COMPAT] = "no_buffer.compat",
-	[COUNT_NO_BUFFER_OTHER] = "no_buffer.other",
-	[COUNT_COPY_FAULT] = "copy.fault",
-	[COUNT_CUT_BYTES] = "copy.cut.bytes",
-	[COUNT_IOVEC_LIMIT] = "copy.iovec_limit",
-	[COUNT_CONNECTIONS] = "conn.opened",
-	[COUNT_BOUND] = "conn.bound",
-	[COUNT_UNINTERESTING] = "conn.uninteresting",
-	[COUNT_IGNORED] = "conn.ignored",
-	[COUNT_CONNECT_FAILED] = "connect.failed",
-	[COUNT_SERVER_SIDE] = "conn.server_side",
-	[COUNT_SCOPE_FULL] = "scope.full",
-	[COUNT_ACTIVITY_FULL] = "activity.full",
-};
-
-const char *tracer__counter_name(enum counter counter)
-{
-	return (unsigned int)counter < COUNTERS ? counter_names[counter] : "unknown";
-}
 
 /* ---- what to load ----------------------------------------------------------------------- */
 
@@ -72,6 +46,7 @@ struct plan {
 	enum hook_family family;
 	bool use_sk_storage;
 	bool extras; /* programs "extra_" of bpf/sock_fentry.bpf.c */
+	bool inject;
 };
 
 static bool starts_with(const char *s, const char *prefix)
@@ -85,8 +60,8 @@ static bool target_exists(const struct btf *btf, const char *section)
 	const char *name = strchr(section, '/');
 	char type[128];
 
-	if (!name)
-		return false;
+	if (!name) /* "sk_msg", "sockops": hang on nothing */
+		return true;
 	name++;
 	if (starts_with(section, "iter/")) {
 		snprintf(type, sizeof(type), "bpf_iter_%s", name);
@@ -119,6 +94,8 @@ static bool in_plan(const char *name, const struct plan *plan, bool has_send_tra
 		return plan->family == HOOKS_FENTRY;
 	if (starts_with(name, "kprobe_"))
 		return plan->family == HOOKS_KPROBE;
+	if (starts_with(name, "inject_"))
+		return plan->inject;
 	if (starts_with(name, "extra_inet"))
 		return plan->extras && !(tp && has_send_tracepoint);
 	if (starts_with(name, "extra_"))
@@ -149,6 +126,8 @@ static int select_programs(struct spanloom_bpf *skel, const struct plan *plan)
 		err = bpf_program__set_autoload(prog, wanted);
 		if (err)
 			goto out;
+		/* these are attached to more than a name says; injection.c */
+		bpf_program__set_autoattach(prog, !starts_with(name, "inject_"));
 	}
 	err = 0;
 out:
@@ -180,6 +159,11 @@ static void set_knobs(struct spanloom_bpf *skel, const struct tracer_config *con
 	skel->rodata->db_server_spans = config->db_server_spans;
 	skel->rodata->likely_links = config->likely_links;
 	skel->rodata->use_sk_storage = plan->use_sk_storage;
+	skel->rodata->contexts_wanted = config->inject;
+	skel->rodata->inject_asks = config->inject_asks;
+	skel->rodata->sampler_parent_based = config->parent_based;
+	skel->rodata->root_state_len = (uint8_t)strnlen(config->root_state, ROOT_STATE_MAX);
+	memcpy(skel->rodata->root_state, config->root_state, skel->rodata->root_state_len);
 	skel->rodata->sampler_threshold = config->sampler_threshold;
 	skel->rodata->id_key[0] = key.word[0];
 	skel->rodata->id_key[1] = key.word[1];
@@ -199,6 +183,12 @@ static int set_sizes(struct spanloom_bpf *skel, const struct tracer_config *conf
 		err = bpf_map__set_max_entries(skel->maps.conns_by_address, CONNS_BY_ADDRESS);
 	if (!err && config->likely_links)
 		err = bpf_map__set_max_entries(skel->maps.births, GOROUTINES);
+	if (!err && config->inject)
+		err = bpf_map__set_max_entries(skel->maps.contexts, CONTEXTS);
+	if (!err && config->inject)
+		err = bpf_map__set_max_entries(skel->maps.open_heads, OPEN_HEADS);
+	if (!err && !config->inject)
+		err = bpf_map__set_autocreate(skel->maps.sockets, false);
 	return err;
 }
 
@@ -246,6 +236,8 @@ static void raise_memlock(void)
 /* Undoes try_plan(), also a part of it. */
 static void stop(struct tracer *t)
 {
+	injection__stop(t->injection);
+	t->injection = NULL;
 	ring_buffer__free(t->ring);
 	t->ring = NULL;
 	spanloom_bpf__destroy(t->skel);
@@ -274,10 +266,14 @@ static int try_plan(struct tracer *t, const struct tracer_config *config, const 
 		goto failed;
 	err = inventory__take(t->skel);
 	if (err)
-		log_info("tracer",
-			 "unix sockets: requests that are a connection's first have no "
-			 "parent by peer: %s",
+		log_info("tracer", "unix sockets: first requests have no parent by peer: %s",
 			 errstr(err));
+	what = "attach header injection of";
+	t->injection = config->inject ? injection__start(t->skel) : NULL;
+	if (config->inject && !t->injection) {
+		err = -errno;
+		goto failed;
+	}
 	return 0;
 failed:
 	complaint__explain(why, why_len, what, err);
@@ -288,16 +284,17 @@ failed:
 /* Socket storage came to fentry programs in 5.11 (8e4597c627fb), to kprobes never. */
 static int start(struct tracer *t, const struct tracer_config *config, char *why, size_t why_len)
 {
+	const bool inject = config->inject;
 	const struct plan plans[] = {
-		{ HOOKS_TP, true, true },	{ HOOKS_TP, true, false },
-		{ HOOKS_FENTRY, true, true },	{ HOOKS_FENTRY, false, true },
-		{ HOOKS_KPROBE, false, false },
+		{ HOOKS_TP, true, true, inject },      { HOOKS_TP, true, false, inject },
+		{ HOOKS_FENTRY, true, true, inject },  { HOOKS_FENTRY, false, true, false },
+		{ HOOKS_KPROBE, false, false, false },
 	};
 	int err = -ENOTSUP;
 
 	snprintf(why, why_len, "this kernel allows no family of hooks; see \"spanloom check\"");
 	for (size_t i = 0; i < sizeof(plans) / sizeof(plans[0]); i++) {
-		if (plans[i].family != config->family ||
+		if (plans[i].family != config->family || plans[i].inject != config->inject ||
 		    (plans[i].family == HOOKS_TP && plans[i].extras && !config->fentry))
 			continue;
 		err = try_plan(t, config, &plans[i], why, why_len);
@@ -384,6 +381,8 @@ int tracer__drain(struct tracer *t)
 
 void tracer__detach(struct tracer *t)
 {
+	injection__stop(t->injection);
+	t->injection = NULL;
 	spanloom_bpf__detach(t->skel);
 }
 
@@ -426,7 +425,7 @@ int tracer__ignore_conn(struct tracer *t, uint64_t conn_id)
 	return err;
 }
 
-int tracer__scope(struct tracer *t, uint32_t tgid, enum scope_verdict verdict)
+int tracer__scope(struct tracer *t, uint32_t tgid, uint32_t verdict)
 {
 	int fd = bpf_map__fd(t->skel->maps.scope);
 	uint32_t value = verdict;
@@ -442,6 +441,11 @@ int tracer__scope(struct tracer *t, uint32_t tgid, enum scope_verdict verdict)
 	if (!err)
 		next_epoch(&t->skel->bss->scope_epoch);
 	return err;
+}
+
+struct injection *tracer__injection(struct tracer *t)
+{
+	return t->injection;
 }
 
 int tracer__runtime(struct tracer *t, uint32_t tgid, const struct process_runtime *runtime)

@@ -13,6 +13,7 @@
 #include "user/kernel/features.h"
 
 struct bpf_link;
+struct injection;
 struct tracer;
 
 struct tracer_config {
@@ -26,7 +27,11 @@ struct tracer_config {
 	bool likely_links;	 /* parents that are only likely are wanted, too */
 	bool db_server_spans; /* else the server's side of databases is left alone in the kernel */
 	uint32_t self_tgid;   /* never traced */
-	uint64_t sampler_threshold; /* keep when R >= this; 0: all; UINT64_MAX: none */
+	bool inject;	      /* put trace contexts into the HTTP requests of clients */
+	bool inject_asks;     /* ... only of processes with SCOPE_INJECT */
+	bool parent_based;    /* the sampler keeps the word of traces that others began */
+	char root_state[ROOT_STATE_MAX]; /* tracestate of traces that begin here; "" when none */
+	uint64_t sampler_threshold;	 /* keep when R >= this; 0: all; UINT64_MAX: none */
 	uint8_t id_key[16];
 };
 
@@ -53,7 +58,10 @@ void tracer__detach(struct tracer *t);
 
 /* Verdicts (bpf/event.h).  0 or a negative errno. */
 int tracer__ignore_conn(struct tracer *t, uint64_t conn_id);
-int tracer__scope(struct tracer *t, uint32_t tgid, enum scope_verdict verdict);
+int tracer__scope(struct tracer *t, uint32_t tgid, uint32_t verdict);
+
+/* NULL where headers are not injected.  Belongs to the tracer. */
+struct injection *tracer__injection(struct tracer *t);
 
 /* What is known of the runtime of a process; NULL: nothing any more. */
 int tracer__runtime(struct tracer *t, uint32_t tgid, const struct process_runtime *runtime);

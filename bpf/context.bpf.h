@@ -1,0 +1,330 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * The trace context of requests, for what is sent on their behalf: it must be ready before the
+ * next packet leaves.
+ *
+ *	received	a traceparent of its own, else that of the client's send (same host), else
+ *			a new trace with the sampler's decision
+ *	called		that of the request which the caller serves, else a new trace
+ *
+ * User space comes to the same ids from the same facts (bpf/ids.h); for what was sent on the
+ * wire it is told them.  Nothing here runs unless contexts_wanted.
+ */
+#ifndef SPANLOOM_CONTEXT_BPF_H
+#define SPANLOOM_CONTEXT_BPF_H
+
+#include "vmlinux.h"
+#include <bpf/bpf_helpers.h>
+
+#include "bpf/activity.bpf.h"
+#include "bpf/config.bpf.h"
+#include "bpf/conn.bpf.h"
+#include "bpf/event.h"
+#include "bpf/head.bpf.h"
+#include "bpf/ids.h"
+#include "bpf/payload.bpf.h"
+#include "bpf/traceparent.h"
+
+#define CONTEXT_SAMPLED 0x01
+#define CONTEXT_RANDOM	0x02
+#define CONTEXT_WINDOWS 4 /* of HEAD_WINDOW bytes that are read of one receive */
+
+struct trace_context {
+	__u64 pos; /* of the request, in the direction from its client to its server */
+	__u8 trace_id[16];
+	__u8 span_id[8];   /* of the request's own span */
+	__u8 parent_id[8]; /* all zero: it is a root */
+	__u8 flags;	   /* W3C: CONTEXT_SAMPLED, CONTEXT_RANDOM */
+	__u8 known;
+	__u16 state_len;
+	__u32 pad;
+	__u8 state[HEAD_STATE_MAX]; /* tracestate */
+};
+
+/* conn_id -> the context of its newest request.  User space sets the bound where contexts are
+ * wanted; the newest take the place of the oldest. */
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, 1);
+	__type(key, __u64);
+	__type(value, struct trace_context);
+} contexts SEC(".maps") __weak;
+
+/* A head of which more is to come. */
+struct open_head {
+	struct head head;
+	__u64 pos;	/* of the request */
+	__u64 ref_conn; /* the client's send, or 0 */
+	__u64 ref_pos;
+};
+
+/* conn_id -> what was read of a head that came in pieces.  Bound as above; deleted with the
+ * head's end. */
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, 1);
+	__type(key, __u64);
+	__type(value, struct open_head);
+} open_heads SEC(".maps") __weak;
+
+/* Where one is put together. */
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct open_head);
+} open_scratch SEC(".maps") __weak;
+
+static const struct trace_context context_unknown;
+
+static __always_inline struct open_head *context__scratch(void)
+{
+	__u32 slot = 0;
+
+	return bpf_map_lookup_elem(&open_scratch, &slot);
+}
+
+/* NULL: not known, or no more. */
+static __always_inline struct trace_context *context__find(__u64 conn_id, __u64 pos)
+{
+	struct trace_context *context = bpf_map_lookup_elem(&contexts, &conn_id);
+
+	return context && context->known && context->pos == pos ? context : NULL;
+}
+
+/* The context of the request at @pos, to be filled in and then known. */
+static __always_inline struct trace_context *context__open(__u64 conn_id, __u64 pos)
+{
+	struct trace_context *context = bpf_map_lookup_elem(&contexts, &conn_id);
+
+	if (!context) {
+		bpf_map_update_elem(&contexts, &conn_id, &context_unknown, BPF_NOEXIST);
+		context = bpf_map_lookup_elem(&contexts, &conn_id);
+	}
+	if (!context)
+		return NULL;
+	context->known = 0;
+	context->pos = pos;
+	context->state_len = 0;
+	return context;
+}
+
+static __always_inline struct ids_key context__key(void)
+{
+	struct ids_key key = { { id_key[0], id_key[1] } };
+
+	return key;
+}
+
+/* The sampler's word on a trace whose id ends with the random number @random56. */
+static __always_inline bool context__kept(__u64 random56)
+{
+	if (sampler_threshold == 0)
+		return true;
+	if (sampler_threshold == ~0ULL)
+		return false;
+	return random56 >= sampler_threshold;
+}
+
+static __always_inline __u64 context__random56(const __u8 trace_id[16])
+{
+	__u64 value = 0;
+
+	for (int i = 9; i < 16; i++)
+		value = value << 8 | trace_id[i];
+	return value;
+}
+
+/* A trace of its own. */
+static __always_inline void context__be_root(struct trace_context *context, __u64 conn_id,
+					     enum event_dir dir, __u64 pos)
+{
+	struct ids_key key = context__key();
+
+	ids__trace(&key, conn_id, dir, pos, context->trace_id);
+	__builtin_memset(context->parent_id, 0, sizeof(context->parent_id));
+	context->flags = CONTEXT_RANDOM;
+	if (!context__kept(context__random56(context->trace_id)))
+		return;
+	context->flags |= CONTEXT_SAMPLED;
+	context->state_len = root_state_len;
+	for (int i = 0; i < ROOT_STATE_MAX; i++)
+		context->state[i] = root_state[i];
+}
+
+static __always_inline void context__follow(struct trace_context *context,
+					    const struct trace_context *parent)
+{
+	__builtin_memcpy(context->trace_id, parent->trace_id, sizeof(context->trace_id));
+	__builtin_memcpy(context->parent_id, parent->span_id, sizeof(context->parent_id));
+	context->flags = parent->flags;
+	context->state_len = parent->state_len;
+	if (parent->state_len)
+		__builtin_memcpy(context->state, parent->state, sizeof(context->state));
+}
+
+/* ---- a server's -------------------------------------------------------------------------- */
+
+static __always_inline void context__continue(struct trace_context *context,
+					      const struct traceparent *parent)
+{
+	const struct head_work *work;
+	bool sampled = parent->flags & CONTEXT_SAMPLED;
+
+	__builtin_memcpy(context->trace_id, parent->trace_id, sizeof(context->trace_id));
+	__builtin_memcpy(context->parent_id, parent->parent_id, sizeof(context->parent_id));
+	if (!sampler_parent_based)
+		sampled = context__kept(context__random56(context->trace_id));
+	context->flags = (parent->flags & CONTEXT_RANDOM) | (sampled ? CONTEXT_SAMPLED : 0);
+	head__normalise_slot(HEAD_SLOT_RECV);
+	work = head__work(HEAD_SLOT_RECV);
+	if (!work || work->head.state_len > HEAD_STATE_MAX)
+		return;
+	context->state_len = work->head.state_len;
+	if (context->state_len)
+		__builtin_memcpy(context->state, work->head.tracestate, sizeof(context->state));
+}
+
+/* The head of the request at @pos is read to its end. */
+static __always_inline void context__settle(__u64 conn_id, struct head_work *work,
+					    const struct open_head *open)
+{
+	struct trace_context *context = context__open(conn_id, open->pos);
+	const struct trace_context *peer;
+	struct ids_key key = context__key();
+	struct traceparent parent;
+
+	if (!context)
+		return;
+	ids__span(&key, conn_id, DIR_RECV, open->pos, context->span_id);
+	if (head__context(&work->head, &parent)) {
+		context__continue(context, &parent);
+	} else {
+		peer = open->ref_conn ? context__find(open->ref_conn, open->ref_pos) : NULL;
+		if (peer)
+			context__follow(context, peer);
+		else
+			context__be_root(context, conn_id, DIR_RECV, open->pos);
+	}
+	context->known = 1;
+}
+
+/* Reads on in the head, with the @size bytes that the current system call received.  False:
+ * they cannot be had, or are no head. */
+static __always_inline bool context__read(struct head_work *work, const struct transfer *t,
+					  __u32 size)
+{
+	__u64 base = t->piece.base;
+	__u32 left = size;
+
+	if (t->piece.len < left)
+		left = t->piece.len;
+	for (int i = 0; i < CONTEXT_WINDOWS; i++) {
+		__u32 len = left;
+
+		if (!len || work->head.done)
+			break;
+		barrier_var(len); /* see payload__record_of() */
+		if (len > HEAD_WINDOW)
+			len = HEAD_WINDOW;
+		if (bpf_probe_read_user(work->bytes, len, (void *)base))
+			return false;
+		work->len = len;
+		head__scan_slot(HEAD_SLOT_RECV);
+		base += len;
+		left -= len;
+	}
+	if (work->head.broken)
+		return false;
+	/* What lies in a second piece, or behind the windows, was not read. */
+	return work->head.done || (!left && t->piece.len >= size);
+}
+
+/* What is known of the head that the bytes at @t go on in, or begin with @turn.  False: nothing. */
+static __always_inline bool context__resume(struct head_work *work, struct open_head *open,
+					    const struct transfer *t, bool turn)
+{
+	__u64 id = t->data.hdr.conn_id;
+	const struct open_head *known;
+
+	if (turn) {
+		head__start(&work->head);
+		open->pos = t->data.pos;
+		open->ref_conn = t->data.ref == REF_PEER ? t->data.ref_conn : 0;
+		open->ref_pos = t->data.ref_pos;
+		return true;
+	}
+	known = bpf_map_lookup_elem(&open_heads, &id);
+	if (!known)
+		return false;
+	work->head = known->head;
+	open->pos = known->pos;
+	open->ref_conn = known->ref_conn;
+	open->ref_pos = known->ref_pos;
+	return true;
+}
+
+enum context_how {
+	CONTEXT_TURN = 1 << 0, /* the request's first bytes; else more of a head that is open */
+	CONTEXT_OPEN = 1 << 1, /* a head was open */
+};
+
+/*
+ * A server has received @size bytes of a request whose buffer is where the transfer of @slot
+ * stands.  Whatever was known of the request before it is over.  1: there is more of its head to
+ * come, 0: there is not, or it cannot be followed.  This and context__called() are functions of
+ * their own for the reasons that payload.bpf.h tells.
+ */
+__weak int context__receive(__u32 slot, __u32 size, __u32 how)
+{
+	struct head_work *work = head__work(HEAD_SLOT_RECV);
+	const struct transfer *t = payload__transfer(slot);
+	struct open_head *open = context__scratch();
+	bool more = false;
+	__u64 id;
+
+	if (!work || !t || !open)
+		return 0;
+	id = t->data.hdr.conn_id;
+	if (context__resume(work, open, t, how & CONTEXT_TURN) && context__read(work, t, size)) {
+		if (work->head.done) {
+			context__settle(id, work, open);
+		} else {
+			open->head = work->head;
+			more = !bpf_map_update_elem(&open_heads, &id, open, BPF_ANY);
+		}
+	}
+	if (!more && how & CONTEXT_OPEN)
+		bpf_map_delete_elem(&open_heads, &id);
+	return more;
+}
+
+/* ---- a client's -------------------------------------------------------------------------- */
+
+/*
+ * A client begins to send the request at @pos of @conn_id, for the request at @ref_pos of
+ * @ref_conn, or for none (0).  1 when its context is known now, 0 when it is not, for that
+ * one's is not.
+ */
+__weak int context__called(__u64 conn_id, __u64 pos, __u64 ref_conn, __u64 ref_pos)
+{
+	struct trace_context *context = context__open(conn_id, pos);
+	const struct trace_context *parent;
+	struct ids_key key = context__key();
+
+	if (!context)
+		return 0;
+	if (ref_conn) {
+		parent = context__find(ref_conn, ref_pos);
+		if (!parent)
+			return 0;
+		context__follow(context, parent);
+	} else {
+		context__be_root(context, conn_id, DIR_SEND, pos);
+	}
+	ids__span(&key, conn_id, DIR_SEND, pos, context->span_id);
+	context->known = 1;
+	return 1;
+}
+
+#endif

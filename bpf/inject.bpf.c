@@ -1,0 +1,375 @@
+// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+/*
+ * Header injection: one traceparent (and tracestate) line goes into each HTTP/1 request that a
+ * client sends in plain text.
+ *
+ * A socket in a map of sockets has its sends pass by a program that may change them.  It sends
+ * each piece on its own, and without TCP_NODELAY the next one waits for the acknowledgement of
+ * the last: so what was cut by the insertion is made one piece again.
+ */
+#include "vmlinux.h"
+#include <bpf/bpf_core_read.h>
+#include <bpf/bpf_helpers.h>
+
+#include "bpf/inject.bpf.h"
+#include "bpf/inject_chunks.bpf.h"
+#include "bpf/inject_request.bpf.h"
+#include "bpf/traffic.bpf.h"
+
+#define INJECT_WINDOWS	  (INJECT_HEAD_MAX / HEAD_WINDOW)
+#define INJECT_BULK_BYTES (8 << 20)  /* of a body: from here on passing by is too dear */
+#define INJECT_FAR	  (1U << 30) /* bytes that need not be shown to the program */
+#define NOT_HTTP_NS	  (60 * 1000000000ULL)
+
+/* ---- leaving ----------------------------------------------------------------------------- */
+
+static __always_inline void inject__leave(const struct inject_message *m, enum leave_reason reason)
+{
+	struct event_leave *event;
+
+	m->in->state = INJECT_OFF;
+	event = output__reserve(sizeof(*event), 0);
+	if (!event)
+		return; /* it stays, and is passed by */
+	event->hdr.type = EVENT_LEAVE;
+	event->hdr.len = sizeof(*event);
+	event->hdr.ts_ns = bpf_ktime_get_ns();
+	event->hdr.conn_id = m->conn->id;
+	event->reason = reason;
+	event->pad = 0;
+	output__submit(event, sizeof(*event));
+}
+
+static __always_inline __u32 inject__netns(const struct tcp_sock *tcp)
+{
+	return BPF_CORE_READ((struct sock *)tcp, __sk_common.skc_net.net, ns.inum);
+}
+
+/* What stands at the beginning is no request: other connections to this server need not try. */
+static __always_inline void inject__not_http(const struct inject_message *m)
+{
+	struct destination to = { .port = m->msg->remote_port };
+	__u64 now = bpf_ktime_get_ns();
+
+	if (m->msg->family == AF_INET) {
+		to.addr[0] = m->msg->remote_ip4;
+	} else {
+		to.addr[0] = m->msg->remote_ip6[0];
+		to.addr[1] = m->msg->remote_ip6[1];
+		to.addr[2] = m->msg->remote_ip6[2];
+		to.addr[3] = m->msg->remote_ip6[3];
+	}
+	to.netns = inject__netns(m->tcp);
+	bpf_map_update_elem(&not_http, &to, &now, BPF_ANY);
+	inject__leave(m, LEAVE_NOT_HTTP);
+}
+
+/* ---- the stream -------------------------------------------------------------------------- */
+
+/* Shows the head's bytes to the scanner.  False: they cannot be had. */
+static __always_inline bool inject__scan(const struct inject_message *m, struct head_work *work,
+					 __u32 size)
+{
+	for (int i = 0; i < INJECT_WINDOWS; i++) {
+		__u32 from = i * HEAD_WINDOW, len = size - from;
+
+		if (from >= size || work->head.done || work->head.broken)
+			return true;
+		if (len > HEAD_WINDOW)
+			len = HEAD_WINDOW;
+		if (bpf_msg_pull_data(m->msg, from, from + len, 0))
+			return false;
+		barrier_var(len); /* see payload__record_of() */
+		if (len > HEAD_WINDOW)
+			len = HEAD_WINDOW;
+		if (bpf_probe_read_kernel(work->bytes, len, (void *)(long)m->msg->data))
+			return false;
+		work->len = len;
+		head__scan_slot(HEAD_SLOT_SEND);
+	}
+	return true;
+}
+
+/* The first @bytes of the message go, @own of them the program's; for what is behind we are
+ * called again. */
+static __always_inline void inject__pass(const struct inject_message *m, __u32 own, __u32 bytes)
+{
+	m->in->passed += own;
+	if (bytes < m->msg->size)
+		bpf_msg_apply_bytes(m->msg, bytes);
+}
+
+/* Is what begins here a request beyond doubt? */
+static __always_inline bool inject__proven(const struct inject_message *m)
+{
+	__u64 id = m->conn->id;
+	__u32 *verdict;
+
+	if (!m->in->unproven)
+		return true;
+	verdict = bpf_map_lookup_elem(&verdicts, &id);
+	if (!verdict || *verdict != VERDICT_PROVEN)
+		return false;
+	m->in->unproven = 0;
+	return true;
+}
+
+/* A chunked body goes on at offset @at of the message, which has @size bytes now, @grown of them
+ * ours. */
+static __always_inline void inject__chunked(const struct inject_message *m, __u32 at, __u32 size,
+					    __u32 grown)
+{
+	struct inject_body *body = inject__chunk_work();
+	__u32 end = size;
+
+	if (!body)
+		return;
+	body->chunk = m->in->chunk;
+	body->at = at;
+	body->size = size;
+	if (inject__chunks(m->msg)) {
+		inject__leave(m, LEAVE_UNKNOWN_END);
+		return;
+	}
+	m->in->chunk = body->chunk;
+	if (body->chunk.state == CHUNK_DONE) {
+		m->in->state = INJECT_HEAD;
+		end = body->at;
+	}
+	/* of our lines all are in front of @at */
+	m->in->next_pos = m->conn->pos[DIR_SEND] + m->in->passed + end - grown;
+	inject__pass(m, end - grown, end);
+}
+
+/* The whole head was seen; its request ends where its body does. */
+static __always_inline void inject__request(struct inject_message *m, const struct head *head,
+					    __u32 size)
+{
+	__u64 body = head->has_length ? head->content_length : 0;
+	__u32 whole = inject__whole(m, size), grown = 0;
+
+	if (!inject__proven(m))
+		grown = 0;
+	else if (head->telemetry || !inject__allowed(m))
+		count__one(COUNT_INJECT_NOT_WANTED);
+	else if (head->count[HEAD_PARENT])
+		inject__update(m, head, whole);
+	else
+		grown = inject__add(m, head, whole);
+	m->in->in_head = 0;
+	m->in->state = head->chunked ? INJECT_CHUNKS : INJECT_BODY;
+	m->in->next_pos = m->in->head_pos + head->size + body;
+	if (head->upgrade) {
+		inject__leave(m, LEAVE_UNKNOWN_END);
+		return;
+	}
+	if (head->chunked)
+		__builtin_memset(&m->in->chunk, 0, sizeof(m->in->chunk));
+	if (head->chunked && whole == size) {
+		inject__chunked(m, m->used + grown, size + grown, grown);
+		return;
+	}
+	if (body >= INJECT_BULK_BYTES)
+		inject__leave(m, LEAVE_BULK);
+	/* Of several requests each goes out on its own; so does the head of a large one: what
+	 * the kernel then does not take of the body is counted without the header. */
+	if (!head->chunked && body < size - m->used)
+		inject__pass(m, m->used + body, m->used + grown + body);
+	else if (whole < size || head->chunked)
+		inject__pass(m, m->used, m->used + grown);
+	else
+		m->in->passed += size;
+}
+
+/* What is sent here looks like a request; user space will know. */
+static __always_inline void inject__ask(const struct inject_message *m)
+{
+	struct event_head *event = output__reserve(sizeof(*event), 0);
+
+	if (!event) {
+		m->in->state = INJECT_SEEK;
+		return;
+	}
+	event->hdr.type = EVENT_HEAD;
+	event->hdr.len = sizeof(*event);
+	event->hdr.ts_ns = bpf_ktime_get_ns();
+	event->hdr.conn_id = m->conn->id;
+	event->pos = m->in->head_pos;
+	output__submit(event, sizeof(*event));
+}
+
+static __always_inline void inject__head(struct inject_message *m, __u64 pos, __u32 size)
+{
+	struct head_work *work = head__work(HEAD_SLOT_SEND);
+	bool seeking = m->in->state == INJECT_SEEK;
+	struct open_head *open;
+	__u64 id = m->conn->id;
+	__u32 slot = 0;
+
+	open = bpf_map_lookup_elem(&open_scratch, &slot);
+	if (!work || !open)
+		return;
+	if (!m->in->in_head) {
+		m->in->head_pos = pos;
+		head__start(&work->head);
+	} else {
+		struct open_head *known = bpf_map_lookup_elem(&open_heads, &id);
+
+		if (!known) {
+			inject__leave(m, LEAVE_LOST);
+			return;
+		}
+		work->head = known->head;
+	}
+	m->before = work->head.size;
+	if (!inject__scan(m, work, size)) {
+		inject__leave(m, LEAVE_LOST);
+		return;
+	}
+	m->used = work->head.size - m->before;
+	if (seeking && work->head.broken)
+		return;
+	if (seeking) {
+		m->in->state = INJECT_HEAD;
+		inject__ask(m);
+	}
+	if (work->head.broken) {
+		if (m->in->head_pos)
+			inject__leave(m, LEAVE_LOST);
+		else
+			inject__not_http(m);
+		return;
+	}
+	if (work->head.done) {
+		if (m->in->in_head)
+			bpf_map_delete_elem(&open_heads, &id);
+		inject__request(m, &work->head, size);
+		return;
+	}
+	__builtin_memset(open, 0, sizeof(*open));
+	open->head = work->head;
+	m->in->in_head = 1;
+	m->in->next_pos = pos + m->used;
+	if (bpf_map_update_elem(&open_heads, &id, open, BPF_ANY))
+		inject__leave(m, LEAVE_LOST);
+	inject__pass(m, m->used, m->used);
+}
+
+/* Bytes of the current body; false: it ends at @pos or before. */
+static __always_inline bool inject__body(const struct inject_message *m, __u64 pos, __u32 size)
+{
+	__u64 left = m->in->next_pos - pos;
+
+	if (m->in->state != INJECT_BODY)
+		return false;
+	if (pos >= m->in->next_pos) {
+		m->in->state = INJECT_HEAD;
+		return false;
+	}
+	if (left > size)
+		left = size;
+	inject__pass(m, left, left);
+	return true;
+}
+
+/* Sends of a socket are one after the other; with the next one we count anew. */
+static __always_inline void inject__enter(const struct inject_message *m)
+{
+	if (!m->conn->send_start_ns)
+		traffic__begins((struct sock *)m->tcp);
+	if (m->in->send_ns == m->conn->send_start_ns)
+		return;
+	m->in->send_ns = m->conn->send_start_ns;
+	m->in->passed = 0;
+}
+
+SEC("sk_msg")
+int inject_message(struct sk_msg_md *msg)
+{
+	struct inject_message m = { .msg = msg, .verdict = SK_PASS };
+	struct bpf_sock *sk = msg->sk;
+	__u64 pos;
+
+	if (!sk)
+		return SK_PASS;
+	m.in = bpf_sk_storage_get(&injections, sk, NULL, 0);
+	m.conn = bpf_sk_storage_get(&conns, sk, NULL, 0);
+	m.tcp = bpf_skc_to_tcp_sock(sk);
+	if (!m.in || !m.conn || !m.tcp || m.in->state == INJECT_OFF ||
+	    m.conn->state == CONN_IGNORED) {
+		bpf_msg_apply_bytes(msg, INJECT_FAR);
+		return SK_PASS;
+	}
+	m.thread = bpf_get_current_pid_tgid();
+	inject__enter(&m);
+	pos = m.conn->pos[DIR_SEND] + m.in->passed;
+	if (inject__body(&m, pos, msg->size))
+		return SK_PASS;
+	if (m.in->state == INJECT_SEEK) {
+		if (m.conn->last_dir != DIR_SEND && !m.in->passed)
+			inject__head(&m, pos, msg->size);
+		return SK_PASS;
+	}
+	if (pos != m.in->next_pos)
+		inject__leave(&m, LEAVE_LOST);
+	else if (m.in->state == INJECT_CHUNKS)
+		inject__chunked(&m, 0, msg->size, 0);
+	else if (m.tcp->inet_conn.icsk_inet.sk.__sk_common.skc_flags &
+		 1UL << bpf_core_enum_value(enum sock_flags, SOCK_ZEROCOPY))
+		inject__leave(&m, LEAVE_ZEROCOPY);
+	else
+		inject__head(&m, pos, msg->size);
+	return m.verdict;
+}
+
+/* ---- joining ----------------------------------------------------------------------------- */
+
+static __always_inline bool inject__speaks_http(struct bpf_sock_ops *ops,
+						const struct tcp_sock *tcp)
+{
+	struct destination to = { .port = ops->remote_port };
+	__u64 *found;
+
+	if (ops->family == AF_INET) {
+		to.addr[0] = ops->remote_ip4;
+	} else {
+		to.addr[0] = ops->remote_ip6[0];
+		to.addr[1] = ops->remote_ip6[1];
+		to.addr[2] = ops->remote_ip6[2];
+		to.addr[3] = ops->remote_ip6[3];
+	}
+	to.netns = inject__netns(tcp);
+	found = bpf_map_lookup_elem(&not_http, &to);
+	return !found || bpf_ktime_get_ns() - *found > NOT_HTTP_NS;
+}
+
+/* A connect() has succeeded.  The current process is any. */
+SEC("sockops")
+int inject_socket(struct bpf_sock_ops *ops)
+{
+	struct injection *in;
+	struct tcp_sock *tcp;
+	struct bpf_sock *sk;
+	struct conn *conn;
+	__u64 key;
+
+	if (ops->op != BPF_SOCK_OPS_ACTIVE_ESTABLISHED_CB)
+		return 1;
+	sk = ops->sk;
+	if (!sk)
+		return 1;
+	conn = bpf_sk_storage_get(&conns, sk, NULL, 0);
+	tcp = bpf_skc_to_tcp_sock(sk);
+	if (!conn || !tcp || conn->state == CONN_IGNORED || conn->role != ROLE_CLIENT ||
+	    !conn__in_scope(conn, conn->tgid) || !address__wanted((struct sock *)tcp) ||
+	    !inject__speaks_http(ops, tcp))
+		return 1;
+	in = bpf_sk_storage_get(&injections, sk, NULL, BPF_SK_STORAGE_GET_F_CREATE);
+	if (!in)
+		return 1;
+	__builtin_memset(in, 0, sizeof(*in));
+	key = conn->id;
+	if (bpf_sock_hash_update(ops, &sockets, &key, BPF_NOEXIST))
+		count__one(COUNT_INJECT_FULL);
+	return 1;
+}

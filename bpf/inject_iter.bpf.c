@@ -1,0 +1,76 @@
+// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+/* Walks over sockets, started by user space: those that are to join, those that may be stuck. */
+#include "vmlinux.h"
+#include <bpf/bpf_core_read.h>
+#include <bpf/bpf_helpers.h>
+#include <bpf/bpf_tracing.h>
+
+#include "bpf/conn.bpf.h"
+#include "bpf/inject.bpf.h"
+
+/* Connections that were open before, or had left: into the map with their next request. */
+SEC("iter/task_file")
+int inject_join(struct bpf_iter__task_file *ctx)
+{
+	struct file *file = ctx->file;
+	struct injection *in;
+	struct socket *sock;
+	struct conn *conn;
+	struct sock *sk;
+	__u64 id;
+
+	/* 5.11, 4f19cab76136 */
+	if (!bpf_core_enum_value_exists(enum bpf_func_id, BPF_FUNC_sock_from_file))
+		return 0;
+	if (!file || !ctx->task)
+		return 0;
+	sock = bpf_sock_from_file(file);
+	if (!sock)
+		return 0;
+	sk = sock->sk;
+	if (!sk || sk->sk_type != SOCK_STREAM || sk->sk_protocol != IPPROTO_TCP)
+		return 0;
+	conn = bpf_sk_storage_get(&conns, sk, NULL, 0);
+	if (!conn)
+		return 0;
+	id = conn->id;
+	if (!bpf_map_lookup_elem(&joins, &id))
+		return 0;
+	bpf_map_delete_elem(&joins, &id);
+	in = bpf_sk_storage_get(&injections, sk, NULL, BPF_SK_STORAGE_GET_F_CREATE);
+	if (!in)
+		return 0;
+	__builtin_memset(in, 0, sizeof(*in));
+	in->state = INJECT_SEEK;
+	in->unproven = 1;
+	bpf_map_delete_elem(&verdicts, &id);
+	if (bpf_map_update_elem(&sockets, &id, sk, BPF_NOEXIST))
+		count__one(COUNT_INJECT_FULL);
+	return 0;
+}
+
+/* Those with bytes that are not acknowledged, or not read. */
+SEC("iter/sockmap")
+int inject_watch(struct bpf_iter__sockmap *ctx)
+{
+	struct inject_socket_state state = {};
+	struct sock *sk = ctx->sk;
+	struct tcp_sock *tcp;
+	struct conn *conn;
+
+	if (!sk || !ctx->key)
+		return 0;
+	tcp = bpf_skc_to_tcp_sock(sk);
+	conn = bpf_sk_storage_get(&conns, sk, NULL, 0);
+	if (!tcp || !conn)
+		return 0;
+	if (tcp->snd_una == tcp->write_seq && tcp->copied_seq == tcp->rcv_nxt)
+		return 0;
+	state.conn_id = conn->id;
+	state.unsent[0] = tcp->snd_una;
+	state.unsent[1] = tcp->write_seq;
+	state.unread[0] = tcp->copied_seq;
+	state.unread[1] = tcp->rcv_nxt;
+	bpf_seq_write(ctx->meta->seq, &state, sizeof(state));
+	return 0;
+}

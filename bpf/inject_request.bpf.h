@@ -1,0 +1,207 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* What happens to the head of one request that is sent: our lines go in, or our span's id. */
+#ifndef SPANLOOM_INJECT_REQUEST_BPF_H
+#define SPANLOOM_INJECT_REQUEST_BPF_H
+
+#include "vmlinux.h"
+#include <bpf/bpf_helpers.h>
+
+#include "bpf/context.bpf.h"
+#include "bpf/inject.bpf.h"
+#include "bpf/inject_text.bpf.h"
+#include "bpf/traffic.bpf.h"
+
+#define INJECT_WHOLE 65536 /* up to here a message is made one piece */
+
+/* A message that is sent: bytes [before, before + used) of a head are its first ones. */
+struct inject_message {
+	struct sk_msg_md *msg;
+	struct tcp_sock *tcp;
+	struct conn *conn;
+	struct injection *in;
+	__u64 thread;
+	__u32 before;
+	__u32 used;
+	int verdict;
+};
+
+/* What user space must know: this context went out. */
+static __always_inline void inject__tell(const struct inject_message *m,
+					 const struct trace_context *context,
+					 const struct event_data *data)
+{
+	struct event_context *event;
+	__u64 now = bpf_ktime_get_ns();
+
+	if (!(m->conn->marks & CONN_ANNOUNCED)) {
+		if (!traffic__announce(m->conn, (struct sock *)m->tcp, EVENT_CONN, now, 0, 0))
+			return;
+		m->conn->marks |= CONN_ANNOUNCED;
+	}
+	event = output__reserve(sizeof(*event), 0);
+	if (!event)
+		return;
+	__builtin_memset(event, 0, sizeof(*event));
+	event->hdr.type = EVENT_CONTEXT;
+	event->hdr.len = sizeof(*event);
+	event->hdr.ts_ns = now;
+	event->hdr.conn_id = m->conn->id;
+	event->pos = m->in->head_pos;
+	__builtin_memcpy(event->trace_id, context->trace_id, sizeof(event->trace_id));
+	__builtin_memcpy(event->span_id, context->span_id, sizeof(event->span_id));
+	__builtin_memcpy(event->parent_id, context->parent_id, sizeof(event->parent_id));
+	event->flags = context->flags;
+	event->ref = data->ref;
+	event->ref_conn = data->ref_conn;
+	event->ref_pos = data->ref_pos;
+	output__submit(event, sizeof(*event));
+}
+
+/* May this process be touched? */
+static __always_inline bool inject__allowed(const struct inject_message *m)
+{
+	return conn__in_scope(m->conn, m->thread >> 32) && scope__injected(m->thread >> 32);
+}
+
+/*
+ * Is there room for @size bytes more?  A message that the kernel takes only in part would be
+ * sent again by the program, from a place that it counts without the header.
+ */
+static __always_inline bool inject__has_room(const struct inject_message *m, __u32 size)
+{
+	const struct sock *sk = &m->tcp->inet_conn.icsk_inet.sk;
+
+	return (__u64)sk->sk_wmem_queued + 2ULL * size <= (__u64)sk->sk_sndbuf;
+}
+
+/* Puts the lines, of @len bytes, before offset @at of the message.  How many bytes it grew: all
+ * or none. */
+static __always_inline __u32 inject__insert(struct inject_message *m, __u32 at, __u32 whole,
+					    __u32 len)
+{
+	struct sk_msg_md *msg = m->msg;
+
+	if (bpf_msg_push_data(msg, at, len, 0))
+		return 0;
+	if (!bpf_msg_pull_data(msg, 0, whole + len, 0) && !inject__write(msg, at))
+		return len;
+	/* In pieces it is slower, but right. */
+	if (!bpf_msg_pull_data(msg, at, at + len, 0) && !inject__write(msg, 0))
+		return len;
+	/* What nobody has written must not leave. */
+	if (bpf_msg_pop_data(msg, at, len, 0))
+		m->verdict = SK_DROP;
+	return 0;
+}
+
+/* How much of a message of @size bytes goes out at once. */
+static __always_inline __u32 inject__whole(const struct inject_message *m, __u32 size)
+{
+	return size <= INJECT_WHOLE - INJECT_TEXT_MAX ? size : m->used;
+}
+
+/* The context of the request whose head this is, which is sent for the one in @data.  NULL: not
+ * known. */
+static __always_inline const struct trace_context *inject__context(const struct inject_message *m,
+								   const struct event_data *data)
+{
+	if (!context__called(m->conn->id, m->in->head_pos, data->ref_conn, data->ref_pos))
+		return NULL;
+	return context__find(m->conn->id, m->in->head_pos);
+}
+
+/* A head without a traceparent: it gets ours.  How many bytes the message grew. */
+static __always_inline __u32 inject__add(struct inject_message *m, const struct head *head,
+					 __u32 whole)
+{
+	__u32 at = head->end_at - m->before, len, grown = 0;
+	const struct trace_context *context;
+	struct event_data data = {};
+
+	if (head->end_at < m->before || at >= m->used) {
+		count__one(COUNT_INJECT_SPLIT);
+		return 0;
+	}
+	activity__find((struct sock *)m->tcp, m->conn, m->thread, &data);
+	context = inject__context(m, &data);
+	if (!context) {
+		count__one(COUNT_INJECT_NO_CONTEXT);
+		return 0;
+	}
+	len = inject__compose(m->conn->id);
+	if (len && len <= INJECT_TEXT_MAX && inject__has_room(m, whole + INJECT_TEXT_MAX))
+		grown = inject__insert(m, at, whole, len);
+	if (!grown) {
+		count__one(COUNT_INJECT_NO_ROOM);
+		return 0;
+	}
+	count__one(COUNT_INJECTED);
+	inject__tell(m, context, &data);
+	return grown;
+}
+
+static __always_inline bool inject__same(const __u8 *a, const __u8 *b, int len)
+{
+	__u8 differ = 0;
+
+	for (int i = 0; i < len; i++)
+		differ |= a[i] ^ b[i];
+	return !differ;
+}
+
+/* The span's id, in place of the parent's in the header at @at of the message. */
+static __always_inline bool inject__replace(const struct inject_message *m, __u32 at, __u32 whole,
+					    const __u8 span_id[8])
+{
+	struct sk_msg_md *msg = m->msg;
+	__u8 *out;
+
+	if (bpf_msg_pull_data(msg, 0, whole, 0))
+		return false;
+	out = (void *)(long)msg->data;
+	out += at & (INJECT_HEAD_MAX - 1);
+	if ((void *)(out + 16) > (void *)(long)msg->data_end)
+		return false;
+	inject__hex(out, span_id, 8);
+	return true;
+}
+
+/*
+ * A head that has a traceparent: when it is the one that the process has received with the
+ * request that it serves, it is passed on, and its parent is our span from here on.  Else it is
+ * another tracer's, and its word.
+ */
+static __always_inline void inject__update(const struct inject_message *m, const struct head *head,
+					   __u32 whole)
+{
+	const struct trace_context *server = NULL, *context;
+	struct event_data data = {};
+	struct traceparent sent;
+	__u32 at = head->parent_at + TRACEPARENT_PARENT - m->before;
+
+	activity__find((struct sock *)m->tcp, m->conn, m->thread, &data);
+	if (data.ref && head__context(head, &sent))
+		server = context__find(data.ref_conn, data.ref_pos);
+	if (!server || !inject__same(server->trace_id, sent.trace_id, 16) ||
+	    !inject__same(server->parent_id, sent.parent_id, 8)) {
+		count__one(COUNT_INJECT_ADOPTED);
+		return;
+	}
+	if (head->parent_at + TRACEPARENT_PARENT < m->before || at + 16 > m->used) {
+		count__one(COUNT_INJECT_SPLIT);
+		return;
+	}
+	context = inject__context(m, &data);
+	if (!context) {
+		count__one(COUNT_INJECT_NO_CONTEXT);
+		return;
+	}
+	if (!inject__has_room(m, whole) || !inject__replace(m, at, whole, context->span_id)) {
+		count__one(COUNT_INJECT_NO_ROOM);
+		return;
+	}
+	count__one(COUNT_INJECT_UPDATED);
+	inject__tell(m, context, &data);
+}
+
+#endif
