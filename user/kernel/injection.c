@@ -64,6 +64,17 @@ static int attach(struct injection *in)
 	return in->sockets ? 0 : -errno;
 }
 
+/* A socket in the map keeps the program that was attached when it joined: all must leave. */
+static void leave_all(struct injection *in)
+{
+	int map = bpf_map__fd(in->skel->maps.sockets);
+	__u32 left = bpf_map__max_entries(in->skel->maps.sockets);
+	uint64_t conn_id;
+
+	while (left-- && !bpf_map_get_next_key(map, NULL, &conn_id))
+		injection__leave(in, conn_id);
+}
+
 static void injection__end(struct injection *in)
 {
 	struct watched *w, *next;
@@ -74,6 +85,7 @@ static void injection__end(struct injection *in)
 	in->sockets = in->join = in->watch = NULL;
 	bpf_prog_detach2(bpf_program__fd(in->skel->progs.inject_message),
 			 bpf_map__fd(in->skel->maps.sockets), BPF_SK_MSG_VERDICT);
+	leave_all(in);
 	HASH_ITER (hh, in->watched, w, next) {
 		HASH_DEL(in->watched, w);
 		free(w);
