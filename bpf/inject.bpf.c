@@ -91,12 +91,11 @@ static __always_inline bool inject__scan(const struct inject_message *m, struct 
 }
 
 /* The first @bytes of the message go, @own of them the program's; for what is behind we are
- * called again. */
+ * called again.  The kernel keeps the number for that call: 0 takes it back. */
 static __always_inline void inject__pass(const struct inject_message *m, __u32 own, __u32 bytes)
 {
 	m->in->passed += own;
-	if (bytes < m->msg->size)
-		bpf_msg_apply_bytes(m->msg, bytes);
+	bpf_msg_apply_bytes(m->msg, bytes < m->msg->size ? bytes : 0);
 }
 
 /* Is what begins here a request beyond doubt? */
@@ -178,7 +177,7 @@ static __always_inline void inject__request(struct inject_message *m, const stru
 	else if (whole < size || head->chunked)
 		inject__pass(m, m->used, m->used + grown);
 	else
-		m->in->passed += size;
+		inject__pass(m, size, size + grown);
 }
 
 /* What is sent here looks like a request; user space will know. */
@@ -314,8 +313,7 @@ int inject_message(struct sk_msg_md *msg)
 		inject__leave(&m, LEAVE_LOST);
 	else if (m.in->state == INJECT_CHUNKS)
 		inject__chunked(&m, 0, msg->size, 0);
-	else if (m.tcp->inet_conn.icsk_inet.sk.__sk_common.skc_flags &
-		 1UL << bpf_core_enum_value(enum sock_flags, SOCK_ZEROCOPY))
+	else if (inject__is_zerocopy((struct sock *)m.tcp))
 		inject__leave(&m, LEAVE_ZEROCOPY);
 	else
 		inject__head(&m, pos, msg->size);
@@ -360,7 +358,8 @@ int inject_socket(struct bpf_sock_ops *ops)
 		return 1;
 	conn = bpf_sk_storage_get(&conns, sk, NULL, 0);
 	tcp = bpf_skc_to_tcp_sock(sk);
-	if (!conn || !tcp || conn->state == CONN_IGNORED || conn->role != ROLE_CLIENT ||
+	if (!conn || !tcp || inject__is_zerocopy((struct sock *)tcp) ||
+	    conn->state == CONN_IGNORED || conn->role != ROLE_CLIENT ||
 	    !conn__in_scope(conn, conn->tgid) || !address__wanted((struct sock *)tcp) ||
 	    !inject__speaks_http(ops, tcp))
 		return 1;

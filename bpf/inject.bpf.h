@@ -20,6 +20,7 @@
 #define SPANLOOM_INJECT_BPF_H
 
 #include "vmlinux.h"
+#include <bpf/bpf_core_read.h>
 #include <bpf/bpf_helpers.h>
 
 #include "bpf/chunk.h"
@@ -85,5 +86,12 @@ struct {
 	__type(key, struct destination);
 	__type(value, __u64);
 } not_http SEC(".maps") __weak;
+
+/* Such a program counts the completions of its sends, which a copy in between changes. */
+static __always_inline bool inject__is_zerocopy(const struct sock *sk)
+{
+	return sk->__sk_common.skc_flags &
+	       1UL << bpf_core_enum_value(enum sock_flags, SOCK_ZEROCOPY);
+}
 
 #endif
