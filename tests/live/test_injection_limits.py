@@ -1,0 +1,263 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What injection leaves alone: other traffic, headers that are there, who is not asked for; and
+what it does with connections that are older than the agent or outlive it."""
+
+import json
+import os
+import signal
+import socket
+import struct
+import sys
+import threading
+import time
+
+import http_wire
+import load
+import sending
+import servers
+import torments
+from agent import Agent
+from harness import end, equal, free_port, in_threads, listening, wait_until
+from spans import CLIENT, SERVER, at_port
+from torments import LIKE_A_REQUEST, content
+from torture import AT_MOST_ONE, INJECT, NONE, ONE, Strict, Talk, Torture, by_number, traceparent_of
+
+# ---- what is not to be touched ----------------------------------------------------------
+
+NO_HTTP = (
+    b"PING\r\n", b"*1\r\n$4\r\nPING\r\n", b"GET key\r\n", b"get key\r\n", b"GET ", b"G", b"POST",
+    b"GET /half", b"GET /half HTTP/1.1", b"GET / HTTP/2.0\r\n\r\n", b"GET  HTTP/1.1\r\n\r\n",
+    b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\4\0\0\0\0\0", b"OPTIONS rtsp://h RTSP/1.0\r\n\r\n",
+    b"INVITE sip:a@h SIP/2.0\r\n\r\n", b"PUT 0 0 60 5\r\nhello\r\n", b"DELETE FROM t;\r\n",
+    b"HTTP/1.1 200 OK\r\n\r\n", b"EHLO h\r\n", b"\x16\x03\x01\x02\0\x01\0\x01\xfc\x03\x03",
+    b"\0\0\0\x08\x04\xd2\x16\x2f", b"\0", b"\r\n", b"\r\n\r\n", content(1000),
+    b"GET " + content(1000), b"POST / HTTP/1.1" + content(5000),
+)
+
+
+def test_other_traffic():
+    """What is no HTTP passes as it is, also when text that looks like a request follows."""
+    server, redis = Strict(), servers.Redis()
+    torture = Torture(server)
+    agent = Agent(*INJECT, *server.only(redis.port))
+    for first in NO_HTTP:
+        with Talk(torture, port=server.echo) as talk:
+            for data in (first, b"\r\n", content(3000), first, content(100000)):
+                talk.echoes(data)
+    with Talk(torture, port=server.echo) as talk:
+        talk.echoes(b"\x16\x03\x01" + content(5 << 20))
+        talk.echoes(LIKE_A_REQUEST)
+    with load.Redis(redis.port) as connection:
+        for number in range(100):
+            equal(connection.ask("SET", f"k{number}", LIKE_A_REQUEST), b"+OK", "SET")
+            equal(connection.ask("GET", f"k{number}"), LIKE_A_REQUEST, "GET")
+        connection.send(b"PING\r\n")
+        equal(connection.reply(), b"+PONG", "PING")
+    torments.small(torture)
+    server.check()
+    torture.check_spans(agent.stop())
+
+
+def completions(sock, sends):
+    """How many zero-copy sends the kernel says are done, once it says @sends or more."""
+    done = 0
+    limit = time.monotonic() + 5
+    while done < sends and time.monotonic() < limit:
+        try:
+            _, notes, _, _ = sock.recvmsg(1, 512, 0x2000 | socket.MSG_DONTWAIT)  # MSG_ERRQUEUE
+        except BlockingIOError:
+            time.sleep(0.01)
+            continue
+        for _, _, data in notes:
+            low, high = struct.unpack_from("<II", data, 8)
+            done = max(done, high + 1)
+            assert low <= high, notes
+    return done
+
+
+def test_zero_copy_is_left_alone():
+    """A program counts the completions of its sends: there must be one for each."""
+    server = Strict()
+    torture = Torture(server, wanted=NONE)
+    agent = Agent(*INJECT, *server.only())
+    with torture.talk(connect=False) as talk:
+        talk.socket.setsockopt(socket.SOL_SOCKET, 60, 1)  # SO_ZEROCOPY
+        talk.socket.connect(talk.address)
+        for number in range(1, 7):
+            request = torture.request(content(50000))
+            talk.owed.append(request)
+            sent = talk.socket.send(request.bytes, 0x4000000)  # MSG_ZEROCOPY
+            equal(sent, len(request.bytes), "bytes sent at once")
+            talk.take()
+            equal(completions(talk.socket, number), number, "completions")
+    server.check()
+    agent.stop()
+
+
+def test_off_means_off():
+    server = Strict()
+    agent = Agent("--inject", "off", *server.only())
+    torments.mixed(Torture(server, wanted=NONE), 2, 20)
+    agent.stop()
+    torture = Torture(server, wanted=NONE)
+    agent = Agent(*INJECT, *server.only(), "--exclude-exe", os.path.realpath(sys.executable))
+    torments.mixed(torture, 2, 20)
+    agent.stop()
+    server.check()
+
+
+# ---- who has a header already -----------------------------------------------------------
+
+TRACE, PARENT = "12345678901234567890123456789012", "1234567890123456"
+OWN_HEADERS = [f"{name}: {value}\r\n" for name, value in (
+    ("traceparent", f"00-{TRACE}-{PARENT}-01"), ("Traceparent", f"00-{TRACE}-{PARENT}-03"),
+    ("TRACEPARENT", f" 00-{TRACE}-{PARENT}-01 "), ("traceParent", f"cc-{TRACE}-{PARENT}-01-more"))]
+
+
+def test_a_header_of_an_sdk_is_adopted():
+    """It stays as it is, wherever the head is cut; its context is that of the spans."""
+    server = Strict()
+    torture = Torture(server, wanted=NONE)
+    agent = Agent(*INJECT, *server.only())
+    for header in OWN_HEADERS:
+        with torture.talk() as talk:
+            for padding in (0, 2000, 3500):
+                talk.ask(torture.request(headers=header, padding=padding))
+            talk.ask(torture.request(content(5000), headers="A: b\r\n" + header), sending.apart)
+    whole = next(torture.numbers)
+    with torture.talk() as talk:
+        for bad in ("x", "", "00-0-0-0", f"ff-{TRACE}-{PARENT}-01"):
+            talk.ask(torture.request(headers=f"traceparent: {bad}\r\n"))
+        for place in range(1, len(torture.request(headers=OWN_HEADERS[0]).head)):
+            request = torture.request(headers=OWN_HEADERS[0])
+            talk.owed.append(request)
+            talk.send(request.head[:place])
+            talk.send(request.head[place:])
+            talk.take()
+    server.check()
+    found = at_port(agent.stop(), server.port)
+    for kind in (CLIENT, SERVER):
+        spans = [span for number, span in by_number(s for s in found if s.kind == kind).items()
+                 if number < whole]
+        equal((len(spans), {span.trace_id for span in spans}), (whole - 1, {TRACE}),
+              f"spans of kind {kind} and their traces")
+    equal({span.parent_id for number, span in by_number(s for s in found if s.kind == CLIENT).items()
+           if number < whole}, {PARENT}, "parents of the client spans")
+
+
+COPIER = """
+import http.client, sys
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+port, back = map(int, sys.argv[1:])
+class Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    def do_GET(self):
+        connection = http.client.HTTPConnection("127.0.0.1", back)
+        connection.request("GET", self.path, headers=dict(self.headers, Host=f"127.0.0.1:{back}"))
+        body = connection.getresponse().read()
+        connection.close()
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+    def log_message(self, *_): pass
+ThreadingHTTPServer(("127.0.0.1", port), Handler).serve_forever()
+"""
+
+
+def test_a_header_that_is_passed_on_is_updated():
+    """A proxy that copies headers sends one, which names its own span."""
+    server = Strict()
+    port = free_port()
+    servers.python_program(COPIER, port, server.port)
+    wait_until(lambda: listening(port), "the copier to listen")
+    agent = Agent(*INJECT, *server.only(port))
+    seen = {}
+    with load.Http(port) as http:
+        for number in range(50):
+            [report] = json.loads(http.get(f"/n/{number}")[1])
+            seen[number] = http_wire.values(report["head"].encode(), b"traceparent")
+    server.check()
+    spans = agent.stop()
+    fronts = {kind: by_number(s for s in at_port(spans, port) if s.kind == kind)
+              for kind in (CLIENT, SERVER)}
+    backs = {kind: by_number(s for s in at_port(spans, server.port) if s.kind == kind)
+             for kind in (CLIENT, SERVER)}
+    for number, headers in seen.items():
+        call = backs[CLIENT][number]
+        equal(headers, [traceparent_of(call).encode()], f"headers of {number}")
+        chain = [fronts[CLIENT][number], fronts[SERVER][number], call, backs[SERVER][number]]
+        equal({span.trace_id for span in chain}, {call.trace_id}, f"traces of {number}")
+        equal([span.parent_id for span in chain], ["", *(s.span_id for s in chain[:-1])],
+              f"parents of {number}")
+
+
+# ---- older and younger than the agent ---------------------------------------------------
+
+
+def injects(torture, talk):
+    request = torture.request(b"body", wanted=AT_MOST_ONE)
+    talk.ask(request)
+    return request.number in torture.seen
+
+
+def test_open_connections_are_joined():
+    """Also in the middle of a message, which stays as it is."""
+    server = Strict()
+    torture = Torture(server)
+    talks = {name: torture.talk() for name in ("idle", "used", "in a body", "in a head", "owed")}
+    talks["used"].ask(torture.request(wanted=NONE))
+    half_body = torture.request(LIKE_A_REQUEST * 2, wanted=NONE)
+    half_head = torture.request(b"body", wanted=AT_MOST_ONE)
+    for name, request, size in (("in a body", half_body, len(half_body.head + LIKE_A_REQUEST)),
+                                ("in a head", half_head, 30)):
+        talks[name].owed.append(request)
+        talks[name].send(request.bytes[:size])
+    talks["owed"].put(torture.request(wanted=NONE))
+    agent = Agent(*INJECT, *server.only())
+    talks["in a body"].send(LIKE_A_REQUEST)
+    talks["in a head"].send(half_head.bytes[30:])
+    for name in ("in a body", "in a head", "owed"):
+        talks[name].take()
+    for name, talk in talks.items():
+        wait_until(lambda talk=talk: injects(torture, talk), f"the connection {name} to be joined")
+        for size in (0, 1, 70000):
+            talk.ask(torture.request(content(size)), sending.apart if size else sending.whole)
+        talk.close()
+    server.check()
+    torture.check_spans(agent.stop())
+
+
+def test_killed_under_load():
+    """Nothing stands still, nothing is changed, and connections live on without headers."""
+    server = Strict()
+    torture = Torture(server, wanted=AT_MOST_ONE)
+    agent = Agent(*INJECT, *server.only())
+    done = threading.Event()
+
+    def work(index):
+        try:
+            if index == 0:
+                kill_amid(agent, torture)
+            while index and not done.is_set():
+                torments.mixed_talk(torture, index, 50)
+        finally:
+            if index == 0:
+                done.set()
+
+    in_threads(work, 9)
+    wait_until(lambda: not torture_one(torture), "injection to end")
+    torments.mixed(Torture(server, wanted=NONE), 4, 50)
+    server.check()
+
+
+def torture_one(torture):
+    with torture.talk() as talk:
+        return injects(torture, talk)
+
+
+def kill_amid(agent, torture):
+    wait_until(lambda: len(torture.seen) > 500, "headers")
+    end(agent.process, signal.SIGKILL)
+    asked = next(torture.numbers)
+    wait_until(lambda: next(torture.numbers) > asked + 1500, "requests after the agent", 20)
