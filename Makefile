@@ -54,7 +54,7 @@ CFLAGS_BPF  := -std=gnu11 -g -O2 -target bpf -mcpu=v3 -D__TARGET_ARCH_$(ARCH) -i
 	-Wall -Wextra -Werror -Wshadow -Wno-unused-parameter -Wno-missing-declarations \
 	-DSPANLOOM_VERSION='"$(VERSION)"'
 LDFLAGS_USER := -pie -Wl,-z,relro,-z,now -Wl,--as-needed
-LDLIBS := -lbpf -lprotobuf-c -lcurl -ljansson -lcap-ng -lelf -lz -lm
+LDLIBS := -lbpf -lprotobuf-c -lcurl -ljansson -lcap-ng -lelf -ldw -lz -lm
 
 # ---- what there is ----------------------------------------------------------------------
 
@@ -70,7 +70,7 @@ USER_OBJ := $(USER_SRC:%.c=$(O)/%.o) $(O)/proto/otlp.pb-c.o
 # All that runs without a kernel: what the unit tests link.
 LIVE_SRC := user/main.c user/agent.c $(wildcard user/cli/*.c) \
 	$(addprefix user/kernel/,tracer.c tracer_config.c inventory.c targets.c golang_files.c \
-		complaint.c attempt.c attachment.c probes.c injection.c injection_probe.c sdk_list.c)
+		detach.c complaint.c attempt.c attachment.c probes.c injection.c injection_probe.c sdk_list.c)
 PURE_SRC := $(filter-out $(LIVE_SRC),$(USER_SRC))
 SAN_OBJ  := $(PURE_SRC:%.c=$(O)/san/%.o) $(O)/san/proto/otlp.pb-c.o
 UNIT_SRC := $(wildcard tests/unit/test_*.c)

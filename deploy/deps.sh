@@ -11,7 +11,7 @@
 # installs are neither started nor enabled, and no running service is restarted.
 set -eu
 
-BUILD="gcc make clang llvm libbpf-dev libelf-dev zlib1g-dev libcurl4-openssl-dev
+BUILD="gcc make clang llvm libbpf-dev libelf-dev libdw-dev zlib1g-dev libcurl4-openssl-dev
 	libprotobuf-c-dev protobuf-c-compiler uthash-dev libjansson-dev libcap-ng-dev"
 TEST="libcmocka-dev redis-server redis-tools postgresql postgresql-contrib wrk curl
 	python3 python3-venv iproute2 nftables procps ca-certificates"
@@ -61,7 +61,7 @@ missing_elsewhere()
 	for command in gcc make clang llvm-strip bpftool protoc-c pkg-config; do
 		has_command "$command" || echo "$command"
 	done
-	for library in libbpf libelf zlib libcurl libprotobuf-c jansson libcap-ng; do
+	for library in libbpf libelf libdw zlib libcurl libprotobuf-c jansson libcap-ng; do
 		pkg-config --exists "$library" 2>/dev/null || echo "$library (headers)"
 	done
 	[ "$what" = build ] && return

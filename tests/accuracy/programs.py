@@ -110,9 +110,9 @@ def chain(world):
     return Running(first.port, first.process, *middle.processes, *last.processes)
 
 
-def go(world):
+def go(world, **environ):
     port = free_port()
-    return Running(port, world.spawn([needs.go()], "go", PORT=port))
+    return Running(port, world.spawn([needs.go()], "go", PORT=port, **environ))
 
 
 def puma(world, threads=8):
@@ -239,7 +239,9 @@ PROGRAMS = [
             lambda world: uvicorn(world, "asynchronous")),
     Program("threadpool", "FastAPI's threads, SQLAlchemy, redis, requests", needs.python,
             lambda world: uvicorn(world, "threadpool")),
-    Program("go", "Go net/http, pgx, go-redis, goroutines", needs.go, go),
+    Program("go", "Go net/http, pgx, go-redis, goroutines", needs.go, go, share=ALL_RIGHT),
+    Program("go-no-context", "the same, calls without the request's context", needs.go,
+            lambda world: go(world, CONTEXTS="none")),
     Program("node", "Node http, pg, ioredis, fetch, `Promise.all`", needs.node, node),
     Program("chain", "nginx -> Node -> threaded Python", lambda: (needs.python(), needs.node()),
             chain, spans={SERVERS: 6, SQL: 2, CACHE: 3, HTTP: 5}),

@@ -145,6 +145,15 @@ static void test_program(void **state)
 	assert_int_equal(runtime.at[1], 152);
 	assert_int_equal(runtime.at[2], 0);
 	assert_null(golang__obstacle(&go));
+	p.tls.p_type = PT_NULL;
+	assert_int_equal(read_as_file(&p, sizeof(p), &go), 0);
+	assert_true(go.g_below_thread_pointer);
+	p.tls.p_type = PT_TLS;
+	p.tls.p_memsz = 16; /* variables of C */
+	assert_int_equal(read_as_file(&p, sizeof(p), &go), 0);
+	assert_false(go.g_below_thread_pointer);
+	assert_non_null(golang__obstacle(&go));
+	go.g_below_thread_pointer = true;
 	go.layout_known = false;
 	assert_non_null(golang__obstacle(&go));
 	assert_int_equal(golang__runtime(&go, 0, &runtime), -ENOTSUP);

@@ -62,8 +62,9 @@ static const struct argp argp = {
 	.parser = parse_option,
 	.doc = "Lists the BPF programs and maps of the running spanloom as the kernel tells of "
 	       "them: "
-	       "where they are attached, how often they ran, how long, and their memory; and the "
-	       "processes that make spans themselves.  Needs root; asks nothing of the "
+	       "where they are attached, how often they ran, how long, and their memory; the "
+	       "processes that make spans themselves; and the Go programs, whose calls "
+	       "have parents where their goroutines are known.  Needs root; asks nothing of the "
 	       "agent.\v"
 	       "Exit status: 0, or 1 when nothing is attached or the kernel does not tell.",
 };
@@ -233,6 +234,32 @@ static int print_sdks(const struct probes *p, bool colours)
 	return err;
 }
 
+static int print_golang(const struct probes *p, bool colours)
+{
+	struct table t;
+	int err;
+
+	if (!p->golang.count)
+		return 0;
+	table__init(&t, 5, 1u << 0 | 1u << 3);
+	table__row(&t, (const char *[]){ "PID", "PROGRAM", "GO", "WATCHED", "GOROUTINES" });
+	for (size_t i = 0; i < p->golang.count; i++) {
+		const struct golang_listed *go = &p->golang.list[i];
+		char pid[16], minor[16], watched[16];
+
+		snprintf(pid, sizeof(pid), "%u", go->pid);
+		snprintf(minor, sizeof(minor), "1.%u", go->minor);
+		snprintf(watched, sizeof(watched), "%u", go->watched);
+		table__row(&t, (const char *[]){ pid, go->exe[0] ? go->exe : "-", minor, watched,
+						 go->obstacle ? go->obstacle : "known" });
+	}
+	err = table__print(&t, stdout, cli__colour(colours, CLI_BOLD),
+			   cli__colour(colours, CLI_PLAIN));
+	table__reset(&t);
+	putchar('\n');
+	return err;
+}
+
 static int print_tables(const struct probes *p)
 {
 	bool colours = cli__colours(stdout);
@@ -241,6 +268,8 @@ static int print_tables(const struct probes *p)
 	putchar('\n');
 	if (!err)
 		err = print_sdks(p, colours);
+	if (!err)
+		err = print_golang(p, colours);
 	if (!err)
 		err = print_maps(p, colours);
 	if (!err)
@@ -296,11 +325,19 @@ static json_t *sdk_json(const struct sdk_listed *sdk)
 			 "adopted", sdk->process.adopted);
 }
 
+static json_t *golang_json(const struct golang_listed *go)
+{
+	return json_pack("{s:I, s:s, s:I, s:I, s:s?}", "pid", (json_int_t)go->pid, "executable",
+			 go->exe, "minor", (json_int_t)go->minor, "watched",
+			 (json_int_t)go->watched, "obstacle", go->obstacle);
+}
+
 static json_t *report_json(const struct probes *p)
 {
 	json_t *programs = json_array();
 	json_t *maps = json_array();
 	json_t *sdks = json_array();
+	json_t *golang = json_array();
 	json_t *report;
 	int err = 0;
 
@@ -310,14 +347,16 @@ static json_t *report_json(const struct probes *p)
 		err |= json_array_append_new(maps, map_json(&p->maps[i]));
 	for (size_t i = 0; i < p->sdk.count; i++)
 		err |= json_array_append_new(sdks, sdk_json(&p->sdk.list[i]));
-	report = json_pack("{s:o, s:b, s:o, s:I, s:I, s:o, s:o, s:o}", "agent_pid",
+	for (size_t i = 0; i < p->golang.count; i++)
+		err |= json_array_append_new(golang, golang_json(&p->golang.list[i]));
+	report = json_pack("{s:o, s:b, s:o, s:I, s:I, s:o, s:o, s:o, s:o}", "agent_pid",
 			   p->agent_pid ? json_integer(p->agent_pid) : json_null(), "counting",
 			   p->counting, "measured_seconds",
 			   p->measured_ns ? json_real((double)p->measured_ns / SECOND_NS)
 					  : json_null(),
 			   "program_memory_bytes", (json_int_t)program_memory(p),
 			   "map_memory_bytes", (json_int_t)map_memory(p), "programs", programs,
-			   "maps", maps, "sdk_processes", sdks);
+			   "maps", maps, "sdk_processes", sdks, "go_processes", golang);
 	if (!err)
 		return report;
 	json_decref(report);

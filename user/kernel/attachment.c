@@ -154,6 +154,21 @@ static const char *event_type(uint32_t fd_type)
 	return fd_type < sizeof(names) / sizeof(names[0]) ? names[fd_type] : "perf_event";
 }
 
+/* A file that the agent has attached to by a descriptor of its own: its path. */
+static void name_file(char name[static 200], uint32_t pid)
+{
+	static const char own[] = "/proc/self/";
+	char link[64], path[200];
+	ssize_t len;
+
+	if (strncmp(name, own, strlen(own)) != 0)
+		return;
+	snprintf(link, sizeof(link), "/proc/%u/%.40s", pid, name + strlen(own));
+	len = readlink(link, path, sizeof(path) - 1);
+	if (len > 0)
+		snprintf(name, 200, "%.*s", (int)len, path);
+}
+
 /* An event that has no program, or is closed meanwhile, is no error. */
 static int read_event(struct attachments *a, uint32_t pid, uint32_t fd)
 {
@@ -171,12 +186,14 @@ static int read_event(struct attachments *a, uint32_t pid, uint32_t fd)
 	entry = add(a, prog_id, event_type(fd_type));
 	if (!entry)
 		return -ENOMEM;
-	if (uprobe)
+	if (uprobe) {
+		name_file(name, pid);
 		snprintf(entry->target, sizeof(entry->target), "%s:0x%llx", name, offset);
-	else if (name[0] && offset)
+	} else if (name[0] && offset) {
 		snprintf(entry->target, sizeof(entry->target), "%s+0x%llx", name, offset);
-	else if (name[0])
+	} else if (name[0]) {
 		snprintf(entry->target, sizeof(entry->target), "%s", name);
+	}
 	return 0;
 }
 

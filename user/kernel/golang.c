@@ -9,6 +9,7 @@
 #include <gelf.h>
 #include <libelf.h>
 
+#include "user/kernel/golang_dwarf.h"
 #include "user/kernel/pclntab.h"
 
 #define BUILDINFO_BYTES	 128 /* the head, the length and the version */
@@ -42,16 +43,23 @@ enum {
 
 static const char go_call[] = "go_call";
 
+enum {
+	SERVES_HTTP, /* and gives requests their contexts */
+	SERVES_FAST,
+	ROUND_TRIP,
+};
+
 /*
  * The functions that are watched, and by which program of bpf/go.bpf.c.  For go_call: methods of a
  * pointer, whose first argument is a context.Context, and which send all of a call before they
- * return.  The first one is what gives requests their contexts.
+ * return.
  */
 static const struct watched {
 	const char *function, *program;
 } watched[] = {
-	{ "net/http.serverHandler.ServeHTTP", "go_serve_http" },
-	{ "net/http.(*persistConn).roundTrip", "go_round_trip" },
+	[SERVES_HTTP] = { "net/http.serverHandler.ServeHTTP", "go_serve_http" },
+	[SERVES_FAST] = { "github.com/valyala/fasthttp.(*Server).serveConn", NULL },
+	[ROUND_TRIP] = { "net/http.(*persistConn).roundTrip", "go_round_trip" },
 	{ "database/sql.(*DB).pingDC", go_call },
 	{ "database/sql.(*DB).queryDC", go_call },
 	{ "database/sql.(*DB).execDC", go_call },
@@ -180,7 +188,8 @@ static struct slice section_bytes(Elf *elf, const char *name)
 	return data && data->d_buf ? slice__of(data->d_buf, data->d_size) : slice__of(NULL, 0);
 }
 
-/* Variables of a thread lie below the thread pointer; a single one of 8 bytes right below. */
+/* Variables of a thread lie below the thread pointer; a single one of 8 bytes right below.  Go's own
+ * linker, with no C code, puts it there without a segment. */
 static bool has_lone_g(Elf *elf)
 {
 	GElf_Phdr segment;
@@ -189,7 +198,7 @@ static bool has_lone_g(Elf *elf)
 		if (segment.p_type == PT_TLS)
 			return segment.p_memsz == sizeof(uint64_t) &&
 			       segment.p_align <= sizeof(uint64_t);
-	return false;
+	return true;
 }
 
 /* Calls @fn with every symbol that has a name, until it says false. */
@@ -283,6 +292,14 @@ static void add_probe(struct golang *go, Elf *elf, int fd, const char *program, 
 	go->probes[go->probe_count++].offset = offset + (uint64_t)jump;
 }
 
+/* Nothing calls on behalf of requests where none are served. */
+static bool wanted(const struct pclntab_function *functions, size_t i)
+{
+	if (!functions[i].found || !watched[i].program)
+		return false;
+	return functions[SERVES_HTTP].found || (i == ROUND_TRIP && functions[SERVES_FAST].found);
+}
+
 static void find_probes(struct golang *go, Elf *elf, int fd)
 {
 	struct pclntab_function functions[WATCHED + 2] = {
@@ -300,7 +317,7 @@ static void find_probes(struct golang *go, Elf *elf, int fd)
 		return;
 	text = text_of(elf, go->entry, &functions[WATCHED], &functions[WATCHED + 1]);
 	for (size_t i = 0; text && i < WATCHED; i++)
-		if (functions[i].found && (functions[0].found || watched[i].program != go_call))
+		if (wanted(functions, i))
 			add_probe(go, elf, fd, watched[i].program, text + functions[i].offset);
 }
 
@@ -320,7 +337,8 @@ static int read_elf(Elf *elf, int fd, struct golang *go)
 	go->minor = (unsigned int)minor;
 	go->entry = header.e_entry;
 	go->g_below_thread_pointer = has_lone_g(elf);
-	go->layout_known = golang_layout__of_version(go->minor, &go->layout);
+	go->layout_known = golang_layout__of_version(go->minor, &go->layout) ||
+			   golang_dwarf__layout(elf, &go->layout);
 	each_symbol(elf, ".symtab", take_variable, go);
 	if (!golang__obstacle(go))
 		find_probes(go, elf, fd);
@@ -350,7 +368,7 @@ int golang__read(int fd, struct golang *go)
 const char *golang__obstacle(const struct golang *go)
 {
 	if (!go->layout_known)
-		return "the layout of this version is not known";
+		return "a version that is not known, without debugging information";
 #if defined(__x86_64__)
 	if (!go->g_below_thread_pointer)
 		return "C code with variables of threads is linked in";

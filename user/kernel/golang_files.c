@@ -10,11 +10,12 @@
 
 #include <uthash.h>
 
+#include "user/kernel/detach.h"
 #include "user/kernel/golang.h"
 #include "user/kernel/tracer.h"
 #include "user/log.h"
 
-#define FILES_MAX 64 /* different programs; the probes of those that no longer run make room */
+#define FILES_MAX 256 /* different programs; those that no longer run make room */
 #define AUXV_MAX  64
 
 /* The same file, not written to meanwhile. */
@@ -25,11 +26,12 @@ struct file_name {
 
 struct file {
 	struct file_name name;
-	bool used;
+	bool used, attached;
 	unsigned int processes; /* that run it */
 	uint64_t last_used;	/* files.uses at the time */
 	struct golang go;
-	struct bpf_link *links[GOLANG_PROBES_MAX]; /* of go.probes; NULL: not attached */
+	int fd; /* while attached: the kernel knows the file by it (user/kernel/attachment.c) */
+	struct bpf_link *links[GOLANG_PROBES_MAX]; /* of go.probes; NULL: refused */
 };
 
 struct process {
@@ -54,13 +56,6 @@ struct golang_files *golang_files__new(struct tracer *tracer)
 	return files;
 }
 
-static void detach(struct file *file)
-{
-	for (unsigned int i = 0; i < file->go.probe_count; i++)
-		tracer__remove(file->links[i]);
-	memset(file, 0, sizeof(*file));
-}
-
 void golang_files__free(struct golang_files *files)
 {
 	struct process *process, *next;
@@ -72,7 +67,10 @@ void golang_files__free(struct golang_files *files)
 		free(process);
 	}
 	for (size_t i = 0; i < FILES_MAX; i++)
-		detach(&files->files[i]);
+		if (files->files[i].attached) {
+			detach__now(files->files[i].links, files->files[i].go.probe_count);
+			close(files->files[i].fd);
+		}
 	free(files);
 }
 
@@ -101,13 +99,22 @@ static struct file *make_room(struct golang_files *files)
 		if (!file->processes && (!oldest || file->last_used < oldest->last_used))
 			oldest = file;
 	}
-	if (oldest)
-		detach(oldest);
 	return oldest;
 }
 
-static void attach(struct golang_files *files, struct file *file, uint32_t pid, const char *path)
+static void attach(struct golang_files *files, struct file *file, uint32_t pid, int fd)
 {
+	char path[32];
+
+	if (file->attached || !file->go.probe_count)
+		return;
+	file->fd = fcntl(fd, F_DUPFD_CLOEXEC, 0);
+	if (file->fd < 0) {
+		log_debug("golang", "pid %u: no probes: %s", pid, errstr(errno));
+		return;
+	}
+	file->attached = true;
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", file->fd);
 	for (unsigned int i = 0; i < file->go.probe_count; i++) {
 		const struct golang_probe *probe = &file->go.probes[i];
 		int err = tracer__attach(files->tracer, probe->program, path, probe->offset,
@@ -132,7 +139,7 @@ static void say(const struct golang *go, uint32_t pid)
 }
 
 /* What is known of the open file @fd, which @pid runs; NULL: errno is set. */
-static struct file *file_of(struct golang_files *files, uint32_t pid, int fd, const char *path)
+static struct file *file_of(struct golang_files *files, uint32_t pid, int fd)
 {
 	struct file_name name;
 	struct file *file;
@@ -143,8 +150,10 @@ static struct file *file_of(struct golang_files *files, uint32_t pid, int fd, co
 		return NULL;
 	name = (struct file_name){ st.st_dev, st.st_ino, (uint64_t)st.st_size, st.st_ctim };
 	file = find(files, &name);
-	if (file)
+	if (file) {
+		attach(files, file, pid, fd);
 		return file;
+	}
 	errno = -golang__read(fd, &go);
 	if (errno)
 		return NULL;
@@ -153,10 +162,8 @@ static struct file *file_of(struct golang_files *files, uint32_t pid, int fd, co
 		errno = ENOSPC;
 		return NULL;
 	}
-	file->name = name;
-	file->used = true;
-	file->go = go;
-	attach(files, file, pid, path);
+	*file = (struct file){ .name = name, .used = true, .go = go };
+	attach(files, file, pid, fd);
 	say(&go, pid);
 	return file;
 }
@@ -181,6 +188,17 @@ static uint64_t read_entry(uint32_t pid)
 	return 0;
 }
 
+/* A probe holds its file, and the file system that it is on: not for longer than it is needed. */
+static void release(struct file *file)
+{
+	if (--file->processes || !file->attached)
+		return;
+	detach__later(file->links, file->go.probe_count);
+	close(file->fd);
+	file->attached = false;
+}
+
+/* @pid runs it, and is counted already. */
 static int remember(struct golang_files *files, uint32_t pid, struct file *file)
 {
 	struct process *process = calloc(1, sizeof(*process));
@@ -189,35 +207,47 @@ static int remember(struct golang_files *files, uint32_t pid, struct file *file)
 		return -ENOMEM;
 	process->pid = pid;
 	process->file = file;
-	file->processes++;
 	file->last_used = ++files->uses;
 	HASH_ADD_INT(files->processes, pid, process);
 	return 0;
 }
 
-int golang_files__process(struct golang_files *files, uint32_t pid, struct process_runtime *runtime)
+/* The file that @pid runs, counted as such; NULL: errno is set. */
+static struct file *hold(struct golang_files *files, uint32_t pid)
 {
 	struct file *file;
 	char path[64];
-	uint64_t entry;
 	int fd, err;
 
-	golang_files__exit(files, pid); /* the program before */
 	snprintf(path, sizeof(path), "/proc/%u/exe", pid);
 	fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
 	if (fd < 0)
-		return -errno;
-	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
-	file = file_of(files, pid, fd, path);
-	err = file ? 0 : -errno;
+		return NULL;
+	file = file_of(files, pid, fd);
+	err = errno;
 	close(fd);
+	if (file)
+		file->processes++;
+	errno = err;
+	return file;
+}
+
+int golang_files__process(struct golang_files *files, uint32_t pid, struct process_runtime *runtime)
+{
+	struct file *file = hold(files, pid);
+	int err = file ? 0 : -errno;
+	uint64_t entry;
+
+	golang_files__exit(files, pid); /* the program before, perhaps of the same file */
 	if (err)
 		return err;
 	entry = read_entry(pid);
-	if (!entry)
-		return -ESRCH;
-	err = remember(files, pid, file);
-	return err ? err : golang__runtime(&file->go, entry - file->go.entry, runtime);
+	err = entry ? remember(files, pid, file) : -ESRCH;
+	if (err) {
+		release(file);
+		return err;
+	}
+	return golang__runtime(&file->go, entry - file->go.entry, runtime);
 }
 
 void golang_files__exit(struct golang_files *files, uint32_t pid)
@@ -227,7 +257,7 @@ void golang_files__exit(struct golang_files *files, uint32_t pid)
 	HASH_FIND_INT(files->processes, &pid, process);
 	if (!process)
 		return;
-	process->file->processes--;
+	release(process->file);
 	HASH_DEL(files->processes, process);
 	free(process);
 }

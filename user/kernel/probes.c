@@ -318,7 +318,7 @@ int probes__read(struct probes *p)
 	p->agent_pid = find_agent(&walk);
 	err = attachments__read(&p->attached, p->agent_pid);
 	keep_ours(p);
-	return err;
+	return err ? err : golang_list__read(&p->golang);
 }
 
 /* A program that began or ended in between counts from, or until, what is known of it. */
@@ -374,6 +374,7 @@ void probes__free(struct probes *p)
 	free(p->programs);
 	free(p->maps);
 	sdk_list__free(&p->sdk);
+	golang_list__free(&p->golang);
 	attachments__free(&p->attached);
 	memset(p, 0, sizeof(*p));
 }

@@ -11,6 +11,7 @@
 #include <stdint.h>
 
 #include "user/kernel/attachment.h"
+#include "user/kernel/golang_list.h"
 #include "user/kernel/sdk_list.h"
 
 struct probe {
@@ -38,6 +39,7 @@ struct probes {
 	size_t map_count;
 	struct attachments attached; /* of these programs alone */
 	struct sdk_list sdk;	     /* processes that make spans themselves */
+	struct golang_list golang;   /* Go programs */
 	uint32_t agent_pid;	     /* who holds the maps; 0 when it cannot be found */
 	bool counting;		     /* run times are counted all the time (sysctl) */
 	uint64_t measured_ns;	     /* probes__measure(): how long; else 0 */

@@ -403,11 +403,6 @@ int tracer__attach(struct tracer *t, const char *program, const char *path, uint
 	return err;
 }
 
-void tracer__remove(struct bpf_link *link)
-{
-	bpf_link__destroy(link);
-}
-
 /* The kernel compares epochs only for equality; it must not see the epoch before the entry. */
 static void next_epoch(uint32_t *epoch)
 {

@@ -67,10 +67,9 @@ struct injection *tracer__injection(struct tracer *t);
 int tracer__runtime(struct tracer *t, uint32_t tgid, const struct process_runtime *runtime);
 
 /* Runs the program of that name, of bpf/, at @offset of the file @path, in whatever process.  0 with
- * a @link to give to tracer__remove(), before the tracer is freed, or a negative errno. */
+ * a @link for detach.h, before the tracer is freed, or a negative errno. */
 int tracer__attach(struct tracer *t, const char *program, const char *path, uint64_t offset,
 		   struct bpf_link **link);
-void tracer__remove(struct bpf_link *link); /* NULL is legal */
 
 /* What is listed of a process that makes spans itself; NULL: nothing any more. */
 int tracer__sdk_process(struct tracer *t, uint32_t tgid, const struct sdk_process *process);

@@ -46,9 +46,11 @@ func get(ctx context.Context, key string) {
 	}
 }
 
-func leaf(name, which string) {
+func leaf(ctx context.Context, name, which string) {
 	url := fmt.Sprintf("http://localhost:%s/leaf/%s/%s", os.Getenv("LEAF_PORT"), name, which)
-	answer, err := web.Get(url)
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
+	check(err)
+	answer, err := web.Do(request)
 	check(err)
 	_, err = io.Copy(io.Discard, answer.Body)
 	check(err)
@@ -70,13 +72,16 @@ func together(parts ...func()) {
 }
 
 func work(w http.ResponseWriter, r *http.Request) {
-	ctx, name := context.Background(), path.Base(r.URL.Path)
+	ctx, name := r.Context(), path.Base(r.URL.Path)
 
+	if os.Getenv("CONTEXTS") == "none" {
+		ctx = context.Background()
+	}
 	nap()
 	query(ctx, name)
 	get(ctx, name+":first")
-	leaf(name, "close")
-	together(func() { leaf(name, "left") }, func() { leaf(name, "right") },
+	leaf(ctx, name, "close")
+	together(func() { leaf(ctx, name, "left") }, func() { leaf(ctx, name, "right") },
 		func() { query(ctx, name) }, func() { get(ctx, name+":middle") })
 	check(cache.Set(ctx, name+":last", "value", 0).Err())
 	io.WriteString(w, "done")
