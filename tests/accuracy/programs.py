@@ -33,12 +33,16 @@ class Program:
 
 
 class Running:
-    """Processes of one program, and where it listens."""
+    """Processes of one program, where it listens, and where those behind it do."""
 
-    def __init__(self, port, *processes):
-        self.port, self.processes = port, processes
+    def __init__(self, port, *processes, behind=()):
+        self.ports, self.processes = [port, *behind], processes
         wait_until(lambda: listening(port) or not self.alive(), "the program to listen", 30)
         assert self.alive(), "the program did not start"
+
+    @property
+    def port(self):
+        return self.ports[0]
 
     def alive(self):
         return all(process.poll() is None for process in self.processes)
@@ -56,6 +60,7 @@ class World:
         self.leaf_port = free_port()
         self.spawn([needs.python() / "python", HERE / "python" / "leaf.py"], "leaf")
         wait_until(lambda: listening(self.leaf_port), "the leaf to listen")
+        self.ports = [self.postgres.port, self.redis.port, self.leaf_port]
 
     def spawn(self, command, name, **environ):
         known = dict(os.environ, POSTGRES_PORT=str(self.postgres.port), PYTHONUNBUFFERED="1",
@@ -107,12 +112,13 @@ def chain(world):
     last = threads(world)
     middle = node(world, "forward.js", NEXT_PORT=last.port)
     first = servers.Nginx(f"location /work/ {{ proxy_pass http://127.0.0.1:{middle.port}; }}")
-    return Running(first.port, first.process, *middle.processes, *last.processes)
+    return Running(first.port, first.process, *middle.processes, *last.processes,
+                   behind=[middle.port, last.port])
 
 
-def go(world, **environ):
+def go(world, name, **environ):
     port = free_port()
-    return Running(port, world.spawn([needs.go()], "go", PORT=port, **environ))
+    return Running(port, world.spawn([needs.go()], name, PORT=port, **environ))
 
 
 def puma(world, threads=8):
@@ -213,7 +219,8 @@ def need_php_fpm():
     return needs.command("php-fpm", *(f"php-fpm8.{minor}" for minor in range(5, -1, -1)))
 
 
-ALL_RIGHT = {1: 1, 8: 1, 64: 1}
+ALL_RIGHT = dict.fromkeys((1, 8, 64), 1)
+HALF = dict.fromkeys((1, 8, 64), 0.5)
 
 PROGRAMS = [
     Program("threads", "Python `http.server`, psycopg2, redis, requests", needs.python, threads,
@@ -226,25 +233,34 @@ PROGRAMS = [
             lambda world: uwsgi(world, "uwsgi", "--threads", 4), share=ALL_RIGHT, keep=False),
     Program("apache", "Apache prefork, mod_php, pgsql, redis, curl", need_apache, apache,
             share=ALL_RIGHT),
-    Program("puma", "Puma, pg, redis, net/http", need_ruby, puma, share=dict.fromkeys((1, 8, 64), 0.5),
+    Program("puma", "Puma, pg, redis, net/http", need_ruby, puma, share=HALF,
             why="Puma's reactor has read the request"),
-    Program("php", "PHP's own server with workers, pgsql, redis, curl", need_php, php),
-    Program("php-fpm", "nginx, PHP-FPM; the same extensions", need_php_fpm, php_fpm),
+    Program("php", "PHP's own server with workers, pgsql, redis, curl", need_php, php,
+            why="a loop that waits in poll(), as others that are called php"),
+    Program("php-fpm", "nginx, PHP-FPM; the same extensions", need_php_fpm, php_fpm,
+            why="FastCGI is not read: PHP has no span"),
     Program("gunicorn-gevent", "gunicorn, gevent workers; the same clients", needs.python,
-            lambda world: gunicorn(world, "gunicorn-gevent", "--worker-class", "gevent")),
+            lambda world: gunicorn(world, "gunicorn-gevent", "--worker-class", "gevent"),
+            why="an event loop"),
     Program("uwsgi-gevent", "uWSGI, gevent; the same clients", needs.python,
             lambda world: uwsgi(world, "uwsgi-gevent", "--gevent", 100, "--gevent-monkey-patch"),
-            keep=False),
+            keep=False, why="an event loop"),
     Program("fastapi", "FastAPI, asyncpg, redis, httpx, `gather`", needs.python,
-            lambda world: uvicorn(world, "asynchronous")),
+            lambda world: uvicorn(world, "asynchronous"),
+            why="an event loop"),
     Program("threadpool", "FastAPI's threads, SQLAlchemy, redis, requests", needs.python,
-            lambda world: uvicorn(world, "threadpool")),
-    Program("go", "Go net/http, pgx, go-redis, goroutines", needs.go, go, share=ALL_RIGHT),
-    Program("go-no-context", "the same, calls without the request's context", needs.go,
-            lambda world: go(world, CONTEXTS="none")),
-    Program("node", "Node http, pg, ioredis, fetch, `Promise.all`", needs.node, node),
+            lambda world: uvicorn(world, "threadpool"),
+            why="an event loop has read the request"),
+    Program("go", "Go net/http, pgx, go-redis, goroutines; with the request's context", needs.go,
+            lambda world: go(world, "go"), share=ALL_RIGHT),
+    Program("go-no-context", "the same without a context", needs.go,
+            lambda world: go(world, "go-no-context", CONTEXTS="none"),
+            why="goroutines that the handler starts"),
+    Program("node", "Node http, pg, ioredis, fetch, `Promise.all`", needs.node, node,
+            why="an event loop"),
     Program("chain", "nginx -> Node -> threaded Python", lambda: (needs.python(), needs.node()),
-            chain, spans={SERVERS: 6, SQL: 2, CACHE: 3, HTTP: 5}),
+            chain, spans={SERVERS: 6, SQL: 2, CACHE: 3, HTTP: 5},
+            why="calls of Node; of nginx when it serves several"),
 ]
 
 

@@ -25,9 +25,8 @@ def check(name, right):
     program = named(name)
     program.need()
     result, = measure.program(World(), program, [CONNECTIONS], REQUESTS)
-    faults = result.faults() + [f"{span} below {parent}" for span, parent in result.judgement.wrong]
-    assert not faults, "\n".join(faults)
-    assert result.calls >= right, f"{result.calls:.2%} of the calls right, not {right:.2%}"
+    assert not result.faults(right), "\n".join(result.faults(right) + [
+        f"{span} below {parent}" for span, parent in result.judgement.wrong])
 
 
 @takes(400)
