@@ -196,8 +196,9 @@ static __always_inline void conn__reset(struct conn *conn, enum slot slot, __u64
 	count__one(COUNT_CONNECTIONS);
 }
 
-/* State of @sk, which has none.  NULL: no memory, counted. */
-static __always_inline struct conn *conn__open(struct sock *sk, enum slot slot, __u64 now)
+/* State of @sk, which has none.  NULL: no memory, counted.  Not inline: it needs a third of the
+ * stack. */
+static inline __noinline struct conn *conn__open(struct sock *sk, enum slot slot, __u64 now)
 {
 	struct conn first, *conn;
 

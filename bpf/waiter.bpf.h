@@ -38,19 +38,25 @@ static __always_inline bool waiter__is_queued(struct sock *sk)
 	return !wq || BPF_CORE_READ(wq, wait.head.next) != &wq->wait.head;
 }
 
+/* Not inline: among the registers of its caller clang spills @len, and the verifier (6.1) loses
+ * its bound. */
+static __noinline int waiter__copy(struct head_work *work, __u64 from, __u32 len)
+{
+	barrier_var(len); /* see payload__record_of() */
+	if (len > HEAD_WINDOW)
+		return -1;
+	return bpf_probe_read_user(work->bytes, len, (void *)from);
+}
+
 /* Were the @size bytes that the current system call has received one request, and all of it? */
 static __always_inline bool waiter__has_whole(const struct transfer *t, __u32 size)
 {
 	struct head_work *work = head__work(HEAD_SLOT_RECV);
-	__u32 len = size;
 
-	if (!work || t->piece.len < size)
-		return false;
-	barrier_var(len); /* see payload__record_of() */
-	if (len > HEAD_WINDOW || bpf_probe_read_user(work->bytes, len, (void *)t->piece.base))
+	if (!work || t->piece.len < size || waiter__copy(work, t->piece.base, size))
 		return false;
 	head__start(&work->head);
-	work->len = len;
+	work->len = size;
 	head__scan_slot(HEAD_SLOT_RECV);
 	return work->head.done && !work->head.chunked &&
 	       work->head.size + (work->head.has_length ? work->head.content_length : 0) == size;
