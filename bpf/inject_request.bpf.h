@@ -9,6 +9,7 @@
 #include "bpf/context.bpf.h"
 #include "bpf/inject.bpf.h"
 #include "bpf/inject_text.bpf.h"
+#include "bpf/sdk.bpf.h"
 #include "bpf/traffic.bpf.h"
 
 #define INJECT_WHOLE 65536 /* up to here a message is made one piece */
@@ -60,7 +61,9 @@ static __always_inline void inject__tell(const struct inject_message *m,
 /* May this process be touched? */
 static __always_inline bool inject__allowed(const struct inject_message *m)
 {
-	return conn__in_scope(m->conn, m->thread >> 32) && scope__injected(m->thread >> 32);
+	__u32 tgid = m->thread >> 32;
+
+	return conn__in_scope(m->conn, tgid) && scope__injected(tgid) && !sdk__adopted(tgid);
 }
 
 /*

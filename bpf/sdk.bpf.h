@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* Processes that make spans themselves.  No program asks: who lists the maps of the programs finds
- * the list here, and only the kernel is sure to see their end. */
+/* Processes that make spans themselves: their requests get no headers of ours.  Who lists the maps
+ * of the programs finds the list here, and only the kernel is sure to see their end. */
 #ifndef SPANLOOM_SDK_BPF_H
 #define SPANLOOM_SDK_BPF_H
 
@@ -18,6 +18,14 @@ struct {
 	__type(key, __u32);
 	__type(value, struct sdk_process);
 } sdk_processes SEC(".maps") __weak;
+
+/* Is @tgid left to its SDK?  An id of ours would be of a span that nobody makes. */
+static __always_inline bool sdk__adopted(__u32 tgid)
+{
+	const struct sdk_process *process = bpf_map_lookup_elem(&sdk_processes, &tgid);
+
+	return process && process->adopted;
+}
 
 static __always_inline void sdk__forget(__u32 tgid)
 {
