@@ -266,14 +266,22 @@ static __always_inline bool context__resume(struct head_work *work, struct open_
 
 enum context_how {
 	CONTEXT_TURN = 1 << 0, /* the request's first bytes; else more of a head that is open */
-	CONTEXT_OPEN = 1 << 1, /* a head was open */
+	CONTEXT_OPEN = 1 << 1, /* a head was open, or is now */
+	CONTEXT_ONE = 1 << 2,  /* all bytes are of one request, whose end is known */
 };
+
+static __always_inline bool context__is_one(const struct head *head, __u32 size)
+{
+	__u64 body = head->has_length ? head->content_length : 0;
+
+	return !head->chunked && !head->upgrade && size <= head->size + body;
+}
 
 /*
  * A server has received @size bytes of a request whose buffer is where the transfer of @slot
- * stands.  Whatever was known of the request before it is over.  1: there is more of its head to
- * come, 0: there is not, or it cannot be followed.  This and context__called() are functions of
- * their own for the reasons that payload.bpf.h tells.
+ * stands.  Whatever was known of the request before it is over.  CONTEXT_OPEN: there is more of
+ * its head to come.  This and context__called() are functions of their own for the reasons that
+ * payload.bpf.h tells.
  */
 __weak int context__receive(__u32 slot, __u32 size, __u32 how)
 {
@@ -281,6 +289,7 @@ __weak int context__receive(__u32 slot, __u32 size, __u32 how)
 	const struct transfer *t = payload__transfer(slot);
 	struct open_head *open = context__scratch();
 	bool more = false;
+	int found = 0;
 	__u64 id;
 
 	if (!work || !t || !open)
@@ -289,6 +298,8 @@ __weak int context__receive(__u32 slot, __u32 size, __u32 how)
 	if (context__resume(work, open, t, how & CONTEXT_TURN) && context__read(work, t, size)) {
 		if (work->head.done) {
 			context__settle(id, work, open);
+			if (how & CONTEXT_TURN && context__is_one(&work->head, size))
+				found = CONTEXT_ONE;
 		} else {
 			open->head = work->head;
 			more = !bpf_map_update_elem(&open_heads, &id, open, BPF_ANY);
@@ -296,7 +307,7 @@ __weak int context__receive(__u32 slot, __u32 size, __u32 how)
 	}
 	if (!more && how & CONTEXT_OPEN)
 		bpf_map_delete_elem(&open_heads, &id);
-	return more;
+	return more ? CONTEXT_OPEN : found;
 }
 
 /* ---- a client's -------------------------------------------------------------------------- */

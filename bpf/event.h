@@ -101,6 +101,9 @@ enum data_flag {
 	/* Receive: a send of this socket had begun and its record is not out yet.  It comes
 	 * later in the ring buffer, though its bytes may be what these bytes answer. */
 	DATA_SEND_PENDING = 1 << 7,
+	/* Before this, whole requests of traces that are not sampled went by with their
+	 * responses, without a record: in both directions. */
+	DATA_RESUMED = 1 << 8,
 };
 
 /* How the kernel knows on whose behalf bytes were sent or received. */
@@ -299,6 +302,7 @@ enum counter {
 	COUNT_SERVER_SIDE,    /* connections left alone: the server's side of a database */
 	COUNT_ACTIVITY_FULL,  /* requests whose thread is not remembered: no room in "activities" */
 	COUNT_SCOPE_FULL,     /* child processes without a verdict: no room in "scope" */
+	COUNT_UNSAMPLED, /* requests without a record, for their trace is not sampled */
 	COUNT_INJECTED,	      /* requests that got a traceparent header */
 	COUNT_INJECT_UPDATED, /* requests whose forwarded header got our span's id */
 	COUNT_INJECT_ADOPTED, /* requests left alone: they bring another tracer's header */

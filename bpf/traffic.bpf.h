@@ -100,18 +100,50 @@ static __always_inline void traffic__nothing(struct sock *sk, struct conn *conn,
 	}
 }
 
-/* Does the trace that starts here get sampled, if one does? */
-static __always_inline bool traffic__sampled(const struct conn *conn, enum event_dir dir, __u64 pos)
+/* The trace of the message at the beginning of @data; NULL: not known, or nobody asks. */
+static __always_inline const struct trace_context *traffic__context(const struct conn *conn,
+								    const struct event_data *data)
 {
-	struct ids_key key;
+	if (!contexts_wanted)
+		return NULL;
+	if (data->ref)
+		return context__find(data->ref_conn, data->ref_pos);
+	return context__find(conn->id, data->pos);
+}
 
-	if (sampler_threshold == 0)
-		return true;
-	if (sampler_threshold == ~0ULL)
-		return false;
-	key.word[0] = id_key[0];
-	key.word[1] = id_key[1];
-	return ids__random56(&key, conn->id, dir, pos) >= sampler_threshold;
+/* Is the trace sampled that the message in @data belongs to, or that starts with it? */
+static __always_inline bool traffic__sampled(const struct conn *conn, enum event_dir dir,
+					     const struct event_data *data)
+{
+	const struct trace_context *context = traffic__context(conn, data);
+	struct ids_key key = context__key();
+
+	if (context)
+		return context->flags & CONTEXT_SAMPLED;
+	if (sampler_threshold == 0 || sampler_threshold == ~0ULL)
+		return !sampler_threshold;
+	return context__kept(ids__random56(&key, conn->id, dir, data->pos));
+}
+
+/*
+ * Is nothing to be told of this, for its trace is not sampled?  With a request the word is given
+ * for all up to the next one.  Sessions of databases are always told of: what is prepared in one
+ * trace is used in another.  So is what may be more than one request.
+ */
+static __always_inline bool traffic__mutes(struct conn *conn, struct event_data *data, bool turn)
+{
+	bool client = conn->side == ROLE_CLIENT, was = conn->mute;
+
+	if (!turn || (data->dir == DIR_SEND) != client)
+		return conn->mute;
+	conn->mute = conn->state == CONN_BOUND && conn->proto == PROTO_HTTP1 && conn->side &&
+		     !(data->flags & DATA_SAMPLED) && traffic__context(conn, data) &&
+		     (client ? data->ref != REF_NONE : !!(conn->head & CONTEXT_ONE));
+	if (conn->mute)
+		count__one(COUNT_UNSAMPLED);
+	else if (was)
+		data->flags |= DATA_RESUMED;
+	return conn->mute;
 }
 
 /* A message that did not look like anything we know. */
@@ -216,10 +248,10 @@ static __always_inline void traffic__refer(struct sock *sk, struct conn *conn, s
 		pair__find(sk, size, &t->data);
 		unix__find(sk, conn, slot, now, &t->data);
 	}
-	if (contexts_wanted && (turn || conn->head_open))
-		conn->head_open = context__receive(slot, located ? size : 0,
-						   (turn ? CONTEXT_TURN : 0) |
-							   (conn->head_open ? CONTEXT_OPEN : 0));
+	if (contexts_wanted && (turn || conn->head & CONTEXT_OPEN))
+		conn->head =
+			context__receive(slot, located ? size : 0,
+					 (turn ? CONTEXT_TURN : 0) | (conn->head & CONTEXT_OPEN));
 	if (!turn)
 		return;
 	if (activity__peeks(conn, thread, size, t->data.pos))
@@ -306,10 +338,12 @@ static __always_inline void traffic__moved(struct sock *sk, struct conn *conn, e
 	if (turn) {
 		conn->budget = capture_bytes * classify__depth(conn->proto);
 		t->data.flags |= DATA_TURN;
-		if (traffic__sampled(conn, dir, pos))
-			t->data.flags |= DATA_SAMPLED;
 	}
 	traffic__refer(sk, conn, t, slot, dir, size, flags, turn, located, pid_tgid);
+	if (turn && traffic__sampled(conn, dir, &t->data))
+		t->data.flags |= DATA_SAMPLED;
+	if (contexts_wanted && traffic__mutes(conn, &t->data, turn))
+		return;
 	traffic__emit(sk, conn, t, slot, dir, size, located);
 }
 

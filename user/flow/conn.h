@@ -29,6 +29,7 @@ struct reading {
 	enum message_type type;
 	bool until_close; /* the current message ends with the stream */
 	bool lost;	  /* a gap broke the reading: resync before the next fragment */
+	bool resumed;	  /* what was not told of may lie before the next record, DATA_RESUMED */
 	bool held;	  /* wait, since @held_ns: see DATA_SEND_PENDING */
 	uint64_t held_ns;
 	bool ended; /* its sender has ended the stream, in order */

@@ -24,6 +24,12 @@ void stream__reset(struct stream *s)
 	stream__init(s, s->end);
 }
 
+void stream__skip_to(struct stream *s, uint64_t pos)
+{
+	if (s->cursor == s->end && pos > s->end)
+		s->cursor = s->end = pos;
+}
+
 static struct segment *stream__at(const struct stream *s, size_t i)
 {
 	return &s->segments[(s->first + i) & (s->room - 1)];

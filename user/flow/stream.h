@@ -43,6 +43,8 @@ struct stream {
 /* An empty stream whose first byte will have position @pos. */
 void stream__init(struct stream *s, uint64_t pos);
 void stream__reset(struct stream *s);
+/* What passes before @pos is nobody's; only where all up to now was read. */
+void stream__skip_to(struct stream *s, uint64_t pos);
 
 /*
  * Adds a range.  A hole before it becomes a segment without bytes; a part that was there

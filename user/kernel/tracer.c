@@ -159,7 +159,7 @@ static void set_knobs(struct spanloom_bpf *skel, const struct tracer_config *con
 	skel->rodata->db_server_spans = config->db_server_spans;
 	skel->rodata->likely_links = config->likely_links;
 	skel->rodata->use_sk_storage = plan->use_sk_storage;
-	skel->rodata->contexts_wanted = config->inject;
+	skel->rodata->contexts_wanted = config->contexts;
 	skel->rodata->inject_asks = config->inject_asks;
 	skel->rodata->sampler_parent_based = config->parent_based;
 	skel->rodata->root_state_len = (uint8_t)strnlen(config->root_state, ROOT_STATE_MAX);
@@ -183,9 +183,9 @@ static int set_sizes(struct spanloom_bpf *skel, const struct tracer_config *conf
 		err = bpf_map__set_max_entries(skel->maps.conns_by_address, CONNS_BY_ADDRESS);
 	if (!err && config->likely_links)
 		err = bpf_map__set_max_entries(skel->maps.births, GOROUTINES);
-	if (!err && config->inject)
+	if (!err && config->contexts)
 		err = bpf_map__set_max_entries(skel->maps.contexts, CONTEXTS);
-	if (!err && config->inject)
+	if (!err && config->contexts)
 		err = bpf_map__set_max_entries(skel->maps.open_heads, OPEN_HEADS);
 	if (!err && !config->inject)
 		err = bpf_map__set_autocreate(skel->maps.sockets, false);

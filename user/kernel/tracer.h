@@ -27,6 +27,7 @@ struct tracer_config {
 	bool likely_links;	 /* parents that are only likely are wanted, too */
 	bool db_server_spans; /* else the server's side of databases is left alone in the kernel */
 	uint32_t self_tgid;   /* never traced */
+	bool contexts;	      /* the kernel knows the trace contexts of requests */
 	bool inject;	      /* put trace contexts into the HTTP requests of clients */
 	bool inject_asks;     /* ... only of processes with SCOPE_INJECT */
 	bool parent_based;    /* the sampler keeps the word of traces that others began */

@@ -45,6 +45,8 @@ int tracer_config__fill(struct tracer_config *config, const struct options *opti
 			const struct flow_config *flow, const struct features *features, char *why,
 			size_t why_len)
 {
+	int err;
+
 	*config = (struct tracer_config){
 		.family = features->family,
 		.fentry = features->feature[FEATURE_FENTRY].on,
@@ -62,5 +64,7 @@ int tracer_config__fill(struct tracer_config *config, const struct options *opti
 	};
 	trace__root_state(flow, config->root_state);
 	memcpy(config->id_key, flow->id_key, sizeof(config->id_key));
-	return choose_injection(options->inject, features, &config->inject, why, why_len);
+	err = choose_injection(options->inject, features, &config->inject, why, why_len);
+	config->contexts = config->inject || config->sampler_threshold != 0;
+	return err;
 }
