@@ -11,11 +11,13 @@
 
 #include "bpf/head.h"
 
+#define HEAD_DESKS 4 /* sends on one processor that may be worked on at once */
+
 /* Who scans.  Of two programs that may interrupt one another each has its own. */
 enum head_slot {
 	HEAD_SLOT_RECV,
-	HEAD_SLOT_SEND,
-	HEAD_SLOTS,
+	HEAD_SLOT_SEND, /* and those behind: see inject_desk.bpf.h */
+	HEAD_SLOTS = HEAD_SLOT_SEND + HEAD_DESKS,
 };
 
 /* enum head_slot -> the head at work. */

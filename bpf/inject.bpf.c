@@ -85,7 +85,7 @@ static __always_inline bool inject__scan(const struct inject_message *m, struct 
 		if (bpf_probe_read_kernel(work->bytes, len, (void *)(long)m->msg->data))
 			return false;
 		work->len = len;
-		head__scan_slot(HEAD_SLOT_SEND);
+		head__scan_slot(HEAD_SLOT_SEND + m->desk);
 	}
 	return true;
 }
@@ -118,22 +118,22 @@ static __always_inline bool inject__proven(const struct inject_message *m)
 static __always_inline void inject__chunked(const struct inject_message *m, __u32 at, __u32 size,
 					    __u32 grown)
 {
-	struct inject_body *body = inject__chunk_work();
+	struct inject_desk *desk = inject_desk__of(m->desk);
 	__u32 end = size;
 
-	if (!body)
+	if (!desk)
 		return;
-	body->chunk = m->in->chunk;
-	body->at = at;
-	body->size = size;
-	if (inject__chunks(m->msg)) {
+	desk->chunk = m->in->chunk;
+	desk->at = at;
+	desk->size = size;
+	if (inject__chunks(m->msg, m->desk)) {
 		inject__leave(m, LEAVE_UNKNOWN_END);
 		return;
 	}
-	m->in->chunk = body->chunk;
-	if (body->chunk.state == CHUNK_DONE) {
+	m->in->chunk = desk->chunk;
+	if (desk->chunk.state == CHUNK_DONE) {
 		m->in->state = INJECT_HEAD;
-		end = body->at;
+		end = desk->at;
 	}
 	/* of our lines all are in front of @at */
 	m->in->next_pos = m->conn->pos[DIR_SEND] + m->in->passed + end - grown;
@@ -199,14 +199,12 @@ static __always_inline void inject__ask(const struct inject_message *m)
 
 static __always_inline void inject__head(struct inject_message *m, __u64 pos, __u32 size)
 {
-	struct head_work *work = head__work(HEAD_SLOT_SEND);
+	struct head_work *work = inject_desk__head(m->desk);
+	struct inject_desk *desk = inject_desk__of(m->desk);
 	bool seeking = m->in->state == INJECT_SEEK;
-	struct open_head *open;
 	__u64 id = m->conn->id;
-	__u32 slot = 0;
 
-	open = bpf_map_lookup_elem(&open_scratch, &slot);
-	if (!work || !open)
+	if (!work || !desk)
 		return;
 	if (!m->in->in_head) {
 		m->in->head_pos = pos;
@@ -245,11 +243,10 @@ static __always_inline void inject__head(struct inject_message *m, __u64 pos, __
 		inject__request(m, &work->head, size);
 		return;
 	}
-	__builtin_memset(open, 0, sizeof(*open));
-	open->head = work->head;
+	desk->open.head = work->head;
 	m->in->in_head = 1;
 	m->in->next_pos = pos + m->used;
-	if (bpf_map_update_elem(&open_heads, &id, open, BPF_ANY))
+	if (bpf_map_update_elem(&open_heads, &id, &desk->open, BPF_ANY))
 		inject__leave(m, LEAVE_LOST);
 	inject__pass(m, m->used, m->used);
 }
@@ -274,12 +271,44 @@ static __always_inline bool inject__body(const struct inject_message *m, __u64 p
 /* Sends of a socket are one after the other; with the next one we count anew. */
 static __always_inline void inject__enter(const struct inject_message *m)
 {
-	if (!m->conn->send_start_ns)
-		traffic__begins((struct sock *)m->tcp);
-	if (m->in->send_ns == m->conn->send_start_ns)
+	struct conn *conn = m->conn;
+
+	if (!conn->send_start_ns) {
+		conn->send_start_ns = bpf_ktime_get_ns();
+		if (conn->last_dir != DIR_SEND)
+			pair__tell((struct sock *)m->tcp, 0, conn->id, conn->pos[DIR_SEND]);
+	}
+	if (m->in->send_ns == conn->send_start_ns)
 		return;
-	m->in->send_ns = m->conn->send_start_ns;
+	m->in->send_ns = conn->send_start_ns;
 	m->in->passed = 0;
+}
+
+/* What begins at @pos is no data of a body. */
+static __always_inline void inject__lines(struct inject_message *m, __u64 pos, __u32 size)
+{
+	bool seeking = m->in->state == INJECT_SEEK;
+
+	if (seeking && (m->conn->last_dir == DIR_SEND || m->in->passed))
+		return;
+	if (!seeking && pos != m->in->next_pos) {
+		inject__leave(m, LEAVE_LOST);
+		return;
+	}
+	if (inject__is_zerocopy((struct sock *)m->tcp)) {
+		inject__leave(m, LEAVE_ZEROCOPY);
+		return;
+	}
+	m->desk = inject_desk__take();
+	if (m->desk >= HEAD_DESKS) {
+		inject__leave(m, LEAVE_LOST);
+		return;
+	}
+	if (m->in->state == INJECT_CHUNKS)
+		inject__chunked(m, 0, size, 0);
+	else
+		inject__head(m, pos, size);
+	inject_desk__leave(m->desk);
 }
 
 SEC("sk_msg")
@@ -302,21 +331,8 @@ int inject_message(struct sk_msg_md *msg)
 	m.thread = bpf_get_current_pid_tgid();
 	inject__enter(&m);
 	pos = m.conn->pos[DIR_SEND] + m.in->passed;
-	if (inject__body(&m, pos, msg->size))
-		return SK_PASS;
-	if (m.in->state == INJECT_SEEK) {
-		if (m.conn->last_dir != DIR_SEND && !m.in->passed)
-			inject__head(&m, pos, msg->size);
-		return SK_PASS;
-	}
-	if (pos != m.in->next_pos)
-		inject__leave(&m, LEAVE_LOST);
-	else if (m.in->state == INJECT_CHUNKS)
-		inject__chunked(&m, 0, msg->size, 0);
-	else if (inject__is_zerocopy((struct sock *)m.tcp))
-		inject__leave(&m, LEAVE_ZEROCOPY);
-	else
-		inject__head(&m, pos, msg->size);
+	if (!inject__body(&m, pos, msg->size))
+		inject__lines(&m, pos, msg->size);
 	return m.verdict;
 }
 

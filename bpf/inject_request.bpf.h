@@ -23,6 +23,7 @@ struct inject_message {
 	__u64 thread;
 	__u32 before;
 	__u32 used;
+	__u32 desk;
 	int verdict;
 };
 
@@ -86,10 +87,10 @@ static __always_inline __u32 inject__insert(struct inject_message *m, __u32 at, 
 
 	if (bpf_msg_push_data(msg, at, len, 0))
 		return 0;
-	if (!bpf_msg_pull_data(msg, 0, whole + len, 0) && !inject__write(msg, at))
+	if (!bpf_msg_pull_data(msg, 0, whole + len, 0) && !inject__write(msg, m->desk, at))
 		return len;
 	/* In pieces it is slower, but right. */
-	if (!bpf_msg_pull_data(msg, at, at + len, 0) && !inject__write(msg, 0))
+	if (!bpf_msg_pull_data(msg, at, at + len, 0) && !inject__write(msg, m->desk, 0))
 		return len;
 	/* What nobody has written must not leave. */
 	if (bpf_msg_pop_data(msg, at, len, 0))
@@ -131,7 +132,7 @@ static __always_inline __u32 inject__add(struct inject_message *m, const struct 
 		count__one(COUNT_INJECT_NO_CONTEXT);
 		return 0;
 	}
-	len = inject__compose(m->conn->id);
+	len = inject__compose(m->desk, m->conn->id);
 	if (len && len <= INJECT_TEXT_MAX && inject__has_room(m, whole + INJECT_TEXT_MAX))
 		grown = inject__insert(m, at, whole, len);
 	if (!grown) {

@@ -7,27 +7,10 @@
 #include <bpf/bpf_helpers.h>
 
 #include "bpf/context.bpf.h"
-#include "bpf/head.h"
+#include "bpf/inject_desk.bpf.h"
 #include "bpf/traceparent.h"
 
-#define INJECT_TRACEPARENT_LEN (13 + TRACEPARENT_LEN + 2)
-#define INJECT_TEXT_MAX	       (INJECT_TRACEPARENT_LEN + 12 + HEAD_STATE_MAX + 2)
-#define INJECT_HEAD_MAX	       16384 /* of a message, where lines can go in; a power of two */
-#define INJECT_TEXT_ROOM       1024  /* a power of two */
-
-/* The header lines. */
-struct inject_text {
-	__u32 len;
-	__u32 pad;
-	__u8 bytes[INJECT_TEXT_ROOM];
-};
-
-struct {
-	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
-	__uint(max_entries, 1);
-	__type(key, __u32);
-	__type(value, struct inject_text);
-} inject_texts SEC(".maps") __weak;
+#define INJECT_HEAD_MAX 16384 /* of a message, where lines can go in; a power of two */
 
 /* @count bytes as lower-case hex. */
 static __always_inline void inject__hex(__u8 *out, const __u8 *in, int count)
@@ -40,25 +23,18 @@ static __always_inline void inject__hex(__u8 *out, const __u8 *in, int count)
 	}
 }
 
-static __always_inline struct inject_text *inject__text(void)
-{
-	__u32 slot = 0;
-
-	return bpf_map_lookup_elem(&inject_texts, &slot);
-}
-
-/* The header lines for the newest request of @conn_id.  Their length, 0: there is none.  This
- * and the next are functions of their own for the reasons that payload.bpf.h tells. */
-__weak int inject__compose(__u64 conn_id)
+/* The header lines for the newest request of @conn_id, on the desk @number.  Their length, 0:
+ * there is none.  This and the next are functions of their own for the reasons that payload.bpf.h tells. */
+__weak int inject__compose(__u32 number, __u64 conn_id)
 {
 	const struct trace_context *context = bpf_map_lookup_elem(&contexts, &conn_id);
-	struct inject_text *text = inject__text();
+	struct inject_desk *desk = inject_desk__of(number);
 	__u32 len;
 	__u8 *at;
 
-	if (!text || !context)
+	if (!desk || !context)
 		return 0;
-	at = text->bytes;
+	at = desk->text;
 	__builtin_memcpy(at, "traceparent: 00-", 16);
 	inject__hex(at + 16, context->trace_id, 16);
 	at[48] = '-';
@@ -67,10 +43,10 @@ __weak int inject__compose(__u64 conn_id)
 	inject__hex(at + 66, &context->flags, 1);
 	at[68] = '\r';
 	at[69] = '\n';
-	text->len = INJECT_TRACEPARENT_LEN;
+	desk->text_len = INJECT_TRACEPARENT_LEN;
 	len = context->state_len;
 	if (!len)
-		return text->len;
+		return desk->text_len;
 	at += INJECT_TRACEPARENT_LEN;
 	__builtin_memcpy(at, "tracestate: ", 12);
 	__builtin_memcpy(at + 12, context->state, HEAD_STATE_MAX);
@@ -79,28 +55,28 @@ __weak int inject__compose(__u64 conn_id)
 		len = HEAD_STATE_MAX;
 	at[12 + len] = '\r';
 	at[12 + len + 1] = '\n';
-	text->len = INJECT_TRACEPARENT_LEN + 12 + len + 2;
-	return text->len;
+	desk->text_len = INJECT_TRACEPARENT_LEN + 12 + len + 2;
+	return desk->text_len;
 }
 
 /* Writes them at @at of the message's first piece.  0, or 1 when it has no room. */
-__weak int inject__write(struct sk_msg_md *msg, __u32 at)
+__weak int inject__write(struct sk_msg_md *msg, __u32 number, __u32 at)
 {
-	const struct inject_text *text = inject__text();
+	const struct inject_desk *desk = inject_desk__of(number);
 	__u8 *out = (void *)(long)msg->data;
 	void *end = (void *)(long)msg->data_end;
 	__u32 i, len;
 
-	if (!text)
+	if (!desk)
 		return 1;
-	len = text->len;
+	len = desk->text_len;
 	out += at & (INJECT_HEAD_MAX - 1);
 	for (i = 0; i < INJECT_TEXT_MAX / 8; i++) {
 		if (8 * i + 8 > len)
 			break;
 		if ((void *)(out + 8) > end)
 			return 1;
-		*(__u64 *)out = *(const __u64 *)(text->bytes + 8 * i);
+		*(__u64 *)out = *(const __u64 *)(desk->text + 8 * i);
 		out += 8;
 	}
 	for (__u32 k = 0; k < 8; k++) {
@@ -108,7 +84,7 @@ __weak int inject__write(struct sk_msg_md *msg, __u32 at)
 			return 0;
 		if ((void *)(out + 1) > end)
 			return 1;
-		*out++ = text->bytes[(8 * i + k) & (INJECT_TEXT_ROOM - 1)];
+		*out++ = desk->text[(8 * i + k) & (INJECT_TEXT_ROOM - 1)];
 	}
 	return 0;
 }

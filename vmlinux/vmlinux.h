@@ -63,6 +63,10 @@ enum {
 	BPF_SOCK_OPS_ACTIVE_ESTABLISHED_CB = 4,
 };
 
+struct bpf_spin_lock {
+	__u32 val;
+};
+
 /* Contexts of programs are no types of the kernel: their layout is fixed. */
 struct bpf_sock;
 

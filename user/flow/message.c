@@ -223,6 +223,21 @@ void message__forget(struct conn *conn, enum direction dir, const struct transac
 	message__lose(conn, dir, sink);
 }
 
+void message__resume(struct conn *conn, const struct transaction_sink *sink)
+{
+	for (int dir = TO_SERVER; dir <= TO_CLIENT; dir++) {
+		message__forget(conn, dir, sink);
+		conn->reading[dir].resumed = true;
+	}
+}
+
+void message__reach(struct conn *conn, enum direction dir, uint64_t pos)
+{
+	if (conn->reading[dir].resumed)
+		stream__skip_to(&conn->reading[dir].stream, pos);
+	conn->reading[dir].resumed = false;
+}
+
 void message__read(struct conn *conn, enum direction dir, const struct transaction_sink *sink)
 {
 	while (conn->protocol && !conn->reading[dir].held && message__step(conn, dir, sink))

@@ -220,16 +220,6 @@ static void pipeline__hold(struct pipeline *p, struct reading *r, uint64_t now_n
 	p->held++;
 }
 
-/* The traffic went on without us: what was open then has no end that we know. */
-static void pipeline__resume(struct pipeline *p, struct conn *conn)
-{
-	transaction__give_up_all(conn, conn__last_byte_ns(conn), &p->sink);
-	for (int dir = TO_SERVER; dir <= TO_CLIENT; dir++) {
-		message__forget(conn, dir, &p->sink);
-		conn->reading[dir].resumed = true;
-	}
-}
-
 static void pipeline__add_data(struct pipeline *p, struct conn *conn, const struct event_data *data,
 			       struct slice payload)
 {
@@ -249,11 +239,11 @@ static void pipeline__add_data(struct pipeline *p, struct conn *conn, const stru
 		.ref_pos = data->ref_pos,
 	};
 
-	if (data->flags & DATA_RESUMED)
-		pipeline__resume(p, conn);
-	if (conn->reading[dir].resumed)
-		stream__skip_to(&conn->reading[dir].stream, data->pos);
-	conn->reading[dir].resumed = false;
+	if (data->flags & DATA_RESUMED) {
+		transaction__give_up_all(conn, conn__last_byte_ns(conn), &p->sink);
+		message__resume(conn, &p->sink);
+	}
+	message__reach(conn, dir, data->pos);
 	if (data->flags & DATA_TURN)
 		conn->turn_pos[data->dir] = data->pos;
 	segment.turn_pos = conn->turn_pos[data->dir];

@@ -38,6 +38,18 @@ struct injection {
 	struct watched *watched;
 };
 
+int injection__set_sizes(struct spanloom_bpf *skel)
+{
+	int cpus = libbpf_num_possible_cpus();
+
+	if (cpus < 0)
+		return cpus;
+	/* as it stands, it is for one processor */
+	return bpf_map__set_max_entries(skel->maps.inject_seats,
+					bpf_map__max_entries(skel->maps.inject_seats) *
+						(uint32_t)cpus);
+}
+
 /* ---- begin and end ---------------------------------------------------------------------- */
 
 static struct bpf_link *attach_watch(struct spanloom_bpf *skel)

@@ -11,6 +11,9 @@
 struct injection;
 struct spanloom_bpf;
 
+/* Before @skel is loaded: bounds that hang on the number of processors.  0 or a negative errno. */
+int injection__set_sizes(struct spanloom_bpf *skel);
+
 /* Attaches the programs of @skel (borrowed, loaded).  NULL: errno says why. */
 struct injection *injection__start(struct spanloom_bpf *skel);
 /* What is sent passes by nobody from now on.  NULL is legal, here and below. */

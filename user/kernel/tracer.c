@@ -187,6 +187,8 @@ static int set_sizes(struct spanloom_bpf *skel, const struct tracer_config *conf
 		err = bpf_map__set_max_entries(skel->maps.contexts, CONTEXTS);
 	if (!err && config->contexts)
 		err = bpf_map__set_max_entries(skel->maps.open_heads, OPEN_HEADS);
+	if (!err && config->inject)
+		err = injection__set_sizes(skel);
 	if (!err && !config->inject)
 		err = bpf_map__set_autocreate(skel->maps.sockets, false);
 	return err;
