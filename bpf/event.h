@@ -302,7 +302,7 @@ enum counter {
 	COUNT_SERVER_SIDE,    /* connections left alone: the server's side of a database */
 	COUNT_ACTIVITY_FULL,  /* requests whose thread is not remembered: no room in "activities" */
 	COUNT_SCOPE_FULL,     /* child processes without a verdict: no room in "scope" */
-	COUNT_UNSAMPLED, /* requests without a record, for their trace is not sampled */
+	COUNT_UNSAMPLED,      /* requests without a record, for their trace is not sampled */
 	COUNT_INJECTED,	      /* requests that got a traceparent header */
 	COUNT_INJECT_UPDATED, /* requests whose forwarded header got our span's id */
 	COUNT_INJECT_ADOPTED, /* requests left alone: they bring another tracer's header */

@@ -203,6 +203,9 @@ def test_samplers():
     found = at_port(agent.stop(), nginx.port, SERVER)
     assert 800 < len(found) < 1200, f"{len(found)} of 4000 at 0.25"
     assert len(select(found, {"spanloom.incomplete": True})) == 0
+    # what is not sampled does not even reach the ring buffer, but for what the client sends
+    unsampled = agent.ledger["kernel.unsampled"]
+    assert unsampled >= 4000 - len(found) - 100, agent.ledger
 
 
 def test_own_export_is_not_traced():

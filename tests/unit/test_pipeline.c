@@ -254,6 +254,46 @@ static void test_held_bytes_are_bounded(void **state)
 	assert_int_equal(b->ledger.count[LEDGER_RESPONSES_UNMATCHED] + b->count - 1, 100);
 }
 
+/* ---- what is not told of --------------------------------------------------------------- */
+
+/* Whole requests that went by without a record are no gap. */
+static void test_traffic_goes_on_without_us(void **state)
+{
+	struct bench *b = *state;
+
+	bench__start(b);
+	feed_conn(b, 1, ROLE_CLIENT, 0);
+	feed(b, 1, DIR_SEND, GET);
+	feed(b, 1, DIR_RECV, RESPONSE);
+	b->pos[1][DIR_SEND] += 1000;
+	b->pos[1][DIR_RECV] += 2000;
+	b->flags = DATA_RESUMED | DATA_TURN | DATA_SAMPLED;
+	feed(b, 1, DIR_SEND, GET);
+	feed(b, 1, DIR_RECV, NOT_FOUND);
+	assert_int_equal(b->count, 2);
+	assert_int_equal(b->seen[1].status, 404);
+	assert_false(b->seen[1].incomplete);
+	assert_int_equal(b->ledger.count[LEDGER_BYTES_GAP], 0);
+}
+
+/* What was open then is not answered by what comes later. */
+static void test_what_was_open_has_no_answer(void **state)
+{
+	struct bench *b = *state;
+
+	bench__start(b);
+	feed_conn(b, 1, ROLE_CLIENT, 0);
+	feed(b, 1, DIR_SEND, GET);
+	b->pos[1][DIR_RECV] += 2000;
+	b->flags = DATA_RESUMED | DATA_TURN | DATA_SAMPLED;
+	feed(b, 1, DIR_SEND, GET);
+	feed(b, 1, DIR_RECV, NOT_FOUND);
+	assert_int_equal(b->count, 2);
+	assert_true(b->seen[0].incomplete);
+	assert_int_equal(b->seen[0].status, 0);
+	assert_int_equal(b->seen[1].status, 404);
+}
+
 /* ---- time ------------------------------------------------------------------------------- */
 
 /* The answer to what was given up is nobody else's. */
@@ -390,6 +430,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_requests_are_refused_in_order, setup,
 						teardown),
 		cmocka_unit_test_setup_teardown(test_held_bytes_are_bounded, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_traffic_goes_on_without_us, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_what_was_open_has_no_answer, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_many_pieces_do_not_end_a_connection, setup,
 						teardown),
 		cmocka_unit_test_setup_teardown(test_request_without_answer_is_given_up, setup,

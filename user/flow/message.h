@@ -93,7 +93,8 @@ void message__read(struct conn *conn, enum direction dir, const struct transacti
 
 /* Lets go of the bytes that wait for more of their message, and reads on behind them. */
 void message__forget(struct conn *conn, enum direction dir, const struct transaction_sink *sink);
-/* The traffic of both directions went on without us (DATA_RESUMED): what is unread is forgotten. */
+/* The traffic of both directions went on without us (DATA_RESUMED): what is unread or unanswered is
+ * given up. */
 void message__resume(struct conn *conn, const struct transaction_sink *sink);
 /* The next bytes are at @pos: what passed before them meanwhile is no gap. */
 void message__reach(struct conn *conn, enum direction dir, uint64_t pos);

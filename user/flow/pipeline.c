@@ -43,16 +43,12 @@ static void pipeline__finish(void *ctx, struct conn *conn, struct transaction *t
 
 static void pipeline__begun(void *ctx, struct conn *conn, struct transaction *txn)
 {
-	struct pipeline *p = ctx;
-
-	emitter__begun(&p->emitter, txn, conn->comm, !conn->excluded);
+	emitter__begun(&((struct pipeline *)ctx)->emitter, txn, conn->comm, !conn->excluded);
 }
 
 static void pipeline__drop(void *ctx, struct transaction *txn)
 {
-	struct pipeline *p = ctx;
-
-	emitter__drop(&p->emitter, txn);
+	emitter__drop(&((struct pipeline *)ctx)->emitter, txn);
 }
 
 /* -- connections -------------------------------------------------------------------------- */
@@ -239,10 +235,8 @@ static void pipeline__add_data(struct pipeline *p, struct conn *conn, const stru
 		.ref_pos = data->ref_pos,
 	};
 
-	if (data->flags & DATA_RESUMED) {
-		transaction__give_up_all(conn, conn__last_byte_ns(conn), &p->sink);
+	if (data->flags & DATA_RESUMED)
 		message__resume(conn, &p->sink);
-	}
 	message__reach(conn, dir, data->pos);
 	if (data->flags & DATA_TURN)
 		conn->turn_pos[data->dir] = data->pos;
