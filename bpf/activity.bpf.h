@@ -13,6 +13,8 @@
  *	In a Go program a goroutine is an activity.  One that it starts while it serves works for
  *	the same request, unless it is a worker that stays, and has others' jobs already: such
  *	links, too, are made only when they are asked for.
+ *	In a program of CPython a connection is an activity: of whatever loop, its contexts tell what
+ *	works for its open request.
  *
  * A request is open from its receipt until the first bytes of its response.  All that are open
  * are kept as sums, so that the last one left can be read off them.  When there were several, no
@@ -33,6 +35,7 @@
 #include "bpf/go_context.bpf.h"
 #include "bpf/go_transport.bpf.h"
 #include "bpf/heir.bpf.h"
+#include "bpf/python.bpf.h"
 #include "bpf/runtime.bpf.h"
 
 struct activity {
@@ -87,10 +90,15 @@ static __always_inline struct activity_key activity__of_goroutine(__u64 thread, 
 	return activity__key(goid ? ACTIVITY_GOROUTINE : ACTIVITY_NONE, thread, goid);
 }
 
-/* Who serves the request that @thread (pid_tgid) has received?  @blocking: on a socket that it
- * waits in. */
+static __always_inline struct activity_key activity__of_contexts(__u64 thread, __u64 conn_id)
+{
+	return activity__key(ACTIVITY_PYCONTEXT, thread, conn_id);
+}
+
+/* Who serves the request at @pos that @thread (pid_tgid) has received?  @blocking: on a socket
+ * that it waits in. */
 static __always_inline struct activity_key activity__receiver(const struct conn *conn, __u64 thread,
-							      bool blocking)
+							      bool blocking, __u64 pos)
 {
 	const struct process_runtime *runtime = runtime__of(thread >> 32);
 
@@ -98,6 +106,9 @@ static __always_inline struct activity_key activity__receiver(const struct conn 
 		return activity__of_goroutine(thread, go__current(runtime).goid);
 	if (blocking)
 		return activity__of_thread(thread);
+	if (runtime && runtime->kind == RUNTIME_PYTHON &&
+	    python__receives(runtime, conn, thread, pos))
+		return activity__of_contexts(thread, conn->id);
 	if (likely_links || conn__is_nginx(conn))
 		return activity__of_process(thread);
 	return activity__key(ACTIVITY_NONE, thread, 0);
@@ -150,7 +161,7 @@ static __always_inline void activity__remember_births(const struct activity_key 
 static __always_inline void activity__begin(struct conn *conn, __u64 thread, bool blocking,
 					    __u64 pos)
 {
-	struct activity_key key = activity__receiver(conn, thread, blocking);
+	struct activity_key key = activity__receiver(conn, thread, blocking, pos);
 	struct activity idle = {}, *a;
 
 	activity__end(conn);
@@ -174,6 +185,13 @@ static __always_inline void activity__begin(struct conn *conn, __u64 thread, boo
 	activity__change(a, conn->id, pos, 1);
 	if (a->open > 1)
 		a->mixed = 1;
+}
+
+/* The @size bytes that @thread has received are of the open request. */
+static __always_inline void activity__has_read(const struct conn *conn, __u64 thread, __u32 size)
+{
+	if (conn->served_by.kind == ACTIVITY_PYCONTEXT)
+		python__has_read(conn, thread, size);
 }
 
 /*
@@ -262,6 +280,21 @@ static __always_inline void activity__find_goroutine(const struct process_runtim
 		data->ref = REF_NONE;
 }
 
+/* A context works for the request that it was made for, while that is the one that is open on
+ * its connection. */
+static __always_inline void activity__find_context(const struct process_runtime *runtime,
+						   __u64 thread, struct event_data *data)
+{
+	const struct python_context *context = python__current(runtime, thread >> 32);
+
+	if (!context || !context->conn_id)
+		return;
+	if (activity__serves(activity__of_contexts(thread, context->conn_id), 0, REF_PYCONTEXT,
+			     data) &&
+	    data->ref_pos != context->pos)
+		data->ref = REF_NONE;
+}
+
 /* What runs on @thread, that is more than a process. */
 static __always_inline struct activity_key activity__current(__u64 thread)
 {
@@ -316,8 +349,11 @@ static __always_inline void activity__find(const struct sock *sk, const struct c
 		if (!go_transport__find(sk, conn, data))
 			activity__find_goroutine(runtime, thread, data);
 	} else if (!activity__serves(activity__of_thread(thread), thread, REF_THREAD, data)) {
-		activity__serves(activity__of_process(thread), thread,
-				 conn__is_nginx(conn) ? REF_TURN : REF_LIKELY, data);
+		if (runtime && runtime->kind == RUNTIME_PYTHON)
+			activity__find_context(runtime, thread, data);
+		if (!data->ref)
+			activity__serves(activity__of_process(thread), thread,
+					 conn__is_nginx(conn) ? REF_TURN : REF_LIKELY, data);
 	}
 	if (!data->ref)
 		activity__find_inherited(thread, data);

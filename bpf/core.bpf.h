@@ -110,6 +110,16 @@ static __always_inline void core__syscall(struct core_syscall *call)
 	}
 }
 
+/* The first argument of the current thread's system call, where that is a file. */
+static __always_inline __u32 core__syscall_fd(void)
+{
+	struct task_struct *task = (struct task_struct *)bpf_get_current_task();
+
+	if (core__has_task_btf())
+		return ((struct pt_regs *)bpf_task_pt_regs(bpf_get_current_task_btf()))->di;
+	return BPF_CORE_READ(core__stack_regs(task), di);
+}
+
 enum syscall_nr {
 	NR_READ = 0,
 	NR_WRITE = 1,
@@ -161,6 +171,12 @@ static __always_inline void core__syscall(struct core_syscall *call)
 		call->arg1 = BPF_CORE_READ(regs, regs[1]);
 		call->arg2 = BPF_CORE_READ(regs, regs[2]);
 	}
+}
+
+/* The kernel overwrites the first argument with the result: not known. */
+static __always_inline __u32 core__syscall_fd(void)
+{
+	return -1;
 }
 
 enum syscall_nr {

@@ -9,6 +9,7 @@
 #include "bpf/event.h"
 #include "bpf/heir.bpf.h"
 #include "bpf/output.bpf.h"
+#include "bpf/runtime.bpf.h"
 #include "bpf/scope.bpf.h"
 #include "bpf/sdk.bpf.h"
 
@@ -35,8 +36,10 @@ static __always_inline void process__emit(struct task_struct *task, enum process
 SEC("tp_btf/sched_process_fork")
 int BPF_PROG(process_forks, struct task_struct *parent, struct task_struct *child)
 {
-	if (child->pid == child->tgid)
+	if (child->pid == child->tgid) {
 		scope__inherit(parent->tgid, child->tgid);
+		runtime__inherit(parent->tgid, child->tgid);
+	}
 	if (child->pid == child->tgid || likely_links)
 		activity__fork(bpf_get_current_pid_tgid(), child->pid);
 	return 0;

@@ -24,4 +24,16 @@ static __always_inline const struct process_runtime *runtime__of(__u32 tgid)
 	return runtime_epoch ? bpf_map_lookup_elem(&runtimes, &tgid) : NULL;
 }
 
+/* A process that is forked has all of its parent's memory at the same addresses. */
+static __always_inline void runtime__inherit(__u32 parent, __u32 child)
+{
+	const struct process_runtime *runtime = runtime__of(parent);
+	struct process_runtime copy;
+
+	if (!runtime)
+		return;
+	copy = *runtime;
+	bpf_map_update_elem(&runtimes, &child, &copy, BPF_ANY);
+}
+
 #endif

@@ -252,11 +252,12 @@ static __always_inline void traffic__refer(struct sock *sk, struct conn *conn, s
 		conn->head =
 			context__receive(slot, located ? size : 0,
 					 (turn ? CONTEXT_TURN : 0) | (conn->head & CONTEXT_OPEN));
-	if (!turn)
-		return;
-	if (activity__peeks(conn, thread, size, t->data.pos))
-		return;
-	activity__begin(conn, thread, waiter__is_thread(sk, flags, t, size), t->data.pos);
+	if (turn) {
+		if (activity__peeks(conn, thread, size, t->data.pos))
+			return;
+		activity__begin(conn, thread, waiter__is_thread(sk, flags, t, size), t->data.pos);
+	}
+	activity__has_read(conn, thread, size);
 }
 
 /* Emits what is known to be of a protocol. */

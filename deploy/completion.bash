@@ -22,7 +22,7 @@ _spanloom_run()
 	case $1 in
 	--exporter) _spanloom_list "console otlp none" "$2" ;;
 	--console) _spanloom_values "tree json" "$2" ;;
-	--route-heuristic) _spanloom_values "on off" "$2" ;;
+	--route-heuristic | --python) _spanloom_values "on off" "$2" ;;
 	--links) _spanloom_values "certain likely" "$2" ;;
 	--inject) _spanloom_values "auto on off" "$2" ;;
 	--sdk) _spanloom_values "adopt ignore" "$2" ;;
@@ -35,8 +35,9 @@ _spanloom_run()
 	*)
 		_spanloom_values "--pid --exe --exclude-exe --port --duration --exporter
 			--endpoint --console --routes --route-heuristic --ignore-path
-			--db-server-spans --links --sdk --inject --inject-exclude --capture-bytes --ring-size --max-connections
-			--idle-timeout --response-timeout --log-level --help --usage" "$2"
+			--db-server-spans --links --sdk --python --inject --inject-exclude
+			--capture-bytes --ring-size --max-connections --idle-timeout
+			--response-timeout --log-level --help --usage" "$2"
 		;;
 	esac
 }

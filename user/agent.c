@@ -164,11 +164,14 @@ static bool agent__turn_over(const struct agent *agent)
 static bool agent__on_record(void *ctx, const void *record, size_t len)
 {
 	struct agent *agent = ctx;
+	bool known = pipeline__record(agent->pipeline, record, len) == 0;
+	uint32_t type = event__type(record, len);
 	struct event_view view;
 
-	if (pipeline__record(agent->pipeline, record, len) == 0 &&
-	    event__type(record, len) == EVENT_PROCESS && event__view(record, len, &view) == 0)
+	if (known && type == EVENT_PROCESS && event__view(record, len, &view) == 0)
 		agent__on_process(agent, &view.process);
+	else if (known && type == EVENT_CONN && event__view(record, len, &view) == 0)
+		targets__connection(agent->targets, view.conn.tgid);
 	agent->turn_records++;
 	return !agent__turn_over(agent);
 }
@@ -239,6 +242,7 @@ static void agent__on_tick(void *ctx)
 	pipeline__tick(agent->pipeline, now);
 	processes__tick(agent->processes, now);
 	injection__tick(tracer__injection(agent->tracer), now);
+	targets__tick(agent->targets);
 	if (agent->console)
 		console__tick(agent->console, now);
 }
@@ -337,7 +341,7 @@ static int agent__start_tracer(struct agent *agent, const struct features *featu
 	agent->tracer = tracer__new(&config, agent__on_record, agent, why, why_len);
 	if (!agent->tracer)
 		return -EPERM;
-	agent->targets = targets__new(agent->tracer);
+	agent->targets = targets__new(agent->tracer, options->python);
 	if (!agent->targets)
 		return -errno;
 	for (unsigned int i = 0; i < options->pid_count; i++)

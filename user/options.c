@@ -226,6 +226,8 @@ static error_t parse_output(struct argp_state *state, int key, char *arg)
 		return parse_either(state, "links", arg, links, &options->likely_links);
 	case KEY_SDK:
 		return parse_either(state, "sdk", arg, sdk, &options->flow.sdk_adopt);
+	case KEY_PYTHON:
+		return parse_either(state, "python", arg, switches, &options->python);
 	}
 	return ARGP_ERR_UNKNOWN;
 }

@@ -65,6 +65,7 @@ struct options {
 	enum inject_mode inject;
 	char **inject_exclude_globs; /* programs whose requests are left alone; or NULL */
 	bool likely_links;	     /* parents that are only likely, too */
+	bool python;		     /* what contexts of CPython work for */
 	enum log_level log_level;
 	bool sdk_disabled; /* OTEL_SDK_DISABLED: say so and trace nothing */
 	struct flow_config flow;

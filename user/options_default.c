@@ -23,6 +23,7 @@ void options__defaults(struct options *options)
 		},
 		.capture_bytes = 4096,
 		.ring_bytes = 4 << 20,
+		.python = true,
 		.log_level = LOG_INFO,
 	};
 	flow_config__defaults(&options->flow);

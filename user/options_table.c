@@ -36,6 +36,8 @@ const struct argp_option options_table[] = {
 	  "Leave programs that export spans themselves to their SDK, or trace them too (default: "
 	  "adopt)",
 	  0 },
+	{ "python", KEY_PYTHON, "on|off", 0,
+	  "Watch what the event loops of CPython work for (default: on)", 0 },
 
 	{ .doc = "Trace contexts for other hosts:", .group = 4 },
 	{ "inject", KEY_INJECT, "auto|on|off", 0,

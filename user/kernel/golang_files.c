@@ -117,7 +117,7 @@ static void attach(struct golang_files *files, struct file *file, uint32_t pid, 
 	snprintf(path, sizeof(path), "/proc/self/fd/%d", file->fd);
 	for (unsigned int i = 0; i < file->go.probe_count; i++) {
 		const struct golang_probe *probe = &file->go.probes[i];
-		int err = tracer__attach(files->tracer, probe->program, path, probe->offset,
+		int err = tracer__attach(files->tracer, probe->program, path, probe->offset, false,
 					 &file->links[i]);
 
 		if (err)

@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <unistd.h>
 
+#include "user/kernel/cpython_files.h"
 #include "user/kernel/golang_files.h"
 #include "user/kernel/tracer.h"
 #include "user/log.h"
@@ -13,6 +14,7 @@
 struct targets {
 	struct tracer *tracer;
 	struct golang_files *golang;
+	struct cpython_files *cpython; /* NULL: not wanted */
 };
 
 static void targets__scan(struct targets *t)
@@ -33,7 +35,7 @@ static void targets__scan(struct targets *t)
 	closedir(proc);
 }
 
-struct targets *targets__new(struct tracer *tracer)
+struct targets *targets__new(struct tracer *tracer, bool python)
 {
 	struct targets *t = calloc(1, sizeof(*t));
 
@@ -41,8 +43,10 @@ struct targets *targets__new(struct tracer *tracer)
 		return NULL;
 	t->tracer = tracer;
 	t->golang = golang_files__new(tracer);
-	if (!t->golang) {
-		free(t);
+	if (python)
+		t->cpython = cpython_files__new(tracer);
+	if (!t->golang || (python && !t->cpython)) {
+		targets__free(t);
 		return NULL;
 	}
 	targets__scan(t);
@@ -54,6 +58,7 @@ void targets__free(struct targets *t)
 	if (!t)
 		return;
 	golang_files__free(t->golang);
+	cpython_files__free(t->cpython);
 	free(t);
 }
 
@@ -63,15 +68,34 @@ void targets__process(struct targets *t, uint32_t pid)
 	int err = golang_files__process(t->golang, pid, &runtime);
 
 	/* Also where its goroutines are not known: no thread is an activity of a Go program. */
-	err = err && err != -ENOTSUP ? tracer__runtime(t->tracer, pid, NULL)
-				     : tracer__runtime(t->tracer, pid, &runtime);
+	if (!err || err == -ENOTSUP) {
+		err = tracer__runtime(t->tracer, pid, &runtime);
+	} else {
+		err = tracer__runtime(t->tracer, pid, NULL);
+		if (t->cpython)
+			cpython_files__process(t->cpython, pid);
+	}
 	if (err)
 		log_debug("targets", "pid %u: the kernel was not told of its runtime: %s", pid,
 			  errstr(err));
 }
 
+void targets__connection(struct targets *t, uint32_t pid)
+{
+	if (t->cpython)
+		cpython_files__connection(t->cpython, pid);
+}
+
+void targets__tick(struct targets *t)
+{
+	if (t->cpython)
+		cpython_files__tick(t->cpython);
+}
+
 void targets__exit(struct targets *t, uint32_t pid)
 {
+	if (t->cpython)
+		cpython_files__exit(t->cpython, pid);
 	golang_files__exit(t->golang, pid);
 	tracer__runtime(t->tracer, pid, NULL);
 }

@@ -76,7 +76,7 @@ static bool target_exists(const struct btf *btf, const char *section)
 /* Is it for functions of programs?  Those are attached as such programs are found. */
 static bool is_probe(const char *name)
 {
-	return starts_with(name, "go_");
+	return starts_with(name, "go_") || starts_with(name, "python_");
 }
 
 /*
@@ -103,7 +103,7 @@ static bool in_plan(const char *name, const struct plan *plan, bool has_send_tra
 	return true;
 }
 
-static int select_programs(struct spanloom_bpf *skel, const struct plan *plan)
+static int select_programs(struct spanloom_bpf *skel, const struct plan *plan, bool python)
 {
 	struct btf *btf = btf__load_vmlinux_btf();
 	struct bpf_program *prog;
@@ -117,7 +117,8 @@ static int select_programs(struct spanloom_bpf *skel, const struct plan *plan)
 	{
 		const char *name = bpf_program__name(prog);
 		const char *section = bpf_program__section_name(prog);
-		bool wanted = in_plan(name, plan, send_tracepoint);
+		bool wanted = in_plan(name, plan, send_tracepoint) &&
+			      (python || !starts_with(name, "python_"));
 
 		if (wanted && !is_probe(name) && !target_exists(btf, section)) {
 			log_debug("tracer", "%s: this kernel has no %s", name, section);
@@ -181,6 +182,8 @@ static int set_sizes(struct spanloom_bpf *skel, const struct tracer_config *conf
 		err = bpf_map__set_max_entries(skel->maps.transfers, TP_TRANSFERS);
 	if (!err && !plan->use_sk_storage)
 		err = bpf_map__set_max_entries(skel->maps.conns_by_address, CONNS_BY_ADDRESS);
+	if (!err && !config->python)
+		err = bpf_map__set_max_entries(skel->maps.python_contexts, 1);
 	if (!err && config->likely_links)
 		err = bpf_map__set_max_entries(skel->maps.births, GOROUTINES);
 	if (!err && config->contexts)
@@ -204,7 +207,7 @@ static int load(struct tracer *t, const struct tracer_config *config, const stru
 	set_knobs(t->skel, config, plan);
 	err = set_sizes(t->skel, config, plan);
 	if (!err)
-		err = select_programs(t->skel, plan);
+		err = select_programs(t->skel, plan, config->python);
 	if (!err)
 		err = spanloom_bpf__load(t->skel);
 	return err;
@@ -389,7 +392,7 @@ void tracer__detach(struct tracer *t)
 }
 
 int tracer__attach(struct tracer *t, const char *program, const char *path, uint64_t offset,
-		   struct bpf_link **link)
+		   bool at_return, struct bpf_link **link)
 {
 	struct bpf_program *prog = bpf_object__find_program_by_name(t->skel->obj, program);
 	libbpf_print_fn_t print;
@@ -399,7 +402,7 @@ int tracer__attach(struct tracer *t, const char *program, const char *path, uint
 	if (!prog || bpf_program__fd(prog) < 0)
 		return -EOPNOTSUPP;
 	print = libbpf_set_print(complaint__listen);
-	*link = bpf_program__attach_uprobe(prog, false, -1, path, offset);
+	*link = bpf_program__attach_uprobe(prog, at_return, -1, path, offset);
 	err = *link ? 0 : -errno;
 	libbpf_set_print(print);
 	return err;

@@ -24,6 +24,7 @@ struct tracer_config {
 	const uint16_t *ports; /* local or remote port; count 0: all */
 	unsigned int port_count;
 	bool scope_default_skip; /* processes without a verdict are not traced (--pid) */
+	bool python;		 /* what contexts of CPython work for is wanted */
 	bool likely_links;	 /* parents that are only likely are wanted, too */
 	bool db_server_spans; /* else the server's side of databases is left alone in the kernel */
 	uint32_t self_tgid;   /* never traced */
@@ -67,10 +68,11 @@ struct injection *tracer__injection(struct tracer *t);
 /* What is known of the runtime of a process; NULL: nothing any more. */
 int tracer__runtime(struct tracer *t, uint32_t tgid, const struct process_runtime *runtime);
 
-/* Runs the program of that name, of bpf/, at @offset of the file @path, in whatever process.  0 with
- * a @link for detach.h, before the tracer is freed, or a negative errno. */
+/* Runs the program of that name, of bpf/, at @offset of the file @path, or when the function there
+ * returns, in whatever process.  0 with a @link for detach.h, before the tracer is freed, or a
+ * negative errno. */
 int tracer__attach(struct tracer *t, const char *program, const char *path, uint64_t offset,
-		   struct bpf_link **link);
+		   bool at_return, struct bpf_link **link);
 
 /* What is listed of a process that makes spans itself; NULL: nothing any more. */
 int tracer__sdk_process(struct tracer *t, uint32_t tgid, const struct sdk_process *process);

@@ -56,6 +56,7 @@ int tracer_config__fill(struct tracer_config *config, const struct options *opti
 		.port_count = options->port_count,
 		.scope_default_skip = options->pid_count > 0,
 		.likely_links = options->likely_links,
+		.python = options->python,
 		.db_server_spans = flow->db_server_spans,
 		.self_tgid = (uint32_t)getpid(),
 		.inject_asks = options->inject_exclude_globs != NULL,
