@@ -104,6 +104,8 @@ enum data_flag {
 	/* Before this, whole requests of traces that are not sampled went by with their
 	 * responses, without a record: in both directions. */
 	DATA_RESUMED = 1 << 8,
+	DATA_UNSAMPLED =
+		1 << 9, /* the trace that these bytes belong to is known, and not sampled */
 };
 
 /* How the kernel knows on whose behalf bytes were sent or received. */

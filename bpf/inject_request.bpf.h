@@ -35,6 +35,8 @@ static __always_inline void inject__tell(const struct inject_message *m,
 	struct event_context *event;
 	__u64 now = bpf_ktime_get_ns();
 
+	if (!(context->flags & CONTEXT_SAMPLED)) /* it gives no span */
+		return;
 	if (!(m->conn->marks & CONN_ANNOUNCED)) {
 		if (!traffic__announce(m->conn, (struct sock *)m->tcp, EVENT_CONN, now, 0, 0))
 			return;

@@ -111,18 +111,23 @@ static __always_inline const struct trace_context *traffic__context(const struct
 	return context__find(conn->id, data->pos);
 }
 
-/* Is the trace sampled that the message in @data belongs to, or that starts with it? */
-static __always_inline bool traffic__sampled(const struct conn *conn, enum event_dir dir,
-					     const struct event_data *data)
+/* Says in @data whether the trace is sampled that the message belongs to, or that starts with it. */
+static __always_inline void traffic__sample(const struct conn *conn, struct event_data *data)
 {
 	const struct trace_context *context = traffic__context(conn, data);
 	struct ids_key key = context__key();
+	bool sampled;
 
 	if (context)
-		return context->flags & CONTEXT_SAMPLED;
-	if (sampler_threshold == 0 || sampler_threshold == ~0ULL)
-		return !sampler_threshold;
-	return context__kept(ids__random56(&key, conn->id, dir, data->pos));
+		sampled = context->flags & CONTEXT_SAMPLED;
+	else if (sampler_threshold == 0 || sampler_threshold == ~0ULL)
+		sampled = !sampler_threshold;
+	else
+		sampled = context__kept(ids__random56(&key, conn->id, data->dir, data->pos));
+	if (sampled)
+		data->flags |= DATA_SAMPLED;
+	else if (context)
+		data->flags |= DATA_UNSAMPLED;
 }
 
 /*
@@ -137,7 +142,7 @@ static __always_inline bool traffic__mutes(struct conn *conn, struct event_data 
 	if (!turn || (data->dir == DIR_SEND) != client)
 		return conn->mute;
 	conn->mute = conn->state == CONN_BOUND && conn->proto == PROTO_HTTP1 && conn->side &&
-		     !(data->flags & DATA_SAMPLED) && traffic__context(conn, data) &&
+		     data->flags & DATA_UNSAMPLED &&
 		     (client ? data->ref != REF_NONE : !!(conn->head & CONTEXT_ONE));
 	if (conn->mute)
 		count__one(COUNT_UNSAMPLED);
@@ -341,8 +346,8 @@ static __always_inline void traffic__moved(struct sock *sk, struct conn *conn, e
 		t->data.flags |= DATA_TURN;
 	}
 	traffic__refer(sk, conn, t, slot, dir, size, flags, turn, located, pid_tgid);
-	if (turn && traffic__sampled(conn, dir, &t->data))
-		t->data.flags |= DATA_SAMPLED;
+	if (turn)
+		traffic__sample(conn, &t->data);
 	if (contexts_wanted && traffic__mutes(conn, &t->data, turn))
 		return;
 	traffic__emit(sk, conn, t, slot, dir, size, located);

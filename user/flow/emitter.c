@@ -120,6 +120,11 @@ static void emitter__trace(struct emitter *e, struct transaction *txn, struct co
 		emitter__complete(e, out);
 	else
 		trace__begin(txn, e->config, out);
+	if (!(txn->flags & TXN_UNSAMPLED))
+		return;
+	out->sampled = false;
+	out->flags &= (uint8_t)~TRACE_FLAG_SAMPLED;
+	out->known = true;
 }
 
 static void emitter__add_context(struct emitter *e, struct transaction *txn)
@@ -276,7 +281,8 @@ static struct span *emitter__describe(const struct emitter *e, const struct tran
 	}
 	if (verdict != LEDGER_SPANS) {
 		resource__put(resource);
-		context->hidden = true;
+		/* what is called in a trace that is not sampled is in that trace all the same */
+		context->hidden |= verdict != LEDGER_SAMPLED_OUT;
 		ledger__add(e->ledger, verdict, 1);
 		return NULL;
 	}

@@ -99,6 +99,8 @@ static struct transaction *transaction__new(struct conn *conn, const struct segm
 		txn->earliest_ns -= START_SLACK_NS;
 	txn->decided = at->flags & DATA_TURN && at->pos == pos;
 	txn->sampled = at->flags & DATA_SAMPLED;
+	if (at->flags & DATA_UNSAMPLED && (txn->decided || conn->role == ROLE_CLIENT))
+		txn->flags |= TXN_UNSAMPLED;
 	txn->turn_pos = at->turn_pos;
 	/* A client's whole send is of one mind; what a server receives is a client's message only
 	 * from its first byte on. */

@@ -33,7 +33,8 @@ enum transaction_flag {
 	TXN_UNPAIRED = 1 << 7,	 /* which response is its own is not known: it gets none */
 	TXN_LATE = 1 << 8,	 /* unpaired: its record came after that of its response */
 	TXN_GAP = 1 << 9, /* bytes within its response are missing; harmless if its end is found */
-	TXN_LEFT = 1 << 10, /* to the SDK of its process, which tells of it */
+	TXN_LEFT = 1 << 10,	 /* to the SDK of its process, which tells of it */
+	TXN_UNSAMPLED = 1 << 11, /* the kernel knows its trace, which is not sampled */
 };
 
 struct transaction {
