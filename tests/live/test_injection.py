@@ -27,6 +27,7 @@ def tormented(*scenarios, host="127.0.0.1"):
         scenario(torture)
     server.check()
     spans = agent.stop()
+    equal(agent.ledger["kernel.ring.full"], 0, "records lost because the agent had no turn")
     torture.check_spans(spans)
     equal([headers for headers in agent.sink.headers if "traceparent" in headers], [],
           "headers in the agent's own requests")
