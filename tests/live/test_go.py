@@ -210,7 +210,7 @@ def drivers_program():
 
 def share(spans, calls, by, driver):
     """Of the calls that a (h)andler, its (c)hildren or (w)orkers make through a driver.  Others are
-    (t)oo short, une(x)pected or (l)ate."""
+    (t)oo short, une(x)pected, (g)athered with others or (l)ate."""
     return judge(spans, [call for call in calls
                          if re.search(rf"\b{by}_{driver}_", str(call.attributes))])
 

@@ -20,13 +20,14 @@ import (
 )
 
 var (
-	pool    *pgxpool.Pool
-	viaPgx  *sql.DB
-	viaPq   *sql.DB
-	cache   *redis.Client
-	back    string
-	noReuse = &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
-	jobs    = make(chan func())
+	pool     *pgxpool.Pool
+	viaPgx   *sql.DB
+	viaPq    *sql.DB
+	cache    *redis.Client
+	gathered *redis.AutoPipeliner // sends the calls of several goroutines at once
+	back     string
+	noReuse  = &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
+	jobs     = make(chan func())
 )
 
 // Calls of a library that nobody knows, on connections of its own.
@@ -121,7 +122,10 @@ func serve(w http.ResponseWriter, r *http.Request) {
 		children.Add(1)
 		jobs <- func() { defer children.Done(); nap(); call() }
 	}
-	children.Add(2)
+	children.Add(4)
+	for i := 0; i < 2; i++ {
+		go func() { defer children.Done(); gathered.Do(ctx, "GET", "g_gathered_"+number).Result() }()
+	}
 	jobs <- func() { defer children.Done(); unknown(number) }
 	jobs <- func() { defer children.Done(); hasty(ctx, number) }
 	children.Wait()
@@ -145,6 +149,8 @@ func main() {
 	viaPgx.SetMaxOpenConns(6)
 	viaPq.SetMaxOpenConns(6)
 	cache = redis.NewClient(&redis.Options{Addr: "127.0.0.1:" + os.Args[4], PoolSize: 6})
+	gathered, err = cache.AutoPipeline()
+	must(err)
 	back = "127.0.0.1:" + os.Args[2]
 	for i := 0; i < 6; i++ {
 		c, err := net.Dial("tcp", "127.0.0.1:"+os.Args[4])
