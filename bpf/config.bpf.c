@@ -26,5 +26,6 @@ volatile __u32 scope_epoch = 0;
 volatile __u32 runtime_epoch = 0;
 volatile __u32 inventory_done = 0;
 volatile __u32 inventory_failed = 0;
+volatile __u32 heirs_made = 0;
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";

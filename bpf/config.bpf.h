@@ -38,5 +38,6 @@ extern volatile __u32 inventory_done; /* sockets that were open before have thei
 
 /* Written by the kernel programs. */
 extern volatile __u32 inventory_failed; /* one of those has none */
+extern volatile __u32 heirs_made;	/* there was an entry in "heirs" */
 
 #endif

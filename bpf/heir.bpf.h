@@ -47,6 +47,8 @@ static __always_inline struct heir *heir__of(__u64 thread)
 	__u32 pid = thread, tgid = thread >> 32;
 	struct heir *heir = NULL;
 
+	if (!heirs_made)
+		return NULL;
 	if (likely_links && pid != tgid)
 		heir = bpf_map_lookup_elem(&heirs, &pid);
 	return heir ? heir : bpf_map_lookup_elem(&heirs, &tgid);
@@ -54,12 +56,14 @@ static __always_inline struct heir *heir__of(__u64 thread)
 
 static __always_inline void heir__forget(__u32 pid)
 {
-	bpf_map_delete_elem(&heirs, &pid);
+	if (heirs_made)
+		bpf_map_delete_elem(&heirs, &pid);
 }
 
 static __always_inline void heir__add(__u32 pid, const struct heir *heir)
 {
-	bpf_map_update_elem(&heirs, &pid, heir, BPF_ANY);
+	if (!bpf_map_update_elem(&heirs, &pid, heir, BPF_ANY))
+		heirs_made = 1;
 }
 
 static __always_inline struct file *heir__file(struct fdtable *table, __u32 fd)

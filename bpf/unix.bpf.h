@@ -7,8 +7,8 @@
  *	both were seen from their first byte on, or
  *	all that stands in the server's queue is what the client has just sent.
  *
- * Bytes that no hook counts (splice() reads some) show: then no request of the client's
- * begins where the count says.
+ * Bytes that no hook counts show: then no request of the client's begins where the count
+ * says.  splice() reads such, and so does, with fexit, whoever waited already when the agent came.
  *
  * There is no hook before a send here: the server may have its message before anything is
  * known of the client.  Whoever comes first makes the state of both.
@@ -86,10 +86,8 @@ static __always_inline void unix__tell(struct sock *sk, struct conn *conn, enum 
 	if (!peer)
 		return;
 	conn->request_pos = conn->pos[DIR_SEND];
-	if (conn->marks & CONN_PAIRED)
-		return;
 	server = unix__open(peer, slot, now);
-	if (!server)
+	if (!server || conn->flags & server->flags & CONN_FRESH)
 		return;
 	/* The server's last word was received: it has counted what it had read until then. */
 	if (!unix__untouched(conn, server, now) &&
