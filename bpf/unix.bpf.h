@@ -100,6 +100,13 @@ static __always_inline void unix__tell(struct sock *sk, struct conn *conn, enum 
 	conn->marks |= CONN_PAIRED;
 }
 
+/* Does what the client has sent last, or is about to, begin at @pos? */
+static __always_inline bool unix__sends_at(const struct conn *client, __u64 pos)
+{
+	return client->pos[DIR_SEND] == pos ||
+	       (client->last_dir == DIR_SEND && client->request_pos == pos);
+}
+
 /* The server @conn has received a message: whose is it?  Nothing changes when that is not
  * certain. */
 static __always_inline void unix__find(struct sock *sk, struct conn *conn, enum slot slot,
@@ -118,8 +125,7 @@ static __always_inline void unix__find(struct sock *sk, struct conn *conn, enum 
 		pos += client->peer_base;
 	else if (!(client->flags & conn->flags & CONN_FRESH))
 		return;
-	/* The send is over, or under way. */
-	if (client->request_pos != pos && client->pos[DIR_SEND] != pos)
+	if (!unix__sends_at(client, pos))
 		return;
 	data->ref = REF_PEER;
 	data->ref_conn = client->id;
