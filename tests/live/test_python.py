@@ -5,8 +5,10 @@ import os
 import re
 import subprocess
 import sys
+import time
 from pathlib import Path
 
+import load
 import servers
 from agent import Agent
 from harness import VENV, Skip, equal, folder, free_port, run, spawn, takes
@@ -100,9 +102,10 @@ class Server(asyncio.Protocol):
     def connection_made(self, transport):
         self.transport = transport
     def data_received(self, data):
-        keep(self.serve(data))
-    async def serve(self, data):
-        number = data.split()[1].rsplit(b"/", 1)[1].decode()
+        for head in data.split(b"\\r\\n\\r\\n")[:-1]:
+            keep(self.serve(head))
+    async def serve(self, head):
+        number = head.split()[1].rsplit(b"/", 1)[1].decode()
         await nap()
         await get("key:" + number)
         if mode == "copies":
@@ -201,6 +204,31 @@ def test_streams_that_go_on_after_their_response():
 @takes(120)
 def test_protocol():
     check_all_right(python(PROTOCOL), "")
+
+
+def pipeline(port, pairs):
+    """Each second request comes while the first one is being served, as does its task."""
+    with load.Http(("127.0.0.1", port)) as http:
+        for number in range(0, 2 * pairs, 2):
+            for path in (f"/front/{number}", f"/front/{number + 1}"):
+                http.send(load.http_request(port, path))
+                time.sleep(0.0005)
+            http.response("GET")
+            http.response("GET")
+
+
+@takes(60)
+def test_pipelined_requests_never_guess():
+    redis, back = servers.Redis(), threaded()
+    port = started(lambda *a: python(PROTOCOL)(*a, ""), free_port(), back, redis.port)
+    agent = Agent()
+    pipeline(port, 100)
+    spans = agent.stop()
+    calls = [span for span in at_port(spans, back, CLIENT) + at_port(spans, redis.port, CLIENT)
+             if number_of(span)]
+    counts = judge(spans, calls)
+    print(counts)
+    equal([counts["wrong"], sum(counts.values())], [0, 600], "wrong parents, calls")
 
 
 @takes(120)
