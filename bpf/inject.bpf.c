@@ -374,10 +374,9 @@ int inject_socket(struct bpf_sock_ops *ops)
 		return 1;
 	conn = bpf_sk_storage_get(&conns, sk, NULL, 0);
 	tcp = bpf_skc_to_tcp_sock(sk);
-	if (!conn || !tcp || inject__is_zerocopy((struct sock *)tcp) ||
-	    conn->state == CONN_IGNORED || conn->role != ROLE_CLIENT ||
-	    !conn__in_scope(conn, conn->tgid) || !address__wanted((struct sock *)tcp) ||
-	    !inject__speaks_http(ops, tcp))
+	if (!conn || !tcp || !inject__bears((struct sock *)tcp) || conn->state == CONN_IGNORED ||
+	    conn->role != ROLE_CLIENT || !conn__in_scope(conn, conn->tgid) ||
+	    !address__wanted((struct sock *)tcp) || !inject__speaks_http(ops, tcp))
 		return 1;
 	in = bpf_sk_storage_get(&injections, sk, NULL, BPF_SK_STORAGE_GET_F_CREATE);
 	if (!in)

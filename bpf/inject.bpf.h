@@ -24,6 +24,8 @@
 #include <bpf/bpf_helpers.h>
 
 #include "bpf/chunk.h"
+#include "bpf/config.bpf.h"
+#include "bpf/core.bpf.h"
 #include "bpf/event.h"
 
 enum inject_state {
@@ -92,6 +94,15 @@ static __always_inline bool inject__is_zerocopy(const struct sock *sk)
 {
 	return sk->__sk_common.skc_flags &
 	       1UL << bpf_core_enum_value(enum sock_flags, SOCK_ZEROCOPY);
+}
+
+/*
+ * May @sk be in the map?  Not when its program counts completions.  And a thread that waits in a socket there with recv() gets EAGAIN when a
+ * signal comes, where it would be restarted else (tcp_bpf_recvmsg).
+ */
+static __always_inline bool inject__bears(struct sock *sk)
+{
+	return !inject__is_zerocopy(sk) && (inject_blocking || !core__blocks(sk));
 }
 
 #endif

@@ -37,7 +37,7 @@ int inject_join(struct bpf_iter__task_file *ctx)
 	if (!bpf_map_lookup_elem(&joins, &id))
 		return 0;
 	bpf_map_delete_elem(&joins, &id);
-	if (inject__is_zerocopy(sk))
+	if (!inject__bears(sk))
 		return 0;
 	in = bpf_sk_storage_get(&injections, sk, NULL, BPF_SK_STORAGE_GET_F_CREATE);
 	if (!in)

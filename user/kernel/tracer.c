@@ -161,6 +161,7 @@ static void set_knobs(struct spanloom_bpf *skel, const struct tracer_config *con
 	skel->rodata->likely_links = config->likely_links;
 	skel->rodata->use_sk_storage = plan->use_sk_storage;
 	skel->rodata->contexts_wanted = config->contexts;
+	skel->rodata->inject_blocking = config->inject_blocking;
 	skel->rodata->inject_asks = config->inject_asks;
 	skel->rodata->sampler_parent_based = config->parent_based;
 	skel->rodata->root_state_len = (uint8_t)strnlen(config->root_state, ROOT_STATE_MAX);

@@ -30,6 +30,7 @@ struct tracer_config {
 	uint32_t self_tgid;   /* never traced */
 	bool contexts;	      /* the kernel knows the trace contexts of requests */
 	bool inject;	      /* put trace contexts into the HTTP requests of clients */
+	bool inject_blocking; /* ... also where a thread waits in the socket */
 	bool inject_asks;     /* ... only of processes with SCOPE_INJECT */
 	bool parent_based;    /* the sampler keeps the word of traces that others began */
 	char root_state[ROOT_STATE_MAX]; /* tracestate of traces that begin here; "" when none */

@@ -59,6 +59,7 @@ int tracer_config__fill(struct tracer_config *config, const struct options *opti
 		.python = options->python,
 		.db_server_spans = flow->db_server_spans,
 		.self_tgid = (uint32_t)getpid(),
+		.inject_blocking = options->inject == INJECT_ON,
 		.inject_asks = options->inject_exclude_globs != NULL,
 		.parent_based = flow->parent_based,
 		.sampler_threshold = sampler_threshold(flow),
