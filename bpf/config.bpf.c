@@ -19,6 +19,7 @@ const volatile __u8 root_state[ROOT_STATE_MAX] = {};
 const volatile bool inject_blocking = false;
 const volatile bool inject_asks = false;
 const volatile bool contexts_wanted = false;
+const volatile bool option_wanted = false;
 const volatile __u64 id_key[2] = {};
 const volatile __u32 wakeup_bytes = 1 << 18;
 

@@ -28,6 +28,7 @@ extern const volatile __u8 root_state[ROOT_STATE_MAX];
 extern const volatile bool inject_blocking; /* into sockets that a thread waits in, too */
 extern const volatile bool inject_asks;	    /* only processes with SCOPE_INJECT get headers */
 extern const volatile bool contexts_wanted; /* bpf/context.bpf.h */
+extern const volatile bool option_wanted;   /* bpf/option.bpf.h; needs contexts_wanted */
 extern const volatile __u64 id_key[2];	    /* bpf/ids.h */
 extern const volatile __u32 wakeup_bytes;   /* wake user space per this much; power of 2 */
 

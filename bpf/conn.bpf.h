@@ -81,12 +81,13 @@ struct conn {
 	__u8 role;   /* enum conn_role */
 	__u8 flags;  /* enum conn_flag */
 	__u8 last_dir;
-	__u8 turns; /* without a match */
-	__u8 side;  /* enum conn_role: as @role, or as the first message told */
-	__u8 ref;   /* enum ref_kind, of ref_conn */
-	__u8 head;  /* a server's: enum context_how of the newest request */
-	__u8 mute;  /* no records until the next request: the trace is not sampled */
-	__u8 pad[2];
+	__u8 turns;	   /* without a match */
+	__u8 side;	   /* enum conn_role: as @role, or as the first message told */
+	__u8 ref;	   /* enum ref_kind, of ref_conn */
+	__u8 head;	   /* a server's: enum context_how of the newest request */
+	__u8 mute;	   /* no records until the next request: the trace is not sampled */
+	__u8 context_sent; /* a client's: with the send under way, see option.bpf.h */
+	__u8 context_ref;  /* enum ref_kind, how that one's parent is known */
 	char comm[EVENT_COMM_LEN];
 } __attribute__((aligned(8)));
 

@@ -3,8 +3,8 @@
  * The trace context of requests, for what is sent on their behalf: it must be ready before the
  * next packet leaves.
  *
- *	received	a traceparent of its own, else that of the client's send (same host), else
- *			a new trace with the sampler's decision
+ *	received	a traceparent of its own, else that of a TCP option, else that of the
+ *			client's send (same host), else a new trace with the sampler's decision
  *	called		that of the request which the caller serves, else a new trace
  *
  * User space comes to the same ids from the same facts (bpf/ids.h); for what was sent on the
@@ -56,6 +56,8 @@ struct open_head {
 	__u64 pos;	/* of the request */
 	__u64 ref_conn; /* the client's send, or 0 */
 	__u64 ref_pos;
+	__u64 has_option;
+	struct traceparent option; /* that came with the request */
 };
 
 /* conn_id -> what was read of a head that came in pieces.  Bound as above; deleted with the
@@ -165,10 +167,10 @@ static __always_inline void context__follow(struct trace_context *context,
 
 /* ---- a server's -------------------------------------------------------------------------- */
 
+/* What others have begun goes on here. */
 static __always_inline void context__continue(struct trace_context *context,
 					      const struct traceparent *parent)
 {
-	const struct head_work *work;
 	bool sampled = parent->flags & CONTEXT_SAMPLED;
 
 	__builtin_memcpy(context->trace_id, parent->trace_id, sizeof(context->trace_id));
@@ -176,6 +178,13 @@ static __always_inline void context__continue(struct trace_context *context,
 	if (!sampler_parent_based)
 		sampled = context__kept(context__random56(context->trace_id));
 	context->flags = (parent->flags & CONTEXT_RANDOM) | (sampled ? CONTEXT_SAMPLED : 0);
+}
+
+/* The tracestate that stands beside a traceparent. */
+static __always_inline void context__read_state(struct trace_context *context)
+{
+	const struct head_work *work;
+
 	head__normalise_slot(HEAD_SLOT_RECV);
 	work = head__work(HEAD_SLOT_RECV);
 	if (!work || work->head.state_len > HEAD_STATE_MAX)
@@ -185,26 +194,40 @@ static __always_inline void context__continue(struct trace_context *context,
 		__builtin_memcpy(context->state, work->head.tracestate, sizeof(context->state));
 }
 
+/* Does @option name the send @peer?  Then that knows the tracestate, too. */
+static __always_inline bool context__is_named(const struct trace_context *peer,
+					      const struct traceparent *option)
+{
+	__u8 differ = 0;
+
+	for (int i = 0; i < 8; i++)
+		differ |= peer->span_id[i] ^ option->parent_id[i];
+	return !differ;
+}
+
 /* The head of the request at @pos is read to its end. */
 static __always_inline void context__settle(__u64 conn_id, struct head_work *work,
 					    const struct open_head *open)
 {
 	struct trace_context *context = context__open(conn_id, open->pos);
-	const struct trace_context *peer;
+	const struct trace_context *peer = NULL;
 	struct ids_key key = context__key();
 	struct traceparent parent;
 
 	if (!context)
 		return;
+	if (open->ref_conn)
+		peer = context__find(open->ref_conn, open->ref_pos);
 	ids__span(&key, conn_id, DIR_RECV, open->pos, context->span_id);
 	if (head__context(&work->head, &parent)) {
 		context__continue(context, &parent);
+		context__read_state(context);
+	} else if (peer && (!open->has_option || context__is_named(peer, &open->option))) {
+		context__follow(context, peer);
+	} else if (open->has_option) {
+		context__continue(context, &open->option);
 	} else {
-		peer = open->ref_conn ? context__find(open->ref_conn, open->ref_pos) : NULL;
-		if (peer)
-			context__follow(context, peer);
-		else
-			context__be_root(context, conn_id, DIR_RECV, open->pos);
+		context__be_root(context, conn_id, DIR_RECV, open->pos);
 	}
 	context->known = 1;
 }
@@ -252,6 +275,8 @@ static __always_inline bool context__resume(struct head_work *work, struct open_
 		open->pos = t->data.pos;
 		open->ref_conn = t->data.ref == REF_PEER ? t->data.ref_conn : 0;
 		open->ref_pos = t->data.ref_pos;
+		open->has_option = t->has_context && t->context_pos == t->data.pos;
+		open->option = t->context;
 		return true;
 	}
 	known = bpf_map_lookup_elem(&open_heads, &id);
@@ -261,6 +286,8 @@ static __always_inline bool context__resume(struct head_work *work, struct open_
 	open->pos = known->pos;
 	open->ref_conn = known->ref_conn;
 	open->ref_pos = known->ref_pos;
+	open->has_option = known->has_option;
+	open->option = known->option;
 	return true;
 }
 

@@ -36,7 +36,7 @@ enum event_type {
 	EVENT_DATA,	   /* struct event_data: bytes sent or received */
 	EVENT_CLOSE,	   /* struct event_close: end of one direction or of the connection */
 	EVENT_PROCESS,	   /* struct event_process: exec or exit of a process */
-	EVENT_CONTEXT,	   /* struct event_context: a trace context was sent on the wire */
+	EVENT_CONTEXT,	   /* struct event_context: a trace context was sent, or has come */
 	EVENT_HEAD,	   /* struct event_head: a request is taken to begin here */
 	EVENT_LEAVE,	   /* struct event_leave: no more headers for this connection */
 };
@@ -119,6 +119,7 @@ enum ref_kind {
 	REF_PROCESS,   /* the process that sends was started for it, see bpf/heir.bpf.h */
 	REF_CONTEXT, /* the call was given a context.Context of Go that is derived from this one's */
 	REF_PEER,    /* these bytes are this client's send, on the same host */
+	REF_OPTION,  /* the client has said it in a TCP option (struct event_context only) */
 };
 
 /*
@@ -147,20 +148,28 @@ struct event_data {
 	__u8 payload[];
 };
 
+/* What a trace context went with. */
+enum context_carrier {
+	CARRIER_HEADER,
+	CARRIER_OPTION, /* of TCP: counts unless the request has a traceparent header */
+};
+
 /*
  * The request that begins at @pos of what this connection sends went out with this trace
- * context: what its span must be, whatever else is found out of it.  Comes before the data of
- * the request.
+ * context: what its span must be, whatever else is found out of it.  Or it came with it, and
+ * this is whom its client named.  Comes before the data of the request.
  */
 struct event_context {
 	struct event_hdr hdr;
 	__u64 pos;
 	__u8 trace_id[16];
-	__u8 span_id[8];   /* of the request's own span */
+	__u8 span_id[8];   /* of the request's own span; received: all zero */
 	__u8 parent_id[8]; /* all zero: it is a root */
 	__u8 flags;	   /* W3C: 0x01 sampled, 0x02 random */
 	__u8 ref;	   /* enum ref_kind: how the parent is known */
-	__u8 pad[6];
+	__u8 dir;	   /* enum event_dir */
+	__u8 carrier;	   /* enum context_carrier */
+	__u8 pad[4];
 	__u64 ref_conn; /* the parent's request */
 	__u64 ref_pos;
 };
@@ -313,6 +322,13 @@ enum counter {
 	COUNT_INJECT_NO_ROOM, /* likewise: the socket's buffer is too full, or a helper refused */
 	COUNT_INJECT_NOT_WANTED, /* likewise: the process is not to be touched */
 	COUNT_INJECT_FULL,	 /* connections that get no header: no room in "sockets" */
+	COUNT_OPTION_CALLS,	 /* calls whose context was to go out in a TCP option */
+	COUNT_OPTION_NO_CONTEXT, /* calls without: the context that they belong to is not known */
+	COUNT_OPTION_NO_MEMORY,	 /* connections without: no memory for what they carry */
+	COUNT_OPTION_NO_ROOM,	 /* segments that had no room for it */
+	COUNT_OPTION_WRITTEN,	 /* segments that went out with one */
+	COUNT_OPTION_READ,	 /* contexts that came in one */
+	COUNT_OPTION_TAKEN,	 /* of these, those whose message was read */
 	COUNTERS,
 };
 

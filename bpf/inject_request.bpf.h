@@ -56,6 +56,8 @@ static __always_inline void inject__tell(const struct inject_message *m,
 	__builtin_memcpy(event->parent_id, context->parent_id, sizeof(event->parent_id));
 	event->flags = context->flags;
 	event->ref = data->ref;
+	event->dir = DIR_SEND;
+	event->carrier = CARRIER_HEADER;
 	event->ref_conn = data->ref_conn;
 	event->ref_pos = data->ref_pos;
 	output__submit(event, sizeof(*event));

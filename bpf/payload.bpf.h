@@ -27,6 +27,7 @@
 #include "bpf/count.bpf.h"
 #include "bpf/event.h"
 #include "bpf/output.bpf.h"
+#include "bpf/traceparent.h"
 
 #define PIECES_MAX   64	  /* of an iovec list that are followed */
 #define PIECES_AHEAD 4	  /* of these are read at once; a power of two */
@@ -49,7 +50,9 @@ struct transfer {
 	__u32 filled;	    /* bytes that were put together behind @data */
 	__u32 fault;	    /* user memory could not be read */
 	__u32 fresh;	    /* for the classifiers */
-	__u32 pad;
+	__u32 has_context;  /* a message at @context_pos came with one, see option.bpf.h */
+	__u64 context_pos;
+	struct traceparent context;
 	__u64 ahead_at; /* where in user memory the list in @ahead stands, and ends */
 	__u64 ahead_end;
 	struct piece ahead[PIECES_AHEAD];

@@ -21,6 +21,7 @@
 #include "bpf/count.bpf.h"
 #include "bpf/event.h"
 #include "bpf/ids.h"
+#include "bpf/option.bpf.h"
 #include "bpf/output.bpf.h"
 #include "bpf/pair.bpf.h"
 #include "bpf/payload.bpf.h"
@@ -212,6 +213,7 @@ static __always_inline void traffic__describe(struct transfer *t, const struct c
 	t->data.hdr.conn_id = conn->id;
 	t->data.start_ns = start_ns ? start_ns : now;
 	t->data.flags = start_ns ? DATA_EXACT_START : 0;
+	t->has_context = 0;
 	if (dir == DIR_RECV && conn->send_start_ns)
 		t->data.flags |= DATA_SEND_PENDING;
 	t->data.pos = pos;
@@ -238,7 +240,11 @@ static __always_inline void traffic__refer(struct sock *sk, struct conn *conn, s
 			unix__tell(sk, conn, slot, size, now);
 		return;
 	}
-	if (conn->side != ROLE_SERVER || conn->proto != PROTO_HTTP1)
+	if (conn->side != ROLE_SERVER)
+		return;
+	if (option_wanted && dir == DIR_RECV)
+		option__receive(sk, t, size);
+	if (conn->proto != PROTO_HTTP1)
 		return;
 	if (dir == DIR_RECV && conn->marks & CONN_PEEKED)
 		activity__begin_peeked(conn, thread);
@@ -265,6 +271,36 @@ static __always_inline void traffic__refer(struct sock *sk, struct conn *conn, s
 	activity__has_read(conn, thread, size);
 }
 
+/* The context that these bytes came with, or went out with. */
+static __always_inline void traffic__emit_context(struct conn *conn, const struct transfer *t,
+						  enum event_dir dir)
+{
+	const struct trace_context *sent = NULL;
+	struct event_context *event;
+
+	if (dir == DIR_SEND && conn->context_sent) {
+		sent = context__find(conn->id, t->data.pos);
+		conn->context_sent = 0;
+	}
+	if (!sent && !t->has_context)
+		return;
+	event = output__reserve(sizeof(*event), 0);
+	if (!event)
+		return;
+	__builtin_memset(event, 0, sizeof(*event));
+	event->hdr.type = EVENT_CONTEXT;
+	event->hdr.len = sizeof(*event);
+	event->hdr.ts_ns = t->data.hdr.ts_ns;
+	event->hdr.conn_id = conn->id;
+	event->dir = dir;
+	event->carrier = CARRIER_OPTION;
+	if (sent)
+		option__tell_sent(event, conn, sent, &t->data);
+	else
+		option__tell_received(event, t);
+	output__submit(event, sizeof(*event));
+}
+
 /* Emits what is known to be of a protocol. */
 static __always_inline void traffic__emit(struct sock *sk, struct conn *conn, struct transfer *t,
 					  enum slot slot, enum event_dir dir, __u32 size,
@@ -278,6 +314,8 @@ static __always_inline void traffic__emit(struct sock *sk, struct conn *conn, st
 			return;
 		conn->marks |= CONN_ANNOUNCED;
 	}
+	if (option_wanted)
+		traffic__emit_context(conn, t, dir);
 	t->data.proto = conn->proto;
 	if (!located) {
 		payload__emit_length(t, size);
@@ -414,12 +452,15 @@ static __always_inline void traffic__gone(struct sock *sk)
 }
 
 /* Whoever receives the call on this host must know its context then. */
-static __always_inline void traffic__call(struct sock *sk, const struct conn *conn)
+static __always_inline void traffic__call(struct sock *sk, struct conn *conn)
 {
 	struct event_data data = {};
+	bool known;
 
 	activity__find(sk, conn, bpf_get_current_pid_tgid(), &data);
-	context__called(conn->id, conn->pos[DIR_SEND], data.ref_conn, data.ref_pos);
+	known = context__called(conn->id, conn->pos[DIR_SEND], data.ref_conn, data.ref_pos);
+	if (option_wanted)
+		option__send(sk, conn, known, data.ref);
 }
 
 /* A send begins; the kernel may call this several times for one send. */
@@ -436,7 +477,8 @@ static __always_inline void traffic__begins(struct sock *sk)
 	    (conn->tgid && !conn__in_scope(conn, conn->tgid)))
 		return;
 	pair__tell(sk, 0, conn->id, conn->pos[DIR_SEND]);
-	if (contexts_wanted && (conn->state != CONN_BOUND || conn->proto == PROTO_HTTP1))
+	if (contexts_wanted &&
+	    (option_wanted || conn->state != CONN_BOUND || conn->proto == PROTO_HTTP1))
 		traffic__call(sk, conn);
 }
 

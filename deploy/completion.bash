@@ -25,6 +25,7 @@ _spanloom_run()
 	--route-heuristic | --python) _spanloom_values "on off" "$2" ;;
 	--links) _spanloom_values "certain likely" "$2" ;;
 	--inject) _spanloom_values "auto on off" "$2" ;;
+	--tcp-option) _spanloom_values "on off" "$2" ;;
 	--sdk) _spanloom_values "adopt ignore" "$2" ;;
 	--log-level) _spanloom_values "error warn info debug" "$2" ;;
 	--endpoint) _spanloom_values "http://localhost:4318" "$2" ;;
@@ -35,7 +36,7 @@ _spanloom_run()
 	*)
 		_spanloom_values "--pid --exe --exclude-exe --port --duration --exporter
 			--endpoint --console --routes --route-heuristic --ignore-path
-			--db-server-spans --links --sdk --python --inject --inject-exclude
+			--db-server-spans --links --sdk --python --inject --inject-exclude --tcp-option
 			--capture-bytes --ring-size --max-connections --idle-timeout
 			--response-timeout --log-level --help --usage" "$2"
 		;;

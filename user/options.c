@@ -232,8 +232,9 @@ static error_t parse_output(struct argp_state *state, int key, char *arg)
 	return ARGP_ERR_UNKNOWN;
 }
 
-static error_t parse_inject(struct argp_state *state, int key, char *arg)
+static error_t parse_sent_contexts(struct argp_state *state, int key, char *arg)
 {
+	static const char *const switches[] = { "off", "on", NULL };
 	static const char *const modes[] = {
 		[INJECT_AUTO] = "auto",
 		[INJECT_ON] = "on",
@@ -252,6 +253,8 @@ static error_t parse_inject(struct argp_state *state, int key, char *arg)
 		return 0;
 	case KEY_INJECT_EXCLUDE:
 		return parse_list(state, "inject-exclude", arg, &options->inject_exclude_globs);
+	case KEY_TCP_OPTION:
+		return parse_either(state, "tcp-option", arg, switches, &options->tcp_option);
 	}
 	return ARGP_ERR_UNKNOWN;
 }
@@ -338,7 +341,7 @@ static error_t parse_option(int key, char *arg, struct argp_state *state)
 	if (err == ARGP_ERR_UNKNOWN)
 		err = parse_output(state, key, arg);
 	if (err == ARGP_ERR_UNKNOWN)
-		err = parse_inject(state, key, arg);
+		err = parse_sent_contexts(state, key, arg);
 	if (err == ARGP_ERR_UNKNOWN)
 		err = parse_limits(state, key, arg);
 	return err;

@@ -64,6 +64,7 @@ struct options {
 	uint64_t duration_ns;	/* 0: until a signal */
 	enum inject_mode inject;
 	char **inject_exclude_globs; /* programs whose requests are left alone; or NULL */
+	bool tcp_option;	     /* trace contexts in TCP options, both ways */
 	bool likely_links;	     /* parents that are only likely, too */
 	bool python;		     /* what contexts of CPython work for */
 	enum log_level log_level;

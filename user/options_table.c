@@ -46,6 +46,10 @@ const struct argp_option options_table[] = {
 	  0 },
 	{ "inject-exclude", KEY_INJECT_EXCLUDE, "GLOB[,GLOB...]", 0,
 	  "Not to requests of these programs", 0 },
+	{ "tcp-option", KEY_TCP_OPTION, "on|off", 0,
+	  "Send the trace context of every call in a TCP option, for hosts that run spanloom, too; "
+	  "some firewalls drop what has unknown options (default: off)",
+	  0 },
 
 	{ .doc = "Limits:", .group = 5 },
 	{ "capture-bytes", KEY_CAPTURE_BYTES, "N", 0,

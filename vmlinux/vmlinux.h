@@ -61,6 +61,13 @@ enum {
 	SK_DROP = 0,
 	SK_PASS = 1,
 	BPF_SOCK_OPS_ACTIVE_ESTABLISHED_CB = 4,
+	BPF_SOCK_OPS_PASSIVE_ESTABLISHED_CB = 5,
+	BPF_SOCK_OPS_PARSE_HDR_OPT_CB = 13,
+	BPF_SOCK_OPS_HDR_OPT_LEN_CB = 14,
+	BPF_SOCK_OPS_WRITE_HDR_OPT_CB = 15,
+	BPF_SOCK_OPS_PARSE_UNKNOWN_HDR_OPT_CB_FLAG = 1 << 5,
+	BPF_SOCK_OPS_WRITE_HDR_OPT_CB_FLAG = 1 << 6,
+	BPF_WRITE_HDR_TCP_CURRENT_MSS = 1, /* args[0]: no segment, only the size is asked for */
 };
 
 struct bpf_spin_lock {
@@ -95,14 +102,37 @@ struct bpf_sock_ops {
 	__u32 remote_port;
 	__u32 local_port;
 	__u32 is_fullsock;
-	__u32 unused[23]; /* snd_cwnd to sk_txhash */
+	__u32 unused1[2]; /* snd_cwnd, srtt_us */
+	__u32 bpf_sock_ops_cb_flags;
+	__u32 unused2[5]; /* state to snd_nxt */
+	__u32 snd_una;
+	__u32 unused3[14]; /* mss_cache to sk_txhash */
 	__u64 bytes_received;
 	__u64 bytes_acked;
 	struct bpf_sock *sk;
+	void *skb_data; /* of segments: the TCP header, as far as it is written */
+	void *skb_data_end;
+	__u32 skb_len; /* with the header */
+	__u32 skb_tcp_flags;
+};
+
+/* On the wire, network byte order. */
+struct tcphdr {
+	__be16 source;
+	__be16 dest;
+	__be32 seq;
+	__be32 ack_seq;
+	__u8 offset; /* upper half: words of 4 bytes up to the data */
+	__u8 flags;
+	__be16 window;
+	__be16 check;
+	__be16 urg_ptr;
 };
 
 _Static_assert(offsetof(struct sk_msg_md, sk) == 72, "sk_msg_md is ABI");
-_Static_assert(offsetof(struct bpf_sock_ops, sk) == 184, "bpf_sock_ops is ABI");
+_Static_assert(offsetof(struct bpf_sock_ops, snd_una) == 108, "bpf_sock_ops is ABI");
+_Static_assert(offsetof(struct bpf_sock_ops, skb_len) == 208, "bpf_sock_ops is ABI");
+_Static_assert(sizeof(struct tcphdr) == 20, "tcphdr is the wire's");
 
 /* ---- numbers of the user space ABI ------------------------------------------------------- */
 

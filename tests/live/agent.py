@@ -2,6 +2,7 @@
 """spanloom under test and the collector it reports to."""
 
 import gzip
+import itertools
 import os
 import re
 import signal
@@ -17,6 +18,7 @@ import spans as otlp
 from harness import SPANLOOM, defer, equal, folder, spawn, wait_until
 
 LEDGER_LINE = re.compile(r"^\s*([a-z][a-z0-9_.]*)\s+(\d+)$")
+_serial = itertools.count(1)
 READY = re.compile(r"^info run: tracing ", re.MULTILINE)
 
 
@@ -96,14 +98,17 @@ def start(command, environ, stdout, stderr):
 
 
 class Agent:
-    """A running spanloom.  stop() ends it as a user would and reads what it said."""
+    """A running spanloom, @within a namespace or the test's own.  stop() ends it as a user would
+    and reads what it said."""
 
-    def __init__(self, *options, sink=None, env=None, console=False):
+    def __init__(self, *options, sink=None, env=None, console=False, within=None):
         assert SPANLOOM.exists(), f"{SPANLOOM} is not built (make)"
         self.sink = None if console else sink or Sink()
-        self.stdout, self.stderr = folder() / "spanloom.out", folder() / "spanloom.err"
+        name = f"spanloom{next(_serial)}"
+        self.stdout, self.stderr = folder() / f"{name}.out", folder() / f"{name}.err"
         command = [SPANLOOM, "run", *(["--exporter", "console", "--console", "json"] if console
                                       else ["--exporter", "otlp", "--endpoint", self.sink.url])]
+        command = within.command(*command) if within else command
         environ = dict(os.environ, OTEL_BSP_SCHEDULE_DELAY="200", OTEL_BSP_MAX_QUEUE_SIZE="500000",
                        **(env or {}))
         self.status, self.ledger, self.spans = None, Counter(), []

@@ -4,6 +4,7 @@
 #include <errno.h>
 
 #include "user/kernel/attempt.h"
+#include "user/kernel/tcp_option.h"
 
 struct fake_kernel fake_kernel;
 
@@ -71,4 +72,10 @@ enum injection_state injection__probe(char *detail, size_t len)
 {
 	snprintf(detail, len, "state %d", fake_kernel.injection);
 	return fake_kernel.injection;
+}
+
+int tcp_option__probe(char *detail, size_t len)
+{
+	snprintf(detail, len, "answer %d", fake_kernel.tcp_option);
+	return fake_kernel.tcp_option;
 }

@@ -19,6 +19,7 @@ struct fake_kernel {
 	int sk_storage_tp;
 	int sk_storage_fentry;
 	enum injection_state injection;
+	int tcp_option;
 };
 
 extern struct fake_kernel fake_kernel;

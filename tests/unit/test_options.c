@@ -58,6 +58,7 @@ static void test_defaults(void **state)
 	assert_int_equal(o.ring_bytes, 4 << 20);
 	assert_int_equal(o.duration_ns, 0);
 	assert_true(o.flow.sdk_adopt);
+	assert_false(o.tcp_option);
 	assert_int_equal(o.log_level, LOG_INFO);
 	assert_int_equal(o.flow.sampler, SAMPLER_ALWAYS_ON);
 	assert_true(o.flow.parent_based);
@@ -91,15 +92,15 @@ static void test_command_line(void **state)
 	assert_int_equal(o.capture_bytes, 65536);
 	options__free(&o);
 
-	assert_int_equal(
-		read_options(&o,
-			     ARGS("--duration=500ms", "--log-level=debug", "--routes=/a/{id}",
-				  "--routes", "/b,/c", "--route-heuristic=off",
-				  "--ignore-path=/health*", "--db-server-spans",
-				  "--idle-timeout=10m", "--response-timeout=5",
-				  "--max-connections=100", "--exporter=none", "--sdk=ignore"),
-			     NULL),
-		0);
+	assert_int_equal(read_options(&o,
+				      ARGS("--duration=500ms", "--log-level=debug",
+					   "--routes=/a/{id}", "--routes", "/b,/c",
+					   "--route-heuristic=off", "--ignore-path=/health*",
+					   "--db-server-spans", "--idle-timeout=10m",
+					   "--response-timeout=5", "--max-connections=100",
+					   "--exporter=none", "--sdk=ignore", "--tcp-option=on"),
+				      NULL),
+			 0);
 	assert_int_equal(o.exporters, 0);
 	assert_int_equal(o.duration_ns, 500000000);
 	assert_int_equal(o.log_level, LOG_DEBUG);
@@ -109,6 +110,7 @@ static void test_command_line(void **state)
 	assert_string_equal(o.flow.ignore_paths[0], "/health*");
 	assert_true(o.flow.db_server_spans);
 	assert_false(o.flow.sdk_adopt);
+	assert_true(o.tcp_option);
 	assert_int_equal(o.flow.idle_timeout_ns, 600000000000);
 	assert_int_equal(o.flow.response_timeout_ns, 5000000000);
 	assert_int_equal(o.flow.max_connections, 100);
@@ -122,6 +124,7 @@ static void test_refused(void **state)
 		const char *said;
 	} cases[] = {
 		{ "--sdk=on", "--sdk on: expected ignore or adopt" },
+		{ "--tcp-option=auto", "--tcp-option auto: expected off or on" },
 		{ "--ring-size=5", "--ring-size 5: expected a power of two from 64K to 1G" },
 		{ "--ring-size=96K", "--ring-size 96K: expected a power of two" },
 		{ "--ring-size=2G", "--ring-size 2G: expected" },

@@ -130,6 +130,8 @@ static void context__follow(struct context *context, const struct context *paren
 	}
 	if (!context->carried)
 		context__join(context, parent);
+	else if (context->parent_remote && !context->state.len) /* a TCP option brings none */
+		context__set_state(context, parent->state);
 	memcpy(context->parent_id, parent->span_id, sizeof(context->parent_id));
 	context->remote = context->parent_remote;
 	context->link = context->parent_link;

@@ -115,11 +115,16 @@ static void emitter__complete(struct emitter *e, struct context *sent)
 static void emitter__trace(struct emitter *e, struct transaction *txn, struct context *out)
 {
 	struct place place = { .conn_id = txn->conn_id, .pos = txn->request_pos };
+	enum event_dir dir = txn->role == ROLE_SERVER ? DIR_RECV : DIR_SEND;
+	struct event_context wire;
+	bool told = sent__take(&e->sent, place, dir, &wire);
 
-	if (txn->role == ROLE_CLIENT && sent__take(&e->sent, place, out))
+	if (!told || dir == DIR_RECV)
+		trace__begin(txn, e->config, told ? &wire : NULL, out);
+	else if (trace__repeat(txn, &wire, out))
 		emitter__complete(e, out);
 	else
-		trace__begin(txn, e->config, out);
+		trace__begin(txn, e->config, NULL, out);
 	if (!(txn->flags & TXN_UNSAMPLED))
 		return;
 	out->sampled = false;
@@ -336,7 +341,7 @@ void emitter__connect_failed(struct emitter *e, const struct event_conn *event)
 
 	ledger__add(e->ledger, LEDGER_REQUESTS, 1);
 	arena__init(&txn.text, ARENA_INLINE_BYTES);
-	trace__begin(&txn, e->config, &context);
+	trace__begin(&txn, e->config, NULL, &context);
 	resource = emitter__resource(e, event->tgid, event->comm);
 	if (!resource)
 		verdict = LEDGER_EXCLUDED;

@@ -1,14 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Trace contexts that the kernel has sent on the wire, until the request that each went with is
- * read.  What the next process was told is the truth, whatever is found out of the request here.
+ * Trace contexts that the kernel has sent on the wire, or that have come in a TCP option, until
+ * the request that each went with is read.  What the next process was told is the truth,
+ * whatever is found out of the request here.
  */
 #ifndef SPANLOOM_SENT_H
 #define SPANLOOM_SENT_H
 
+#include "bpf/event.h"
 #include "user/flow/context.h"
 
-struct event_context;
 struct ledger;
 
 struct sent {
@@ -22,11 +23,11 @@ struct sent {
 void sent__init(struct sent *sent, size_t max, struct ledger *ledger);
 void sent__reset(struct sent *sent);
 
-/* Remembers a record.  Without memory it is counted. */
+/* Remembers a record; a header counts more than an option.  Without memory it is counted. */
 void sent__add(struct sent *sent, const struct event_context *event);
 
-/* Fills in @out, zeroed but for its place, as the context that the request at @place was sent
- * with, and forgets it.  False: it was sent with none. */
-bool sent__take(struct sent *sent, struct place place, struct context *out);
+/* Copies and forgets what the request at @place went with.  False: it went with nothing. */
+bool sent__take(struct sent *sent, struct place place, enum event_dir dir,
+		struct event_context *out);
 
 #endif

@@ -61,23 +61,52 @@ void trace__root_state(const struct flow_config *config, char out[ROOT_STATE_MAX
 }
 
 /* As a child of whom the request names, for the case that nobody is found in between. */
-static void trace__continue(struct transaction *txn, const struct flow_config *config,
-			    const struct traceparent *parent, struct context *out)
+static void trace__continue(const struct flow_config *config, const struct traceparent *parent,
+			    struct context *out)
 {
-	int8_t field = txn->protocol->tracestate_field;
-
 	memcpy(out->trace_id, parent->trace_id, sizeof(out->trace_id));
 	memcpy(out->parent_id, parent->parent_id, sizeof(out->parent_id));
 	memcpy(out->carried_id, parent->parent_id, sizeof(out->carried_id));
 	out->carried = true;
 	out->remote = true;
-	out->link = "header";
 	out->sampled = config->parent_based ? parent->flags & TRACE_FLAG_SAMPLED
 					    : trace__kept(config, parent->trace_id);
 	out->flags = (parent->flags & FLAG_RANDOM) | (out->sampled ? TRACE_FLAG_SAMPLED : 0);
+}
+
+/* Its header says so. */
+static void trace__continue_header(struct transaction *txn, const struct flow_config *config,
+				   const struct traceparent *parent, struct context *out)
+{
+	int8_t field = txn->protocol->tracestate_field;
+
+	trace__continue(config, parent, out);
+	out->link = "header";
 	if (field)
 		context__set_state(out,
 				   tracestate__normalise(&txn->text, txn->request.field[field]));
+}
+
+/*
+ * A TCP option says so, that came with the request.  Where that has a header, @out is what
+ * follows from it; one of the same trace was only passed on by the sender, who stands between.
+ * False: they speak of different traces, and the header counts.
+ */
+static bool trace__continue_option(const struct flow_config *config,
+				   const struct event_context *came, struct context *out)
+{
+	struct traceparent parent = { .flags = came->flags };
+
+	memcpy(parent.trace_id, came->trace_id, sizeof(parent.trace_id));
+	memcpy(parent.parent_id, came->parent_id, sizeof(parent.parent_id));
+	if (!out->carried)
+		trace__continue(config, &parent, out);
+	else if (memcmp(out->trace_id, came->trace_id, sizeof(out->trace_id)) != 0 ||
+		 out->sampled != (came->flags & TRACE_FLAG_SAMPLED))
+		return false;
+	memcpy(out->parent_id, came->parent_id, sizeof(out->parent_id));
+	out->link = trace__link(REF_OPTION);
+	return true;
 }
 
 /* As a root, for the case that nobody is found to have caused it. */
@@ -115,34 +144,59 @@ const char *trace__link(uint8_t ref)
 		return "likely";
 	case REF_PEER:
 		return "peer";
+	case REF_OPTION:
+		return "tcp-option";
 	default:
 		return "none";
 	}
 }
 
-/* What the kernel saw: which message caused this one. */
-static void trace__refer(const struct transaction *txn, struct context *out)
+/* What the kernel saw: which message caused this one.  @option: its sender has said so, too. */
+static void trace__refer(const struct transaction *txn, bool option, struct context *out)
 {
 	if (txn->ref <= REF_NONE || txn->ref > REF_PEER) {
 		out->known = true;
 		return;
 	}
-	out->parent_link = trace__link(txn->ref);
+	out->parent_link = trace__link(option ? REF_OPTION : txn->ref);
 	out->parent_remote = txn->ref == REF_PEER;
 	out->parent.conn_id = txn->ref_conn;
 	out->parent.pos = txn->ref_pos;
 }
 
-void trace__begin(struct transaction *txn, const struct flow_config *config, struct context *out)
+void trace__begin(struct transaction *txn, const struct flow_config *config,
+		  const struct event_context *came, struct context *out)
 {
-	uint32_t dir = txn->role == ROLE_SERVER ? DIR_RECV : DIR_SEND;
+	enum event_dir dir = txn->role == ROLE_SERVER ? DIR_RECV : DIR_SEND;
 	struct ids_key key = ids__key(config->id_key);
 	struct traceparent parent;
+	bool header = trace__incoming(txn, &parent), option = false;
 
 	ids__span(&key, txn->conn_id, dir, txn->request_pos, out->span_id);
-	if (trace__incoming(txn, &parent))
-		trace__continue(txn, config, &parent, out);
-	else
+	if (header)
+		trace__continue_header(txn, config, &parent, out);
+	if (came)
+		option = trace__continue_option(config, came, out);
+	else if (!header)
 		trace__start(txn, config, &key, dir, out);
-	trace__refer(txn, out);
+	trace__refer(txn, option, out);
+}
+
+bool trace__repeat(const struct transaction *txn, const struct event_context *sent,
+		   struct context *out)
+{
+	struct traceparent parent;
+
+	if (sent->carrier == CARRIER_OPTION && trace__incoming(txn, &parent))
+		return false;
+	memcpy(out->trace_id, sent->trace_id, sizeof(out->trace_id));
+	memcpy(out->span_id, sent->span_id, sizeof(out->span_id));
+	memcpy(out->parent_id, sent->parent_id, sizeof(out->parent_id));
+	out->flags = sent->flags;
+	out->sampled = sent->flags & TRACE_FLAG_SAMPLED;
+	out->link = trace__link(sent->ref);
+	out->parent.conn_id = sent->ref_conn;
+	out->parent.pos = sent->ref_pos;
+	out->known = true;
+	return true;
 }

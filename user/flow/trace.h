@@ -30,7 +30,14 @@ const char *trace__link(uint8_t ref);
  * brings its context along is settled; its parent is the request or the call through which that
  * context came, when that is found, else whom the context names.  Ids of new traces follow from
  * the transaction's place (bpf/ids.h); the kernel's sampling decision is kept where it made one.
+ * @came: what came with the request in a TCP option, or NULL.
  */
-void trace__begin(struct transaction *txn, const struct flow_config *config, struct context *out);
+void trace__begin(struct transaction *txn, const struct flow_config *config,
+		  const struct event_context *came, struct context *out);
+
+/* The same, as the next process was told: @sent.  False: @out is not touched, for it was told by
+ * an option, and the request has a header that counts more. */
+bool trace__repeat(const struct transaction *txn, const struct event_context *sent,
+		   struct context *out);
 
 #endif

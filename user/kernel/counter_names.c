@@ -33,6 +33,13 @@ static const char *const counter_names[COUNTERS] = {
 	[COUNT_INJECT_NO_ROOM] = "inject.no_room",
 	[COUNT_INJECT_NOT_WANTED] = "inject.not_wanted",
 	[COUNT_INJECT_FULL] = "inject.full",
+	[COUNT_OPTION_CALLS] = "option.calls",
+	[COUNT_OPTION_NO_CONTEXT] = "option.no_context",
+	[COUNT_OPTION_NO_MEMORY] = "option.no_memory",
+	[COUNT_OPTION_NO_ROOM] = "option.no_room",
+	[COUNT_OPTION_WRITTEN] = "option.written",
+	[COUNT_OPTION_READ] = "option.read",
+	[COUNT_OPTION_TAKEN] = "option.taken",
 };
 
 const char *tracer__counter_name(enum counter counter)

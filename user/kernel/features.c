@@ -10,6 +10,7 @@
 
 #include "user/base/slice.h"
 #include "user/kernel/attempt.h"
+#include "user/kernel/tcp_option.h"
 
 #define BTF_FILE	"/sys/kernel/btf/vmlinux"
 #define LOCKDOWN_FILE	"/sys/kernel/security/lockdown"
@@ -61,6 +62,10 @@ static const struct {
 				"--inject auto is off: other hosts see a traceparent only from "
 				"programs that send one",
 				"--inject on, where no client relies on FIONREAD (nginx, Java)" },
+	[FEATURE_TCP_OPTION] = { "TCP option", false,
+				 "--tcp-option on is refused: calls of other protocols than HTTP "
+				 "are linked on this host only",
+				 "mount cgroup v2; Linux 5.11 or newer" },
 	[FEATURE_PID_NAMESPACE] = { "host pid namespace", true,
 				    "the kernel's process ids would name other processes here",
 				    "run on the host: docker run --pid=host, or hostPID: true" },
@@ -255,6 +260,15 @@ static void try_injection(struct features *f)
 	note(f, FEATURE_INJECTION, f->injection == INJECTION_SAFE, "%s", detail);
 }
 
+static void try_tcp_option(struct features *f)
+{
+	char detail[128] = "needs socket storage";
+	bool on =
+		f->feature[FEATURE_SK_STORAGE].on && tcp_option__probe(detail, sizeof(detail)) == 0;
+
+	note(f, FEATURE_TCP_OPTION, on, "%s", detail);
+}
+
 static void try_all(struct features *f, struct attempt *a)
 {
 	char detail[64];
@@ -269,12 +283,12 @@ static void try_all(struct features *f, struct attempt *a)
 	choose_family(f);
 	if (f->family == HOOKS_NONE) {
 		note(f, FEATURE_SK_STORAGE, false, "no program could use it");
-		try_injection(f);
-		return;
+	} else {
+		snprintf(detail, sizeof(detail), "in %s programs", hook_family__name(f->family));
+		record(f, FEATURE_SK_STORAGE, a, attempt__sk_storage(a, f->family), detail);
 	}
-	snprintf(detail, sizeof(detail), "in %s programs", hook_family__name(f->family));
-	record(f, FEATURE_SK_STORAGE, a, attempt__sk_storage(a, f->family), detail);
 	try_injection(f);
+	try_tcp_option(f);
 }
 
 static void try_nothing(struct features *f)

@@ -6,197 +6,31 @@
 #include <unistd.h>
 
 #include <bpf/bpf.h>
-#include <bpf/btf.h>
 #include <bpf/libbpf.h>
 
-#include "bpf/ids.h"
 #include "spanloom.skel.h"
 #include "user/kernel/complaint.h"
 #include "user/kernel/injection.h"
 #include "user/kernel/instance.h"
 #include "user/kernel/inventory.h"
+#include "user/kernel/plan.h"
+#include "user/kernel/tcp_option.h"
 #include "user/log.h"
 
-#define CONNS_BY_ADDRESS 65536 /* connections followed where socket storage is not to be had */
-#define GOROUTINES	 16384 /* that serve, and whose children's calls get likely links */
-#define CONTEXTS	 4096  /* connections whose newest request's trace context is at hand */
-#define OPEN_HEADS	 512   /* of these, with a head that came only in part */
-#define WAKEUP_BYTES_MAX (256 * 1024)
-#define RING_BYTES_MIN	 (64 * 1024)
-#define RING_BYTES_MAX	 (1024 * 1024 * 1024)
-#define TP_TRANSFERS	 2 /* SLOT_SEND and SLOT_RECV of bpf/conn.bpf.h */
-#define PORTS_MAX	 (sizeof(((struct spanloom_bpf__rodata *)0)->ports) / sizeof(uint16_t))
-
-#define DRAIN_STOP	 (-ECANCELED) /* libbpf gives the record back as read, and stops */
+#define DRAIN_STOP (-ECANCELED) /* libbpf gives the record back as read, and stops */
 
 struct tracer {
 	struct spanloom_bpf *skel;
 	struct ring_buffer *ring;
 	struct injection *injection; /* or NULL */
+	struct bpf_link *option;     /* likewise */
 	tracer_record_fn fn;
 	void *ctx;
 	int drained;  /* records of this drain */
 	int claim_fd; /* user/kernel/instance.h */
 };
 
-/* ---- what to load ----------------------------------------------------------------------- */
-
-/* One way to try. */
-struct plan {
-	enum hook_family family;
-	bool use_sk_storage;
-	bool extras; /* programs "extra_" of bpf/sock_fentry.bpf.c */
-	bool inject;
-};
-
-static bool starts_with(const char *s, const char *prefix)
-{
-	return strncmp(s, prefix, strlen(prefix)) == 0;
-}
-
-/* Does the kernel have what the program hangs on?  @section: "tp_btf/NAME", "iter/NAME" ... */
-static bool target_exists(const struct btf *btf, const char *section)
-{
-	const char *name = strchr(section, '/');
-	char type[128];
-
-	if (!name) /* "sk_msg", "sockops": hang on nothing */
-		return true;
-	name++;
-	if (starts_with(section, "iter/")) {
-		snprintf(type, sizeof(type), "bpf_iter_%s", name);
-		return btf__find_by_name_kind(btf, type, BTF_KIND_FUNC) > 0;
-	}
-	if (!starts_with(section, "tp_btf/"))
-		return btf__find_by_name_kind(btf, name, BTF_KIND_FUNC) > 0;
-	snprintf(type, sizeof(type), "btf_trace_%s", name);
-	return btf__find_by_name_kind(btf, type, BTF_KIND_TYPEDEF) > 0;
-}
-
-/* Is it for functions of programs?  Those are attached as such programs are found. */
-static bool is_probe(const char *name)
-{
-	return starts_with(name, "go_") || starts_with(name, "python_");
-}
-
-/*
- * A program's name begins with its hook family; without one it is for every family.  "extra_":
- * for fentry, and for tp where fentry works; of these the starts of TCP sends only where there
- * is no tracepoint for them (6.16, 0f08335ade71).
- */
-static bool in_plan(const char *name, const struct plan *plan, bool has_send_tracepoint)
-{
-	bool tp = plan->family == HOOKS_TP;
-
-	if (starts_with(name, "tp_"))
-		return tp;
-	if (starts_with(name, "fentry_"))
-		return plan->family == HOOKS_FENTRY;
-	if (starts_with(name, "kprobe_"))
-		return plan->family == HOOKS_KPROBE;
-	if (starts_with(name, "inject_"))
-		return plan->inject;
-	if (starts_with(name, "extra_inet"))
-		return plan->extras && !(tp && has_send_tracepoint);
-	if (starts_with(name, "extra_"))
-		return plan->extras;
-	return true;
-}
-
-static int select_programs(struct spanloom_bpf *skel, const struct plan *plan, bool python)
-{
-	struct btf *btf = btf__load_vmlinux_btf();
-	struct bpf_program *prog;
-	bool send_tracepoint;
-	int err;
-
-	if (!btf)
-		return -errno;
-	send_tracepoint = target_exists(btf, "tp_btf/tcp_sendmsg_locked");
-	bpf_object__for_each_program(prog, skel->obj)
-	{
-		const char *name = bpf_program__name(prog);
-		const char *section = bpf_program__section_name(prog);
-		bool wanted = in_plan(name, plan, send_tracepoint) &&
-			      (python || !starts_with(name, "python_"));
-
-		if (wanted && !is_probe(name) && !target_exists(btf, section)) {
-			log_debug("tracer", "%s: this kernel has no %s", name, section);
-			wanted = false;
-		}
-		err = bpf_program__set_autoload(prog, wanted);
-		if (err)
-			goto out;
-		/* these are attached to more than a name says; injection.c */
-		bpf_program__set_autoattach(prog, !starts_with(name, "inject_"));
-	}
-	err = 0;
-out:
-	btf__free(btf);
-	return err;
-}
-
-static uint32_t power_of_two(uint32_t bytes)
-{
-	uint32_t size = RING_BYTES_MIN;
-
-	while (size < bytes && size < RING_BYTES_MAX)
-		size <<= 1;
-	return size;
-}
-
-static void set_knobs(struct spanloom_bpf *skel, const struct tracer_config *config,
-		      const struct plan *plan)
-{
-	struct ids_key key = ids__key(config->id_key);
-	uint32_t ring_bytes = power_of_two(config->ring_bytes);
-
-	skel->rodata->self_tgid = config->self_tgid;
-	skel->rodata->capture_bytes = config->capture_bytes;
-	skel->rodata->port_count = config->port_count;
-	for (unsigned int i = 0; i < config->port_count; i++)
-		skel->rodata->ports[i] = config->ports[i];
-	skel->rodata->scope_default_skip = config->scope_default_skip;
-	skel->rodata->db_server_spans = config->db_server_spans;
-	skel->rodata->likely_links = config->likely_links;
-	skel->rodata->use_sk_storage = plan->use_sk_storage;
-	skel->rodata->contexts_wanted = config->contexts;
-	skel->rodata->inject_blocking = config->inject_blocking;
-	skel->rodata->inject_asks = config->inject_asks;
-	skel->rodata->sampler_parent_based = config->parent_based;
-	skel->rodata->root_state_len = (uint8_t)strnlen(config->root_state, ROOT_STATE_MAX);
-	memcpy(skel->rodata->root_state, config->root_state, skel->rodata->root_state_len);
-	skel->rodata->sampler_threshold = config->sampler_threshold;
-	skel->rodata->id_key[0] = key.word[0];
-	skel->rodata->id_key[1] = key.word[1];
-	skel->rodata->wakeup_bytes =
-		ring_bytes / 4 < WAKEUP_BYTES_MAX ? ring_bytes / 4 : WAKEUP_BYTES_MAX;
-}
-
-static int set_sizes(struct spanloom_bpf *skel, const struct tracer_config *config,
-		     const struct plan *plan)
-{
-	int err;
-
-	err = bpf_map__set_max_entries(skel->maps.events, power_of_two(config->ring_bytes));
-	if (!err && plan->family == HOOKS_TP && !plan->extras)
-		err = bpf_map__set_max_entries(skel->maps.transfers, TP_TRANSFERS);
-	if (!err && !plan->use_sk_storage)
-		err = bpf_map__set_max_entries(skel->maps.conns_by_address, CONNS_BY_ADDRESS);
-	if (!err && !config->python)
-		err = bpf_map__set_max_entries(skel->maps.python_contexts, 1);
-	if (!err && config->likely_links)
-		err = bpf_map__set_max_entries(skel->maps.births, GOROUTINES);
-	if (!err && config->contexts)
-		err = bpf_map__set_max_entries(skel->maps.contexts, CONTEXTS);
-	if (!err && config->contexts)
-		err = bpf_map__set_max_entries(skel->maps.open_heads, OPEN_HEADS);
-	if (!err && config->inject)
-		err = injection__set_sizes(skel);
-	if (!err && !config->inject)
-		err = bpf_map__set_autocreate(skel->maps.sockets, false);
-	return err;
-}
+/* ---- the tracer ------------------------------------------------------------------------- */
 
 static int load(struct tracer *t, const struct tracer_config *config, const struct plan *plan)
 {
@@ -205,16 +39,9 @@ static int load(struct tracer *t, const struct tracer_config *config, const stru
 	t->skel = spanloom_bpf__open();
 	if (!t->skel)
 		return -errno;
-	set_knobs(t->skel, config, plan);
-	err = set_sizes(t->skel, config, plan);
-	if (!err)
-		err = select_programs(t->skel, plan, config->python);
-	if (!err)
-		err = spanloom_bpf__load(t->skel);
-	return err;
+	err = plan__apply(plan, config, t->skel);
+	return err ? err : spanloom_bpf__load(t->skel);
 }
-
-/* ---- the tracer ------------------------------------------------------------------------- */
 
 static int on_record(void *ctx, void *record, size_t size)
 {
@@ -239,15 +66,41 @@ static void raise_memlock(void)
 		log_debug("tracer", "cannot raise RLIMIT_MEMLOCK: %s", errstr(errno));
 }
 
-/* Undoes try_plan(), also a part of it. */
-static void stop(struct tracer *t)
+/* Nothing is written into what programs send any more. */
+static void stop_sending(struct tracer *t)
 {
 	injection__stop(t->injection);
 	t->injection = NULL;
+	bpf_link__destroy(t->option);
+	t->option = NULL;
+}
+
+/* Undoes try_plan(), also a part of it. */
+static void stop(struct tracer *t)
+{
+	stop_sending(t);
 	ring_buffer__free(t->ring);
 	t->ring = NULL;
 	spanloom_bpf__destroy(t->skel);
 	t->skel = NULL;
+}
+
+/* 0, or a negative errno with @what could not be done. */
+static int start_sending(struct tracer *t, const struct tracer_config *config, const char **what)
+{
+	if (config->inject) {
+		*what = "attach header injection of";
+		t->injection = injection__start(t->skel);
+		if (!t->injection)
+			return -errno;
+	}
+	if (config->tcp_option) {
+		*what = "attach TCP options of";
+		t->option = tcp_option__attach(t->skel->progs.option_socket);
+		if (!t->option)
+			return -errno;
+	}
+	return 0;
 }
 
 static int try_plan(struct tracer *t, const struct tracer_config *config, const struct plan *plan,
@@ -274,12 +127,9 @@ static int try_plan(struct tracer *t, const struct tracer_config *config, const 
 	if (err)
 		log_info("tracer", "unix sockets: first requests have no parent by peer: %s",
 			 errstr(err));
-	what = "attach header injection of";
-	t->injection = config->inject ? injection__start(t->skel) : NULL;
-	if (config->inject && !t->injection) {
-		err = -errno;
+	err = start_sending(t, config, &what);
+	if (err)
 		goto failed;
-	}
 	return 0;
 failed:
 	complaint__explain(why, why_len, what, err);
@@ -290,17 +140,17 @@ failed:
 /* Socket storage came to fentry programs in 5.11 (8e4597c627fb), to kprobes never. */
 static int start(struct tracer *t, const struct tracer_config *config, char *why, size_t why_len)
 {
-	const bool inject = config->inject;
-	const struct plan plans[] = {
-		{ HOOKS_TP, true, true, inject },      { HOOKS_TP, true, false, inject },
-		{ HOOKS_FENTRY, true, true, inject },  { HOOKS_FENTRY, false, true, false },
-		{ HOOKS_KPROBE, false, false, false },
+	static const struct plan plans[] = {
+		{ HOOKS_TP, true, true },	{ HOOKS_TP, true, false },
+		{ HOOKS_FENTRY, true, true },	{ HOOKS_FENTRY, false, true },
+		{ HOOKS_KPROBE, false, false },
 	};
+	bool storage = config->inject || config->tcp_option; /* these need it */
 	int err = -ENOTSUP;
 
 	snprintf(why, why_len, "this kernel allows no family of hooks; see \"spanloom check\"");
 	for (size_t i = 0; i < sizeof(plans) / sizeof(plans[0]); i++) {
-		if (plans[i].family != config->family || plans[i].inject != config->inject ||
+		if (plans[i].family != config->family || (storage && !plans[i].use_sk_storage) ||
 		    (plans[i].family == HOOKS_TP && plans[i].extras && !config->fentry))
 			continue;
 		err = try_plan(t, config, &plans[i], why, why_len);
@@ -334,9 +184,9 @@ struct tracer *tracer__new(const struct tracer_config *config, tracer_record_fn 
 	struct tracer *t;
 	int err;
 
-	if (config->port_count > PORTS_MAX) {
-		snprintf(why, why_len, "%u ports given: at most %zu", config->port_count,
-			 PORTS_MAX);
+	if (config->port_count > plan__ports_max()) {
+		snprintf(why, why_len, "%u ports given: at most %u", config->port_count,
+			 plan__ports_max());
 		return NULL;
 	}
 	t = calloc(1, sizeof(*t));
@@ -387,8 +237,7 @@ int tracer__drain(struct tracer *t)
 
 void tracer__detach(struct tracer *t)
 {
-	injection__stop(t->injection);
-	t->injection = NULL;
+	stop_sending(t);
 	spanloom_bpf__detach(t->skel);
 }
 

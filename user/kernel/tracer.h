@@ -32,6 +32,7 @@ struct tracer_config {
 	bool inject;	      /* put trace contexts into the HTTP requests of clients */
 	bool inject_blocking; /* ... also where a thread waits in the socket */
 	bool inject_asks;     /* ... only of processes with SCOPE_INJECT */
+	bool tcp_option;      /* put them into TCP options, and read them there */
 	bool parent_based;    /* the sampler keeps the word of traces that others began */
 	char root_state[ROOT_STATE_MAX]; /* tracestate of traces that begin here; "" when none */
 	uint64_t sampler_threshold;	 /* keep when R >= this; 0: all; UINT64_MAX: none */

@@ -61,12 +61,19 @@ int tracer_config__fill(struct tracer_config *config, const struct options *opti
 		.self_tgid = (uint32_t)getpid(),
 		.inject_blocking = options->inject == INJECT_ON,
 		.inject_asks = options->inject_exclude_globs != NULL,
+		.tcp_option = options->tcp_option,
 		.parent_based = flow->parent_based,
 		.sampler_threshold = sampler_threshold(flow),
 	};
+	if (options->tcp_option && !features->feature[FEATURE_TCP_OPTION].on) {
+		snprintf(why, why_len, "--tcp-option on: %s; %s",
+			 features->feature[FEATURE_TCP_OPTION].detail,
+			 features->feature[FEATURE_TCP_OPTION].remedy);
+		return -ENOTSUP;
+	}
 	trace__root_state(flow, config->root_state);
 	memcpy(config->id_key, flow->id_key, sizeof(config->id_key));
 	err = choose_injection(options->inject, features, &config->inject, why, why_len);
-	config->contexts = config->inject || config->sampler_threshold != 0;
+	config->contexts = config->inject || config->tcp_option || config->sampler_threshold != 0;
 	return err;
 }

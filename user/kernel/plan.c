@@ -1,0 +1,194 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "user/kernel/plan.h"
+
+#include <errno.h>
+
+#include <bpf/btf.h>
+#include <bpf/libbpf.h>
+
+#include "bpf/ids.h"
+#include "spanloom.skel.h"
+#include "user/kernel/injection.h"
+#include "user/log.h"
+
+#define CONNS_BY_ADDRESS 65536 /* connections followed where socket storage is not to be had */
+#define GOROUTINES	 16384 /* that serve, and whose children's calls get likely links */
+#define CONTEXTS	 4096  /* connections whose newest request's trace context is at hand */
+#define OPEN_HEADS	 512   /* of these, with a head that came only in part */
+#define WAKEUP_BYTES_MAX (256 * 1024)
+#define RING_BYTES_MIN	 (64 * 1024)
+#define RING_BYTES_MAX	 (1024 * 1024 * 1024)
+#define TP_TRANSFERS	 2 /* SLOT_SEND and SLOT_RECV of bpf/conn.bpf.h */
+
+static bool starts_with(const char *s, const char *prefix)
+{
+	return strncmp(s, prefix, strlen(prefix)) == 0;
+}
+
+/* Does the kernel have what the program hangs on?  @section: "tp_btf/NAME", "iter/NAME" ... */
+static bool target_exists(const struct btf *btf, const char *section)
+{
+	const char *name = strchr(section, '/');
+	char type[128];
+
+	if (!name) /* "sk_msg", "sockops": hang on nothing */
+		return true;
+	name++;
+	if (starts_with(section, "iter/")) {
+		snprintf(type, sizeof(type), "bpf_iter_%s", name);
+		return btf__find_by_name_kind(btf, type, BTF_KIND_FUNC) > 0;
+	}
+	if (!starts_with(section, "tp_btf/"))
+		return btf__find_by_name_kind(btf, name, BTF_KIND_FUNC) > 0;
+	snprintf(type, sizeof(type), "btf_trace_%s", name);
+	return btf__find_by_name_kind(btf, type, BTF_KIND_TYPEDEF) > 0;
+}
+
+/* Is it for functions of programs?  Those are attached as such programs are found. */
+static bool is_probe(const char *name)
+{
+	return starts_with(name, "go_") || starts_with(name, "python_");
+}
+
+/*
+ * A program's name begins with its hook family; without one it is for every family.  "extra_":
+ * for fentry, and for tp where fentry works; of these the starts of TCP sends only where there
+ * is no tracepoint for them (6.16, 0f08335ade71).
+ */
+static bool plan__has(const struct plan *plan, const struct tracer_config *config, const char *name,
+		      bool has_send_tracepoint)
+{
+	bool tp = plan->family == HOOKS_TP;
+
+	if (starts_with(name, "tp_"))
+		return tp;
+	if (starts_with(name, "fentry_"))
+		return plan->family == HOOKS_FENTRY;
+	if (starts_with(name, "kprobe_"))
+		return plan->family == HOOKS_KPROBE;
+	if (starts_with(name, "inject_"))
+		return config->inject;
+	if (starts_with(name, "option_"))
+		return config->tcp_option;
+	if (starts_with(name, "python_"))
+		return config->python;
+	if (starts_with(name, "extra_inet"))
+		return plan->extras && !(tp && has_send_tracepoint);
+	if (starts_with(name, "extra_"))
+		return plan->extras;
+	return true;
+}
+
+static int select_programs(struct spanloom_bpf *skel, const struct tracer_config *config,
+			   const struct plan *plan)
+{
+	struct btf *btf = btf__load_vmlinux_btf();
+	struct bpf_program *prog;
+	bool send_tracepoint;
+	int err;
+
+	if (!btf)
+		return -errno;
+	send_tracepoint = target_exists(btf, "tp_btf/tcp_sendmsg_locked");
+	bpf_object__for_each_program(prog, skel->obj)
+	{
+		const char *name = bpf_program__name(prog);
+		const char *section = bpf_program__section_name(prog);
+		bool wanted = plan__has(plan, config, name, send_tracepoint);
+
+		if (wanted && !is_probe(name) && !target_exists(btf, section)) {
+			log_debug("tracer", "%s: this kernel has no %s", name, section);
+			wanted = false;
+		}
+		err = bpf_program__set_autoload(prog, wanted);
+		if (err)
+			goto out;
+		/* these are attached to more than a name says; injection.c, tcp_option.c */
+		bpf_program__set_autoattach(prog, !starts_with(name, "inject_") &&
+							  !starts_with(name, "option_"));
+	}
+	err = 0;
+out:
+	btf__free(btf);
+	return err;
+}
+
+static uint32_t power_of_two(uint32_t bytes)
+{
+	uint32_t size = RING_BYTES_MIN;
+
+	while (size < bytes && size < RING_BYTES_MAX)
+		size <<= 1;
+	return size;
+}
+
+static void set_knobs(struct spanloom_bpf *skel, const struct tracer_config *config,
+		      const struct plan *plan)
+{
+	struct ids_key key = ids__key(config->id_key);
+	uint32_t ring_bytes = power_of_two(config->ring_bytes);
+
+	skel->rodata->self_tgid = config->self_tgid;
+	skel->rodata->capture_bytes = config->capture_bytes;
+	skel->rodata->port_count = config->port_count;
+	for (unsigned int i = 0; i < config->port_count; i++)
+		skel->rodata->ports[i] = config->ports[i];
+	skel->rodata->scope_default_skip = config->scope_default_skip;
+	skel->rodata->db_server_spans = config->db_server_spans;
+	skel->rodata->likely_links = config->likely_links;
+	skel->rodata->use_sk_storage = plan->use_sk_storage;
+	skel->rodata->contexts_wanted = config->contexts;
+	skel->rodata->option_wanted = config->tcp_option;
+	skel->rodata->inject_blocking = config->inject_blocking;
+	skel->rodata->inject_asks = config->inject_asks;
+	skel->rodata->sampler_parent_based = config->parent_based;
+	skel->rodata->root_state_len = (uint8_t)strnlen(config->root_state, ROOT_STATE_MAX);
+	memcpy(skel->rodata->root_state, config->root_state, skel->rodata->root_state_len);
+	skel->rodata->sampler_threshold = config->sampler_threshold;
+	skel->rodata->id_key[0] = key.word[0];
+	skel->rodata->id_key[1] = key.word[1];
+	skel->rodata->wakeup_bytes =
+		ring_bytes / 4 < WAKEUP_BYTES_MAX ? ring_bytes / 4 : WAKEUP_BYTES_MAX;
+}
+
+static int set_sizes(struct spanloom_bpf *skel, const struct tracer_config *config,
+		     const struct plan *plan)
+{
+	int err;
+
+	err = bpf_map__set_max_entries(skel->maps.events, power_of_two(config->ring_bytes));
+	if (!err && plan->family == HOOKS_TP && !plan->extras)
+		err = bpf_map__set_max_entries(skel->maps.transfers, TP_TRANSFERS);
+	if (!err && !plan->use_sk_storage)
+		err = bpf_map__set_max_entries(skel->maps.conns_by_address, CONNS_BY_ADDRESS);
+	if (!err && !config->python)
+		err = bpf_map__set_max_entries(skel->maps.python_contexts, 1);
+	if (!err && config->likely_links)
+		err = bpf_map__set_max_entries(skel->maps.births, GOROUTINES);
+	if (!err && config->contexts)
+		err = bpf_map__set_max_entries(skel->maps.contexts, CONTEXTS);
+	if (!err && config->contexts)
+		err = bpf_map__set_max_entries(skel->maps.open_heads, OPEN_HEADS);
+	if (!err && config->inject)
+		err = injection__set_sizes(skel);
+	if (!err && !config->inject)
+		err = bpf_map__set_autocreate(skel->maps.sockets, false);
+	if (!err && !config->tcp_option)
+		err = bpf_map__set_autocreate(skel->maps.options, false);
+	return err;
+}
+
+unsigned int plan__ports_max(void)
+{
+	return sizeof(((struct spanloom_bpf__rodata *)0)->ports) / sizeof(uint16_t);
+}
+
+int plan__apply(const struct plan *plan, const struct tracer_config *config,
+		struct spanloom_bpf *skel)
+{
+	int err;
+
+	set_knobs(skel, config, plan);
+	err = set_sizes(skel, config, plan);
+	return err ? err : select_programs(skel, config, plan);
+}
