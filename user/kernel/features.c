@@ -332,7 +332,8 @@ static void explain(struct features *f)
 		feature->consequence = texts[id].consequence;
 		feature->remedy = texts[id].remedy;
 		if (id == FEATURE_INJECTION && f->injection == INJECTION_IMPOSSIBLE)
-			feature->remedy = "mount cgroup v2; Linux 5.10 or newer";
+			feature->remedy = "mount cgroup v2, use Linux 5.10 or newer, stop "
+					  "other programs that take sockets";
 	}
 }
 

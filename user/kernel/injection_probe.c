@@ -140,7 +140,10 @@ enum injection_state injection__probe(char *detail, size_t len)
 		err = probe__connect(&p);
 	if (!err)
 		err = probe__talk(&p, &readable);
-	if (err) {
+	if (err == -EBUSY) {
+		snprintf(detail, len,
+			 "another program (spanloom, Cilium) takes this host's sockets");
+	} else if (err) {
 		snprintf(detail, len, "a socket in a map of sockets: %s", errstr(err));
 	} else if (!readable) {
 		state = INJECTION_HARMFUL;
