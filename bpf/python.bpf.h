@@ -65,7 +65,7 @@ struct python_context {
  * room. */
 struct {
 	__uint(type, BPF_MAP_TYPE_LRU_HASH);
-	__uint(max_entries, 16384);
+	__uint(max_entries, 8192);
 	__type(key, struct activity_key);
 	__type(value, struct python_context);
 } python_contexts SEC(".maps") __weak;
@@ -82,7 +82,7 @@ struct python_read {
 /* pid_tgid -> what it has read.  Deleted when that was handed over; older ones make room. */
 struct {
 	__uint(type, BPF_MAP_TYPE_LRU_HASH);
-	__uint(max_entries, 1024);
+	__uint(max_entries, 256);
 	__type(key, __u64);
 	__type(value, struct python_read);
 } python_reads SEC(".maps") __weak;
