@@ -9,11 +9,11 @@
 #include "bpf/config.bpf.h"
 #include "bpf/event.h"
 
-/* tgid -> struct process_runtime.  User space adds and deletes. */
+/* tgid -> struct process_runtime.  User space adds and deletes.  Preallocated: uprobes read it, and
+ * before 6.1 the kernel warns of any other map there. */
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
 	__uint(max_entries, 8192);
-	__uint(map_flags, BPF_F_NO_PREALLOC);
 	__type(key, __u32);
 	__type(value, struct process_runtime);
 } runtimes SEC(".maps") __weak;
