@@ -227,6 +227,8 @@ static __always_inline void context__settle(__u64 conn_id, struct head_work *wor
 	} else if (open->has_option) {
 		context__continue(context, &open->option);
 	} else {
+		if (open->ref_conn)
+			return; /* it is in the client's trace, whatever that is */
 		context__be_root(context, conn_id, DIR_RECV, open->pos);
 	}
 	context->known = 1;

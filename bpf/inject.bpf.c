@@ -147,14 +147,17 @@ static __always_inline void inject__request(struct inject_message *m, const stru
 	__u64 body = head->has_length ? head->content_length : 0;
 	__u32 whole = inject__whole(m, size), grown = 0;
 
-	if (!inject__proven(m))
-		grown = 0;
-	else if (head->telemetry || !inject__allowed(m))
+	if (!inject__proven(m)) {
+		inject__pass_by(m);
+	} else if (head->telemetry || !inject__allowed(m)) {
 		count__one(COUNT_INJECT_NOT_WANTED);
-	else if (head->count[HEAD_PARENT])
+		inject__pass_by(m);
+	} else if (head->count[HEAD_PARENT]) {
 		inject__update(m, head, whole);
-	else
+	} else {
 		grown = inject__add(m, head, whole);
+	}
+	m->in->shift += grown;
 	m->in->in_head = 0;
 	m->in->state = head->chunked ? INJECT_CHUNKS : INJECT_BODY;
 	m->in->next_pos = m->in->head_pos + head->size + body;
@@ -284,6 +287,20 @@ static __always_inline void inject__enter(const struct inject_message *m)
 	m->in->passed = 0;
 }
 
+/*
+ * Is @pos where we take the socket to be?  It is not when a send was taken in part while the
+ * kernel had yet to pass bytes that we had seen before, or when several send at once.
+ */
+static __always_inline bool inject__agrees(const struct inject_message *m, __u64 pos)
+{
+	__u32 shift = m->tcp->write_seq - (__u32)pos;
+
+	if (!m->in->placed)
+		m->in->shift = shift;
+	m->in->placed = 1;
+	return m->in->shift == shift;
+}
+
 /* What begins at @pos is no data of a body. */
 static __always_inline void inject__lines(struct inject_message *m, __u64 pos, __u32 size)
 {
@@ -331,7 +348,9 @@ int inject_message(struct sk_msg_md *msg)
 	m.thread = bpf_get_current_pid_tgid();
 	inject__enter(&m);
 	pos = m.conn->pos[DIR_SEND] + m.in->passed;
-	if (!inject__body(&m, pos, msg->size))
+	if (!inject__agrees(&m, pos))
+		inject__leave(&m, LEAVE_LOST);
+	else if (!inject__body(&m, pos, msg->size))
 		inject__lines(&m, pos, msg->size);
 	return m.verdict;
 }

@@ -42,10 +42,11 @@ struct injection {
 	__u64 head_pos; /* where the current head begins */
 	__u64 next_pos; /* where the next bytes must begin; of a body: where it ends */
 	struct chunk chunk;
+	__u32 shift;  /* what a sequence number is ahead of the position of its byte */
 	__u8 state;   /* enum inject_state */
 	__u8 in_head; /* a part of it was sent */
 	__u8 unproven;
-	__u8 pad[5];
+	__u8 placed; /* @shift is known */
 };
 
 /* Of the sockets in "sockets"; freed with the socket. */

@@ -12,7 +12,8 @@
 #include "bpf/sdk.bpf.h"
 #include "bpf/traffic.bpf.h"
 
-#define INJECT_WHOLE 65536 /* up to here a message is made one piece */
+#define INJECT_WHOLE   65536 /* up to here a message is made one piece */
+#define INJECT_SEGMENT 1536  /* bytes of the socket's buffer that a segment takes for itself */
 
 /* A message that is sent: bytes [before, before + used) of a head are its first ones. */
 struct inject_message {
@@ -71,15 +72,35 @@ static __always_inline bool inject__allowed(const struct inject_message *m)
 	return conn__in_scope(m->conn, tgid) && scope__injected(tgid) && !sdk__adopted(tgid);
 }
 
-/*
- * Is there room for @size bytes more?  A message that the kernel takes only in part would be
- * sent again by the program, from a place that it counts without the header.
- */
-static __always_inline bool inject__has_room(const struct inject_message *m, __u32 size)
+/* May @size bytes more wait to be sent?  What fits into one segment may always. */
+static __always_inline bool inject__may_wait(const struct inject_message *m, __u32 size,
+					     __u32 segment)
 {
 	const struct sock *sk = &m->tcp->inet_conn.icsk_inet.sk;
+	__u32 most = m->tcp->notsent_lowat, waiting = m->tcp->write_seq - m->tcp->snd_una;
 
-	return (__u64)sk->sk_wmem_queued + 2ULL * size <= (__u64)sk->sk_sndbuf;
+	if (!most)
+		most = BPF_CORE_READ(sk, __sk_common.skc_net.net, ipv4.sysctl_tcp_notsent_lowat);
+	return (!waiting && size <= segment) || (__u64)waiting + size < most;
+}
+
+/*
+ * Is there room for a message of @size bytes?  If the kernel took less than the first @least ones,
+ * through what we change, the program would send them again from a place that it counts without
+ * the header.  The peer's window tells how short segments are: each takes more of the buffer
+ * than its bytes.
+ */
+static __always_inline bool inject__has_room(const struct inject_message *m, __u32 size,
+					     __u32 least)
+{
+	const struct sock *sk = &m->tcp->inet_conn.icsk_inet.sk;
+	__u32 segment = m->tcp->mss_cache / 2 + 1; /* options take less than half */
+	__u64 needed = least + (least / segment + 1) * (__u64)INJECT_SEGMENT;
+
+	if (needed < 2ULL * size)
+		needed = 2ULL * size;
+	return (__u64)sk->sk_wmem_queued + needed <= (__u64)sk->sk_sndbuf &&
+	       inject__may_wait(m, least, segment);
 }
 
 /* Puts the lines, of @len bytes, before offset @at of the message.  How many bytes it grew: all
@@ -118,6 +139,18 @@ static __always_inline const struct trace_context *inject__context(const struct 
 	return context__find(m->conn->id, m->in->head_pos);
 }
 
+/* The request gets no header.  Whoever receives it on this host must know its context all the same;
+ * what an SDK calls is no span, and so nobody's parent. */
+static __always_inline void inject__pass_by(const struct inject_message *m)
+{
+	struct event_data data = {};
+
+	if (sdk__adopted(m->thread >> 32))
+		return;
+	activity__find((struct sock *)m->tcp, m->conn, m->thread, &data);
+	inject__context(m, &data);
+}
+
 /* A head without a traceparent: it gets ours.  How many bytes the message grew. */
 static __always_inline __u32 inject__add(struct inject_message *m, const struct head *head,
 					 __u32 whole)
@@ -126,18 +159,19 @@ static __always_inline __u32 inject__add(struct inject_message *m, const struct 
 	const struct trace_context *context;
 	struct event_data data = {};
 
-	if (head->end_at < m->before || at >= m->used) {
-		count__one(COUNT_INJECT_SPLIT);
-		return 0;
-	}
 	activity__find((struct sock *)m->tcp, m->conn, m->thread, &data);
 	context = inject__context(m, &data);
 	if (!context) {
 		count__one(COUNT_INJECT_NO_CONTEXT);
 		return 0;
 	}
+	if (head->end_at < m->before || at >= m->used) {
+		count__one(COUNT_INJECT_SPLIT);
+		return 0;
+	}
 	len = inject__compose(m->desk, m->conn->id);
-	if (len && len <= INJECT_TEXT_MAX && inject__has_room(m, whole + INJECT_TEXT_MAX))
+	if (len && len <= INJECT_TEXT_MAX &&
+	    inject__has_room(m, whole + INJECT_TEXT_MAX, m->used + INJECT_TEXT_MAX))
 		grown = inject__insert(m, at, whole, len);
 	if (!grown) {
 		count__one(COUNT_INJECT_NO_ROOM);
@@ -204,7 +238,8 @@ static __always_inline void inject__update(const struct inject_message *m, const
 		count__one(COUNT_INJECT_NO_CONTEXT);
 		return;
 	}
-	if (!inject__has_room(m, whole) || !inject__replace(m, at, whole, context->span_id)) {
+	if (!inject__has_room(m, whole, m->used) ||
+	    !inject__replace(m, at, whole, context->span_id)) {
 		count__one(COUNT_INJECT_NO_ROOM);
 		return;
 	}

@@ -191,8 +191,13 @@ struct ns_common {
 	unsigned int inum;
 };
 
+struct netns_ipv4 {
+	unsigned int sysctl_tcp_notsent_lowat;
+};
+
 struct net {
 	struct ns_common ns;
+	struct netns_ipv4 ipv4;
 };
 
 typedef struct {
@@ -213,6 +218,7 @@ struct sock_common {
 	__be16 skc_dport;
 	__u16 skc_num;
 	unsigned short skc_family;
+	volatile unsigned char skc_state;
 	unsigned long skc_flags; /* bits by enum sock_flags */
 	possible_net_t skc_net;
 	struct in6_addr skc_v6_daddr;
@@ -291,14 +297,18 @@ struct inet_sock {
 
 struct inet_connection_sock {
 	struct inet_sock icsk_inet;
+	__u8 icsk_retransmits; /* timeouts since anything was acknowledged */
 };
 
 struct tcp_sock {
 	struct inet_connection_sock inet_conn;
-	__u32 snd_una;	  /* sequence number of the first byte that is not acknowledged */
-	__u32 write_seq;  /* of the next byte to be sent */
-	__u32 rcv_nxt;	  /* of the next byte to come */
-	__u32 copied_seq; /* of the next byte that the program will read */
+	__u32 snd_una;	     /* sequence number of the first byte that is not acknowledged */
+	__u32 write_seq;     /* of the next byte to be sent */
+	__u32 rcv_nxt;	     /* of the next byte to come */
+	__u32 copied_seq;    /* of the next byte that the program will read */
+	__u32 snd_wnd;	     /* bytes that the peer takes */
+	__u32 mss_cache;     /* bytes that go into a segment */
+	__u32 notsent_lowat; /* bytes that may wait to be sent; 0: as the network namespace says */
 };
 
 struct sockaddr_un {
