@@ -51,7 +51,14 @@ int inject_join(struct bpf_iter__task_file *ctx)
 	return 0;
 }
 
-/* Those with bytes that are not acknowledged, or not read. */
+/* Is it for the peer or the network that bytes are not acknowledged? */
+static __always_inline bool inject__peer_is_slow(const struct tcp_sock *tcp)
+{
+	return tcp->inet_conn.icsk_retransmits || tcp->write_seq - tcp->snd_una > tcp->snd_wnd;
+}
+
+/* Those with bytes that are not acknowledged, or not read.  Where the peer has ended, what counts
+ * as not read is that end: programs look when they need the connection again. */
 SEC("iter/sockmap")
 int inject_watch(struct bpf_iter__sockmap *ctx)
 {
@@ -66,7 +73,9 @@ int inject_watch(struct bpf_iter__sockmap *ctx)
 	conn = bpf_sk_storage_get(&conns, sk, NULL, 0);
 	if (!tcp || !conn)
 		return 0;
-	if (tcp->snd_una == tcp->write_seq && tcp->copied_seq == tcp->rcv_nxt)
+	if (sk->__sk_common.skc_state != TCP_ESTABLISHED ||
+	    (tcp->snd_una == tcp->write_seq && tcp->copied_seq == tcp->rcv_nxt) ||
+	    (tcp->snd_una != tcp->write_seq && inject__peer_is_slow(tcp)))
 		return 0;
 	state.conn_id = conn->id;
 	state.unsent[0] = tcp->snd_una;
