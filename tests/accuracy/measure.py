@@ -8,7 +8,7 @@ import os
 from pathlib import Path
 
 from agent import Agent
-from harness import in_threads
+from harness import in_threads, wait_until
 from judge import CACHE, HTTP, SQL, Judgement, judge, process_of
 
 LOSSES = ("kernel.ring.full", "kernel.conn.no_memory")  # as the ledger names them
@@ -62,22 +62,22 @@ class Client:
         self.connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
         self.keep = keep
 
-    def ask(self, number):
+    def ask(self, path):
         headers = {} if self.keep else {"Connection": "close"}
-        self.connection.request("GET", f"/work/c{number}", headers=headers)
+        self.connection.request("GET", path, headers=headers)
         answer = self.connection.getresponse()
         body = answer.read()
-        assert answer.status == 200, f"status {answer.status} of request {number}: {body[:200]}"
+        assert answer.status == 200, f"{path}: status {answer.status}: {body[:200]}"
         if not self.keep:
             self.connection.close()
 
 
-def load(port, connections, requests, keep):
+def load(chosen, port, connections, requests):
     """@requests in all, so many at once as there are @connections."""
     def work(index):
-        client = Client(port, keep and index % 2 == 0)
+        client = Client(port, chosen.keep and index % 2 == 0)
         for number in numbers[index::connections]:
-            client.ask(number)
+            client.ask(f"{chosen.path}/c{number}")
         client.connection.close()
     numbers = list(itertools.islice(_numbers, requests))
     in_threads(work, connections)
@@ -101,12 +101,14 @@ def program(world, chosen, connections, requests, rounds=1, links="certain"):
     running = chosen.start(world)
     ports = ",".join(map(str, world.ports + running.ports))  # what else there is does not matter
     try:
-        load(running.port, 1, 1, False)  # what is loaded late is loaded now
+        load(chosen, running.port, 1, 1)  # what is loaded late is loaded now
         for number in connections:
             result = Result(chosen, number, links)
             for _ in range(rounds):
                 agent = Agent("--links", links, "--port", ports)
-                load(running.port, number, requests, chosen.keep)
+                wanted = world.commands() + chosen.spans[CACHE] * requests
+                load(chosen, running.port, number, requests)
+                wait_until(lambda: world.commands() >= wanted, "what follows the responses")
                 ours = family()
                 spans = [span for span in agent.stop() if process_of(span) in ours]
                 result.add(spans, requests, agent.ledger)

@@ -30,6 +30,7 @@ class Program:
     share: dict = field(default_factory=dict)  # connections -> part of calls that must be right
     why: str = ""  # others have no parent
     keep: bool = True  # it can keep connections open
+    path: str = "/work"  # of its requests
 
 
 class Running:
@@ -61,6 +62,10 @@ class World:
         self.spawn([needs.python() / "python", HERE / "python" / "leaf.py"], "leaf")
         wait_until(lambda: listening(self.leaf_port), "the leaf to listen")
         self.ports = [self.postgres.port, self.redis.port, self.leaf_port]
+
+    def commands(self):
+        """How many commands with a key Redis has had."""
+        return self.redis.calls("get") + self.redis.calls("set")
 
     def spawn(self, command, name, **environ):
         known = dict(os.environ, POSTGRES_PORT=str(self.postgres.port), PYTHONUNBUFFERED="1",
@@ -249,6 +254,9 @@ PROGRAMS = [
             lambda world: uvicorn(world, "asynchronous"), share=ALL_RIGHT),
     Program("threadpool", "FastAPI's threads, SQLAlchemy, redis, requests", needs.python,
             lambda world: uvicorn(world, "threadpool"), share=ALL_RIGHT),
+    Program("fastapi-late", "FastAPI with tasks that outlive the response", needs.python,
+            lambda world: uvicorn(world, "asynchronous"), path="/late",
+            spans={SERVERS: 4, SQL: 2, CACHE: 5, HTTP: 3}, why="what is sent after the response"),
     Program("go", "Go net/http, pgx, go-redis, goroutines; with the request's context", needs.go,
             lambda world: go(world, "go"), share=ALL_RIGHT),
     Program("go-no-context", "the same without a context", needs.go,

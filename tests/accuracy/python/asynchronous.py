@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager
 import asyncpg
 import httpx
 import redis.asyncio as redis
-from fastapi import FastAPI
+from fastapi import BackgroundTasks, FastAPI
 from fastapi.responses import PlainTextResponse
 
 POOL = 4
@@ -41,6 +41,7 @@ async def lifespan(_app):
 
 
 app = FastAPI(lifespan=lifespan)
+kept = set()  # tasks: the loop only borrows them
 
 
 async def select(name):
@@ -62,3 +63,18 @@ async def work(name: str):
     await asyncio.sleep(random.random() / 500)
     await clients.cache.set(f"{name}:last", "value")
     return "done"
+
+
+async def late(name):
+    """Goes on when the response is out, and the next request may have come."""
+    await asyncio.sleep(random.random() / 100)
+    await clients.cache.get(f"{name}:late")
+
+
+@app.get("/late/{name}", response_class=PlainTextResponse)
+async def work_on(name: str, background: BackgroundTasks):
+    background.add_task(late, name)
+    task = asyncio.create_task(late(name))
+    kept.add(task)
+    task.add_done_callback(kept.discard)
+    return await work(name)
