@@ -24,6 +24,7 @@ _spanloom_run()
 	--console) _spanloom_values "tree json" "$2" ;;
 	--route-heuristic | --python) _spanloom_values "on off" "$2" ;;
 	--links) _spanloom_values "certain likely" "$2" ;;
+	--hooks) _spanloom_values "auto tp fentry kprobe" "$2" ;;
 	--inject) _spanloom_values "auto on off" "$2" ;;
 	--tcp-option) _spanloom_values "on off" "$2" ;;
 	--sdk) _spanloom_values "adopt ignore" "$2" ;;
@@ -38,7 +39,7 @@ _spanloom_run()
 			--endpoint --console --routes --route-heuristic --ignore-path
 			--db-server-spans --links --sdk --python --inject --inject-exclude --tcp-option
 			--capture-bytes --ring-size --max-connections --idle-timeout
-			--response-timeout --log-level --help --usage" "$2"
+			--response-timeout --hooks --log-level --help --usage" "$2"
 		;;
 	esac
 }

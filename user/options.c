@@ -275,6 +275,24 @@ static error_t parse_ring_size(struct argp_state *state, const char *arg)
 	return 0;
 }
 
+static error_t parse_hooks(struct argp_state *state, const char *arg)
+{
+	static const char *const families[] = {
+		[HOOKS_NONE] = "auto",
+		[HOOKS_TP] = "tp",
+		[HOOKS_FENTRY] = "fentry",
+		[HOOKS_KPROBE] = "kprobe",
+		NULL,
+	};
+	struct options *options = ((struct parse *)state->input)->options;
+	int index = value__choice(slice__str(arg), families);
+
+	if (index < 0)
+		return refuse(state, "hooks", arg, "auto, tp, fentry or kprobe");
+	options->hooks = (enum hook_family)index;
+	return 0;
+}
+
 static error_t parse_log_level(struct argp_state *state, const char *arg)
 {
 	struct options *options = ((struct parse *)state->input)->options;
@@ -318,6 +336,8 @@ static error_t parse_limits(struct argp_state *state, int key, char *arg)
 		return parse_range(state, &idle, arg, &flow->idle_timeout_ns);
 	case KEY_RESPONSE_TIMEOUT:
 		return parse_range(state, &response, arg, &flow->response_timeout_ns);
+	case KEY_HOOKS:
+		return parse_hooks(state, arg);
 	case KEY_LOG_LEVEL:
 		return parse_log_level(state, arg);
 	}

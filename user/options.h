@@ -10,6 +10,7 @@
 #include <stdio.h>
 
 #include "user/flow/config.h"
+#include "user/kernel/features.h"
 #include "user/log.h"
 
 #define OPTIONS_PORTS 16
@@ -62,6 +63,7 @@ struct options {
 	uint32_t capture_bytes; /* of the head of each message, 256 to 65536 */
 	uint32_t ring_bytes;	/* a power of two */
 	uint64_t duration_ns;	/* 0: until a signal */
+	enum hook_family hooks; /* HOOKS_NONE: the best that there is */
 	enum inject_mode inject;
 	char **inject_exclude_globs; /* programs whose requests are left alone; or NULL */
 	bool tcp_option;	     /* trace contexts in TCP options, both ways */

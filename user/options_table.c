@@ -64,6 +64,10 @@ const struct argp_option options_table[] = {
 	  "Give up a request without an answer, 1s to 24h (default: 15m)", 0 },
 
 	{ .doc = "Other:", .group = 6 },
+	{ "hooks", KEY_HOOKS, "auto|tp|fentry|kprobe", 0,
+	  "How sockets are seen: by tracepoints, functions' entries and exits, or kprobes; auto: "
+	  "the best that the kernel allows (default: auto)",
+	  0 },
 	{ "log-level", KEY_LOG_LEVEL, "LEVEL", 0, "error, warn, info (default) or debug", 0 },
 	{ 0 },
 };

@@ -11,7 +11,7 @@
 #include "user/options.h"
 #include "user/options_value.h"
 
-#define MAX_ARGS 16
+#define MAX_ARGS 20
 
 static char *said; /* what the last read_options() printed */
 
@@ -57,6 +57,7 @@ static void test_defaults(void **state)
 	assert_int_equal(o.capture_bytes, 4096);
 	assert_int_equal(o.ring_bytes, 4 << 20);
 	assert_int_equal(o.duration_ns, 0);
+	assert_int_equal(o.hooks, HOOKS_NONE);
 	assert_true(o.flow.sdk_adopt);
 	assert_false(o.tcp_option);
 	assert_int_equal(o.log_level, LOG_INFO);
@@ -92,18 +93,20 @@ static void test_command_line(void **state)
 	assert_int_equal(o.capture_bytes, 65536);
 	options__free(&o);
 
-	assert_int_equal(read_options(&o,
-				      ARGS("--duration=500ms", "--log-level=debug",
-					   "--routes=/a/{id}", "--routes", "/b,/c",
-					   "--route-heuristic=off", "--ignore-path=/health*",
-					   "--db-server-spans", "--idle-timeout=10m",
-					   "--response-timeout=5", "--max-connections=100",
-					   "--exporter=none", "--sdk=ignore", "--tcp-option=on"),
-				      NULL),
-			 0);
+	assert_int_equal(
+		read_options(&o,
+			     ARGS("--duration=500ms", "--log-level=debug", "--hooks=kprobe",
+				  "--routes=/a/{id}", "--routes", "/b,/c", "--route-heuristic=off",
+				  "--ignore-path=/health*", "--db-server-spans",
+				  "--idle-timeout=10m", "--response-timeout=5",
+				  "--max-connections=100", "--exporter=none", "--sdk=ignore",
+				  "--tcp-option=on"),
+			     NULL),
+		0);
 	assert_int_equal(o.exporters, 0);
 	assert_int_equal(o.duration_ns, 500000000);
 	assert_int_equal(o.log_level, LOG_DEBUG);
+	assert_int_equal(o.hooks, HOOKS_KPROBE);
 	assert_string_equal(o.flow.routes[2], "/c");
 	assert_null(o.flow.routes[3]);
 	assert_false(o.flow.route_heuristic);
@@ -148,6 +151,7 @@ static void test_refused(void **state)
 		{ "--endpoint=http://a\nb/", "expected http://HOST" },
 		{ "--routes=users", "--routes users: expected a pattern that begins with /" },
 		{ "--route-heuristic=maybe", "expected off or on" },
+		{ "--hooks=syscalls", "expected auto, tp, fentry or kprobe" },
 		{ "--log-level=loud", "expected error, warn, info or debug" },
 		{ "surplus", "surplus: expected options only" },
 	};

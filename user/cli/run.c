@@ -28,6 +28,8 @@ static int run__agent(const struct options *options)
 		log_error("run", "%s", why);
 		return 1;
 	}
+	if (options->hooks != HOOKS_NONE)
+		features__force(&features, options->hooks);
 	agent = agent__new(options, &features, why, sizeof(why));
 	if (!agent) {
 		log_error("run", "%s", why);

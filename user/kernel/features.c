@@ -362,6 +362,16 @@ void features__probe(struct features *f)
 	attempt__reset(&a);
 }
 
+void features__force(struct features *f, enum hook_family family)
+{
+	f->family = family;
+	f->family_reason = "as --hooks says";
+	if (family != HOOKS_KPROBE)
+		return;
+	f->injection = INJECTION_IMPOSSIBLE; /* no socket storage */
+	note(f, FEATURE_INJECTION, false, "kprobes have no socket storage, which it needs");
+}
+
 bool features__blocker(const struct features *f, char *line, size_t len)
 {
 	for (int id = 0; id < FEATURES; id++) {

@@ -57,6 +57,9 @@ struct features {
 /* Probes all; cheap enough for every start (tens of ms).  Leaves nothing behind. */
 void features__probe(struct features *f);
 
+/* Uses @family, whatever the kernel is better at. */
+void features__force(struct features *f, enum hook_family family);
+
 /* One line (cause, consequence, remedy) for the first required feature that is missing;
  * false when nothing is. */
 bool features__blocker(const struct features *f, char *line, size_t len);
