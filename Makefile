@@ -8,6 +8,7 @@
 #   make install      PREFIX=/usr/local DESTDIR=
 #   make lint         format, static checks
 #   make bench        cost against the bare run
+#   make vm           on a stock 6.1 kernel, emulated; make vm-all: on 5.10, 6.1, 6.12, newest
 #   make accuracy     how often a parent is right, in real programs
 #   make clean
 #
@@ -35,7 +36,7 @@ endif
 
 .DELETE_ON_ERROR:
 .SUFFIXES:
-.PHONY: all run test deps deps-build install lint bench accuracy fuzz clean unit live help
+.PHONY: all run test deps deps-build install lint bench accuracy fuzz clean unit live vm vm-all help
 
 all: $(O)/spanloom
 
@@ -161,6 +162,12 @@ deps:
 
 bench: $(O)/spanloom
 	$(Q)tests/bench/run
+
+vm: $(O)/spanloom
+	$(Q)tests/vm/run --short 6.1
+
+vm-all: $(O)/spanloom
+	$(Q)tests/vm/run
 
 accuracy: $(O)/spanloom
 	$(Q)tests/accuracy/run --markdown

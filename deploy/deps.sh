@@ -5,6 +5,7 @@
 #
 #   deps.sh          all of it
 #   deps.sh build    only what building needs
+#   deps.sh vm       all, and what "make vm" needs
 #
 # Does nothing, at once, when all is there.  Otherwise it needs root and apt-get; without
 # them it names what is missing and the command to run, and exits with 1.  Daemons that it
@@ -15,6 +16,7 @@ BUILD="gcc make clang llvm libbpf-dev libelf-dev libdw-dev zlib1g-dev libcurl4-o
 	libprotobuf-c-dev protobuf-c-compiler uthash-dev libjansson-dev libcap-ng-dev"
 TEST="libcmocka-dev redis-server redis-tools postgresql postgresql-contrib wrk curl
 	python3 python3-venv iproute2 nftables procps ca-certificates"
+VM="qemu-system-x86 busybox-static kmod cpio xz-utils zstd lz4"
 DAEMONS="nginx redis-server postgresql"
 POLICY=/usr/sbin/policy-rc.d
 
@@ -96,8 +98,9 @@ what=${1:-all}
 case "$what" in
 all) packages="$BUILD $TEST" ;;
 build) packages="$BUILD" ;;
+vm) packages="$BUILD $TEST $VM" ;;
 *)
-	echo "usage: $0 [build]" >&2
+	echo "usage: $0 [build | vm]" >&2
 	exit 1
 	;;
 esac

@@ -84,7 +84,7 @@ def start(command, environ, stdout, stderr):
     """Starts spanloom and waits until it has attached.  One of them runs on a host: another
     that is just ending is waited for."""
     harness.show_on_failure(stderr)
-    limit = time.monotonic() + 15
+    limit = time.monotonic() + 15 * harness.PATIENCE
     while True:
         with open(stdout, "wb") as out, open(stderr, "wb") as err:
             process = spawn(command, stdout=out, stderr=err, env=environ)
@@ -122,7 +122,7 @@ class Agent:
         """Ends it; its spans.  The ledger is checked whatever the test is about."""
         self.process.send_signal(sig)
         try:
-            self.status = self.process.wait(seconds)
+            self.status = self.process.wait(seconds * harness.PATIENCE)
         except subprocess.TimeoutExpired:
             raise AssertionError(f"spanloom did not end within {seconds} s of {sig}") from None
         equal(self.status, 0, "exit status of spanloom")

@@ -26,6 +26,7 @@ ROOT = Path(__file__).resolve().parent.parent.parent
 SPANLOOM = ROOT / ".output" / "spanloom"
 VENV = ROOT / ".output" / "venv"
 SKIPPED = 77  # exit status, as in tests/run
+PATIENCE = int(os.environ.get("SPANLOOM_TEST_PATIENCE", "1"))  # how many times slower this machine is
 
 _cleanup = contextlib.ExitStack()
 _evidence = []  # files to show when the test fails
@@ -90,6 +91,7 @@ def free_port(host="127.0.0.1"):
 
 def wait_until(condition, what, seconds=10):
     """The first true value of @condition."""
+    seconds *= PATIENCE
     limit = time.monotonic() + seconds
     while True:
         value = condition()
@@ -130,7 +132,7 @@ def end(process, sig=signal.SIGTERM, seconds=5):
     if process.poll() is None:
         process.send_signal(sig)
         with contextlib.suppress(subprocess.TimeoutExpired):
-            process.wait(seconds)
+            process.wait(seconds * PATIENCE)
     with contextlib.suppress(ProcessLookupError, PermissionError):
         os.killpg(process.pid, signal.SIGKILL)
     return process.wait()
@@ -139,7 +141,7 @@ def end(process, sig=signal.SIGTERM, seconds=5):
 def run(*command, ok=(0,), timeout=30, **kwargs):
     """Runs to the end; the standard output.  @ok: exit statuses that are no failure."""
     kwargs.setdefault("stdin", subprocess.DEVNULL)
-    done = subprocess.run([str(word) for word in command], text=True, timeout=timeout,
+    done = subprocess.run([str(word) for word in command], text=True, timeout=timeout * PATIENCE,
                           stdout=subprocess.PIPE, stderr=subprocess.PIPE, check=False, **kwargs)
     if ok is not None and done.returncode not in ok:
         raise AssertionError(f"{' '.join(map(str, command))}: exit status {done.returncode}\n"
@@ -150,7 +152,7 @@ def run(*command, ok=(0,), timeout=30, **kwargs):
 def status_of(*command, timeout=30, **kwargs):
     """(exit status, standard output, standard error)."""
     kwargs.setdefault("stdin", subprocess.DEVNULL)
-    done = subprocess.run([str(word) for word in command], text=True, timeout=timeout,
+    done = subprocess.run([str(word) for word in command], text=True, timeout=timeout * PATIENCE,
                           stdout=subprocess.PIPE, stderr=subprocess.PIPE, check=False, **kwargs)
     return done.returncode, done.stdout, done.stderr
 

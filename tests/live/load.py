@@ -4,7 +4,7 @@
 import socket
 import struct
 
-from harness import in_threads
+from harness import PATIENCE, in_threads
 
 
 class Connection:
@@ -14,11 +14,11 @@ class Connection:
         if isinstance(address, int):
             address = ("127.0.0.1", address)
         if isinstance(address, tuple):
-            self.socket = socket.create_connection(address, seconds)
+            self.socket = socket.create_connection(address, seconds * PATIENCE)
             self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         else:
             self.socket = socket.socket(socket.AF_UNIX)
-            self.socket.settimeout(seconds)
+            self.socket.settimeout(seconds * PATIENCE)
             self.socket.connect(str(address))
         self.buffer = bytearray()
 

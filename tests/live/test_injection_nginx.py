@@ -1,0 +1,92 @@
+# SPDX-License-Identifier: Apache-2.0
+"""nginx as a proxy while headers are injected by default: it asks by FIONREAD what it can read.
+
+client -> nginx -> strict_server.py.  Each request that reaches the latter has one header, the
+context of the span of nginx's call.
+"""
+
+import hashlib
+import json
+
+import load
+import servers
+from agent import Agent
+from harness import SPANLOOM, Skip, equal, in_threads, run, takes
+from torture import TRACEPARENT, Strict, Torture
+
+CONNECTIONS, REQUESTS = 4, 50
+KEPT = 'proxy_set_header Connection "";'
+
+PROXY = """
+		location /n/ {{
+			proxy_pass http://back;
+			proxy_http_version 1.1;
+			proxy_set_header Host 127.0.0.1:{back};
+			proxy_request_buffering {buffering};
+			{more}
+		}}
+"""
+
+
+def need_safe_kernel():
+    """As the agent itself finds it at its start."""
+    for feature in json.loads(run(SPANLOOM, "check", "--json"))["features"]:
+        if feature["name"] == "header injection" and not feature["on"]:
+            raise Skip(f"--inject auto is off here: {feature['detail']}")
+
+
+def body_of(number):
+    return b"POST /n/0 HTTP/1.1\r\n\r\n" * (number % 5 * 100)
+
+
+def ask(proxy, torture, index):
+    """One client; every fourth request begins a new connection."""
+    for block in range(0, REQUESTS, 4):
+        with load.Http(proxy.port) as connection:
+            for number in range(block, min(block + 4, REQUESTS)):
+                judge(connection, torture, index * REQUESTS + number + 1)
+
+
+def judge(connection, torture, number):
+    body = body_of(number)
+    length = f"Content-Length: {len(body)}\r\n" if body else ""
+    connection.send(f"{'POST' if body else 'GET'} /n/{number} HTTP/1.1\r\nHost: proxy\r\n"
+                    f"{length}\r\n".encode() + body)
+    status, answer = connection.response()
+    equal(status, 200, f"answer to {number}")
+    [report] = json.loads(answer)
+    equal((report["size"], report["sha256"]), (len(body), hashlib.sha256(body).hexdigest()),
+          f"body of {number}")
+    found = TRACEPARENT.findall(report["head"].encode("latin-1"))
+    equal((len(found), report["head"].lower().count("traceparent:")), (1, 1),
+          f"headers in {report['head']!r}")
+    torture.seen[number] = found[0].decode()
+
+
+def proxied(more, buffering, *options):
+    need_safe_kernel()
+    server = Strict()
+    torture = Torture(server)
+    pool = f"upstream back {{ server 127.0.0.1:{server.port}; keepalive 4; }}"
+    proxy = servers.Nginx(PROXY.format(buffering=buffering, more=more, back=server.port),
+                          pool)
+    agent = Agent("--ring-size", "64M", *server.only(proxy.port), *options)
+    in_threads(lambda index: ask(proxy, torture, index), CONNECTIONS)
+    spans = agent.stop()
+    equal(len(torture.seen), CONNECTIONS * REQUESTS, "requests with a header")
+    torture.check_spans(spans)
+
+
+@takes(120)
+def test_connections_that_are_kept():
+    proxied(KEPT, "on", "--inject-exclude", "python3*")
+
+
+@takes(120)
+def test_a_connection_for_each_request():
+    proxied("", "off", "--inject-exclude", "python3*")
+
+
+@takes(120)
+def test_headers_that_nginx_passes_on():
+    proxied(KEPT, "off")
