@@ -30,7 +30,8 @@
 #define CONTEXT_WINDOWS 4 /* of HEAD_WINDOW bytes that are read of one receive */
 
 struct trace_context {
-	__u64 pos; /* of the request, in the direction from its client to its server */
+	__u64 conn_id; /* whose this memory is now: places are given to others when room ends */
+	__u64 pos;     /* of the request, in the direction from its client to its server */
 	__u8 trace_id[16];
 	__u8 span_id[8];   /* of the request's own span */
 	__u8 parent_id[8]; /* all zero: it is a root */
@@ -91,7 +92,9 @@ static __always_inline struct trace_context *context__find(__u64 conn_id, __u64 
 {
 	struct trace_context *context = bpf_map_lookup_elem(&contexts, &conn_id);
 
-	return context && context->known && context->pos == pos ? context : NULL;
+	if (!context || !context->known || context->pos != pos || context->conn_id != conn_id)
+		return NULL;
+	return context;
 }
 
 /* The context of the request at @pos, to be filled in and then known. */
@@ -106,6 +109,7 @@ static __always_inline struct trace_context *context__open(__u64 conn_id, __u64 
 	if (!context)
 		return NULL;
 	context->known = 0;
+	context->conn_id = conn_id;
 	context->pos = pos;
 	context->state_len = 0;
 	return context;
@@ -154,8 +158,19 @@ static __always_inline void context__be_root(struct trace_context *context, __u6
 		context->state[i] = root_state[i];
 }
 
-static __always_inline void context__follow(struct trace_context *context,
-					    const struct trace_context *parent)
+/* Is @context still what it was when it was found at this place? */
+static __always_inline bool context__is_of(const struct trace_context *context, __u64 conn_id,
+					   __u64 pos)
+{
+	const volatile struct trace_context *now = context;
+
+	return now->known && now->conn_id == conn_id && now->pos == pos;
+}
+
+/* False: @parent, found at @parent_pos of @parent_conn, has become another's meanwhile. */
+static __always_inline bool context__follow(struct trace_context *context,
+					    const struct trace_context *parent, __u64 parent_conn,
+					    __u64 parent_pos)
 {
 	__builtin_memcpy(context->trace_id, parent->trace_id, sizeof(context->trace_id));
 	__builtin_memcpy(context->parent_id, parent->span_id, sizeof(context->parent_id));
@@ -163,6 +178,7 @@ static __always_inline void context__follow(struct trace_context *context,
 	context->state_len = parent->state_len;
 	if (parent->state_len)
 		__builtin_memcpy(context->state, parent->state, sizeof(context->state));
+	return context__is_of(parent, parent_conn, parent_pos);
 }
 
 /* ---- a server's -------------------------------------------------------------------------- */
@@ -223,7 +239,8 @@ static __always_inline void context__settle(__u64 conn_id, struct head_work *wor
 		context__continue(context, &parent);
 		context__read_state(context);
 	} else if (peer && (!open->has_option || context__is_named(peer, &open->option))) {
-		context__follow(context, peer);
+		if (!context__follow(context, peer, open->ref_conn, open->ref_pos))
+			return;
 	} else if (open->has_option) {
 		context__continue(context, &open->option);
 	} else {
@@ -358,7 +375,8 @@ __weak int context__called(__u64 conn_id, __u64 pos, __u64 ref_conn, __u64 ref_p
 		parent = context__find(ref_conn, ref_pos);
 		if (!parent)
 			return 0;
-		context__follow(context, parent);
+		if (!context__follow(context, parent, ref_conn, ref_pos))
+			return 0;
 	} else {
 		context__be_root(context, conn_id, DIR_SEND, pos);
 	}

@@ -19,7 +19,7 @@
 #define INJECT_WINDOWS	  (INJECT_HEAD_MAX / HEAD_WINDOW)
 #define INJECT_BULK_BYTES (8 << 20)  /* of a body: from here on passing by is too dear */
 #define INJECT_FAR	  (1U << 30) /* bytes that need not be shown to the program */
-#define NOT_HTTP_NS	  (60 * 1000000000ULL)
+#define NOT_HTTP_NS	  (10 * 1000000000ULL)
 
 /* ---- leaving ----------------------------------------------------------------------------- */
 

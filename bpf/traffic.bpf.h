@@ -25,6 +25,7 @@
 #include "bpf/output.bpf.h"
 #include "bpf/pair.bpf.h"
 #include "bpf/payload.bpf.h"
+#include "bpf/sdk.bpf.h"
 #include "bpf/syscall.bpf.h"
 #include "bpf/unix.bpf.h"
 #include "bpf/waiter.bpf.h"
@@ -105,11 +106,12 @@ static __always_inline void traffic__nothing(struct sock *sk, struct conn *conn,
 static __always_inline const struct trace_context *traffic__context(const struct conn *conn,
 								    const struct event_data *data)
 {
+	const struct trace_context *own;
+
 	if (!contexts_wanted)
 		return NULL;
-	if (data->ref)
-		return context__find(data->ref_conn, data->ref_pos);
-	return context__find(conn->id, data->pos);
+	own = context__find(conn->id, data->pos);
+	return own || !data->ref ? own : context__find(data->ref_conn, data->ref_pos);
 }
 
 /* Says in @data whether the trace is sampled that the message belongs to, or that starts with it. */
@@ -131,6 +133,12 @@ static __always_inline void traffic__sample(const struct conn *conn, struct even
 		data->flags |= DATA_UNSAMPLED;
 }
 
+/* Is a call that is known by @ref made by a thread that receives its response, too? */
+static __always_inline bool traffic__waits(__u8 ref)
+{
+	return ref == REF_THREAD || ref == REF_TURN || ref == REF_PYCONTEXT;
+}
+
 /*
  * Is nothing to be told of this, for its trace is not sampled?  With a request the word is given
  * for all up to the next one.  Sessions of databases are always told of: what is prepared in one
@@ -140,11 +148,13 @@ static __always_inline bool traffic__mutes(struct conn *conn, struct event_data 
 {
 	bool client = conn->side == ROLE_CLIENT, was = conn->mute;
 
+	if (data->flags & DATA_SEND_PENDING) /* a response whose request is not judged yet */
+		return false;
 	if (!turn || (data->dir == DIR_SEND) != client)
 		return conn->mute;
 	conn->mute = conn->state == CONN_BOUND && conn->proto == PROTO_HTTP1 && conn->side &&
 		     data->flags & DATA_UNSAMPLED &&
-		     (client ? data->ref != REF_NONE : !!(conn->head & CONTEXT_ONE));
+		     (client ? traffic__waits(data->ref) : !!(conn->head & CONTEXT_ONE));
 	if (conn->mute)
 		count__one(COUNT_UNSAMPLED);
 	else if (was)
@@ -458,6 +468,8 @@ static __always_inline void traffic__call(struct sock *sk, struct conn *conn)
 	bool known;
 
 	activity__find(sk, conn, bpf_get_current_pid_tgid(), &data);
+	if (sdk__adopted(conn->tgid)) /* its spans are not ours, nor are their ids */
+		return;
 	known = context__called(conn->id, conn->pos[DIR_SEND], data.ref_conn, data.ref_pos);
 	if (option_wanted)
 		option__send(sk, conn, known, data.ref);

@@ -183,10 +183,20 @@ static void assert_filled(const uint8_t *id, size_t len, uint8_t with)
 
 /* ---- what was sent ---------------------------------------------------------------------- */
 
+/* A request in the trace that is sent on. */
+static void feed_request(struct scene *s)
+{
+	feed_conn(s, SERVER, ROLE_SERVER, CONN_FRESH);
+	feed(s, SERVER, DIR_RECV,
+	     "GET / HTTP/1.1\r\nTraceparent: 00-aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa-dddddddddddddddd-"
+	     "03\r\nTracestate: k=v\r\n\r\n");
+}
+
 static void test_span_is_what_was_sent(void **state)
 {
 	struct scene *s = *state;
 
+	feed_request(s);
 	feed_conn(s, CLIENT, ROLE_CLIENT, CONN_FRESH);
 	feed_context(s, 0, REF_THREAD);
 	call(s);
@@ -229,11 +239,8 @@ static void test_state_is_the_parents(void **state)
 {
 	struct scene *s = *state;
 
-	feed_conn(s, SERVER, ROLE_SERVER, CONN_FRESH);
+	feed_request(s);
 	feed_conn(s, CLIENT, ROLE_CLIENT, CONN_FRESH);
-	feed(s, SERVER, DIR_RECV,
-	     "GET / HTTP/1.1\r\nTraceparent: 00-aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa-dddddddddddddddd-"
-	     "03\r\nTracestate: k=v\r\n\r\n");
 	feed_context(s, 0, REF_THREAD);
 	call(s);
 	assert_string_equal(s->state, "k=v");
@@ -250,6 +257,19 @@ static void test_a_hidden_parent_is_none(void **state)
 	feed_conn(s, SERVER, ROLE_SERVER, CONN_FRESH);
 	feed_conn(s, CLIENT, ROLE_CLIENT, CONN_FRESH);
 	feed(s, SERVER, DIR_RECV, "GET /health HTTP/1.1\r\n\r\n");
+	feed_context(s, 0, REF_THREAD);
+	call(s);
+	assert_filled(s->trace_id, 16, 0xaa);
+	assert_filled(s->parent_id, 8, 0);
+	assert_string_equal(s->link, "none");
+}
+
+/* Nor has a call anybody whose request was lost here. */
+static void test_a_lost_parent_is_none(void **state)
+{
+	struct scene *s = *state;
+
+	feed_conn(s, CLIENT, ROLE_CLIENT, CONN_FRESH);
 	feed_context(s, 0, REF_THREAD);
 	call(s);
 	assert_filled(s->trace_id, 16, 0xaa);
@@ -333,11 +353,17 @@ int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 	const struct CMUnitTest tests[] = {
-		TEST(test_span_is_what_was_sent),	   TEST(test_each_request_has_its_own),
-		TEST(test_other_requests_are_not_touched), TEST(test_state_is_the_parents),
-		TEST(test_a_hidden_parent_is_none),	   TEST(test_contexts_are_bounded),
-		TEST(test_fresh_connections_have_joined),  TEST(test_old_connections_join_once),
-		TEST(test_a_false_beginning_is_found_out), TEST(test_who_left_joins_again),
+		TEST(test_span_is_what_was_sent),
+		TEST(test_each_request_has_its_own),
+		TEST(test_other_requests_are_not_touched),
+		TEST(test_state_is_the_parents),
+		TEST(test_a_hidden_parent_is_none),
+		TEST(test_a_lost_parent_is_none),
+		TEST(test_contexts_are_bounded),
+		TEST(test_fresh_connections_have_joined),
+		TEST(test_old_connections_join_once),
+		TEST(test_a_false_beginning_is_found_out),
+		TEST(test_who_left_joins_again),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -100,7 +100,9 @@ static void emitter__complete(struct emitter *e, struct context *sent)
 
 	if (sent->parent.conn_id)
 		parent = context_table__find(&e->contexts, sent->parent);
-	if (parent && parent->hidden) { /* it gives no span */
+	/* a parent that gives no span, or gave none here, or one in another trace, is none */
+	if (!parent || parent->hidden ||
+	    (parent->known && memcmp(parent->trace_id, sent->trace_id, 16) != 0)) {
 		memset(sent->parent_id, 0, sizeof(sent->parent_id));
 		sent->link = trace__link(REF_NONE);
 	}

@@ -227,6 +227,7 @@ void message__resume(struct conn *conn, const struct transaction_sink *sink)
 {
 	/* the answers were in what nobody told of */
 	transaction__finish_all(conn, NULL, conn__last_byte_ns(conn), sink);
+	conn->orphans = 0;
 	for (int dir = TO_SERVER; dir <= TO_CLIENT; dir++) {
 		message__forget(conn, dir, sink);
 		conn->reading[dir].resumed = true;
