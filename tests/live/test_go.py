@@ -124,7 +124,7 @@ def start_go(program, back, redis):
     return started(lambda *a: spawn([program, *a], log="go.log"), free_port(), back, redis.port)
 
 
-def check_go(program, keys, *options, rounds=((1, 200), (8, 1600), (64, 3200))):
+def check_go(program, keys, *options, rounds=((1, 100), (8, 800), (64, 1600))):
     """@keys: of the calls that have a parent.  Those that outlive it have none."""
     redis, back = servers.Redis(), threaded()
     port = start_go(program, back, redis)
@@ -152,12 +152,14 @@ def test_go_goroutines():
 
 @takes(180)
 def test_go_children_are_likely():
-    check_go(go_program(), ["key:", "again:", "child:"], "--links", "likely")
+    check_go(go_program(), ["key:", "again:", "child:"], "--links", "likely",
+             rounds=((8, 400), (64, 960)))
 
 
 @takes(180)
 def test_go_stripped():
-    check_go(go_program("-ldflags=-s -w", "-buildmode=pie"), ["key:", "again:"])
+    check_go(go_program("-ldflags=-s -w", "-buildmode=pie"), ["key:", "again:"],
+             rounds=((8, 400),))
 
 
 def of_tomorrow(program):
@@ -237,14 +239,14 @@ def check_drivers(connections, requests):
 
 @takes(180)
 def test_go_drivers_1_connection():
-    check_drivers(1, 100)
+    check_drivers(1, 50)
 
 
 @takes(180)
 def test_go_drivers_8_connections():
-    check_drivers(8, 800)
+    check_drivers(8, 320)
 
 
 @takes(240)
 def test_go_drivers_64_connections():
-    check_drivers(64, 1280)
+    check_drivers(64, 640)

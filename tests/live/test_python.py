@@ -159,7 +159,7 @@ def check(program, *options, connections=(1, 8, 64)):
     shares = []
     for count in connections:
         agent = Agent()
-        ask(port, count, 640)
+        ask(port, count, 320)
         spans = agent.stop()
         calls = [span for span in at_port(spans, back, CLIENT) +
                  at_port(spans, redis.port, CLIENT) if number_of(span)]
@@ -191,14 +191,14 @@ def test_streams():
 
 @takes(120)
 def test_streams_and_tasks_that_outlive_the_response():
-    check_all_right(python(STREAMS), "tasks")
+    check_all_right(python(STREAMS), "tasks", connections=(8, 64))
 
 
 @takes(300)
 def test_streams_that_go_on_after_their_response():
     """Whose the task's calls are is known when it has waited for the next request only."""
     for mode in ("sleeps", "waits", "queues"):
-        check(python(STREAMS), mode)
+        check(python(STREAMS), mode, connections=(8, 64))
 
 
 @takes(120)
@@ -233,7 +233,7 @@ def test_pipelined_requests_never_guess():
 
 @takes(120)
 def test_contexts_made_in_every_way():
-    check_all_right(python(PROTOCOL), "copies")
+    check_all_right(python(PROTOCOL), "copies", connections=(8,))
 
 
 def interpreters():
