@@ -203,7 +203,7 @@ def test_streams_that_go_on_after_their_response():
 
 @takes(120)
 def test_protocol():
-    check_all_right(python(PROTOCOL), "")
+    check_all_right(python(PROTOCOL), "", connections=(1, 64))
 
 
 def pipeline(port, pairs):
@@ -277,9 +277,9 @@ def uvicorn(*arguments):
 
 @takes(240)
 def test_uvicorn_on_asyncio():
-    check_all_right(uvicorn, "asyncio", "h11")
+    check_all_right(uvicorn, "asyncio", "h11", connections=(8, 64))
 
 
 @takes(240)
 def test_uvicorn_on_uvloop():
-    check_all_right(uvicorn, "uvloop", "httptools")
+    check_all_right(uvicorn, "uvloop", "httptools", connections=(8, 64))
