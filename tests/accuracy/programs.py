@@ -30,7 +30,7 @@ class Program:
     share: dict = field(default_factory=dict)  # connections -> part of calls that must be right
     why: str = ""  # others have no parent
     keep: bool = True  # it can keep connections open
-    path: str = "/work"  # of its requests
+    path: str = "/shop"  # of its requests
 
 
 class Running:
@@ -116,7 +116,7 @@ def node(world, script="app.js", **environ):
 def chain(world):
     last = threads(world)
     middle = node(world, "forward.js", NEXT_PORT=last.port)
-    first = servers.Nginx(f"location /work/ {{ proxy_pass http://127.0.0.1:{middle.port}; }}")
+    first = servers.Nginx(f"location /shop/ {{ proxy_pass http://127.0.0.1:{middle.port}; }}")
     return Running(first.port, first.process, *middle.processes, *last.processes,
                    behind=[middle.port, last.port])
 
@@ -169,7 +169,7 @@ MaxRequestWorkers 8
 <Directory {script.parent}>
 	Require all granted
 </Directory>
-AliasMatch ^/work/ {script}
+AliasMatch ^/shop/ {script}
 """
 
 
@@ -201,7 +201,7 @@ clear_env = no
 """
 
 FASTCGI = """
-location /work/ {{
+location /shop/ {{
 	fastcgi_pass 127.0.0.1:{port};
 	fastcgi_param SCRIPT_FILENAME {script};
 	fastcgi_param REQUEST_METHOD $request_method;

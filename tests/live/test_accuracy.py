@@ -101,13 +101,13 @@ def test_puma_hands_a_connection_over():
     named("puma").need()
     puma = programs.puma(World(), threads=1)
     with load.Http(puma.port) as idle:
-        idle.get("/work/c1")
+        idle.get("/shop/c1")
         agent = Agent()
         time.sleep(0.5)  # until the thread gives the idle one to the reactor
         with load.Http(puma.port) as slow:
-            slow.send(b"POST /work/c2 HTTP/1.1\r\nHost: h\r\nContent-Length: 10\r\n\r\nhalf ")
+            slow.send(b"POST /shop/c2 HTTP/1.1\r\nHost: h\r\nContent-Length: 10\r\n\r\nhalf ")
             time.sleep(0.5)  # likewise
-            idle.get("/work/c3")
+            idle.get("/shop/c3")
             slow.send(b"more.")
             assert slow.response() == (200, b"done")
     ours = measure.family()

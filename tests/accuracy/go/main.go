@@ -96,6 +96,6 @@ func main() {
 	check(err)
 	cache = redis.NewClient(&redis.Options{Addr: "localhost:" + os.Getenv("REDIS_PORT"),
 		PoolSize: pool, PoolTimeout: time.Minute})
-	http.HandleFunc("/work/", work)
+	http.HandleFunc("/shop/", work)
 	check(http.ListenAndServe("127.0.0.1:"+os.Getenv("PORT"), nil))
 }

@@ -52,7 +52,7 @@ async def leaf(name, which):
     (await clients.web.get(f"{LEAF}/{name}/{which}")).raise_for_status()
 
 
-@app.get("/work/{name}", response_class=PlainTextResponse)
+@app.get("/shop/{name}", response_class=PlainTextResponse)
 async def work(name: str):
     await asyncio.sleep(random.random() / 500)
     await select(name)

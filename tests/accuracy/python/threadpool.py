@@ -34,7 +34,7 @@ def leaf(name, which):
     web.get(f"{LEAF}/{name}/{which}", timeout=60).raise_for_status()
 
 
-@app.get("/work/{name}", response_class=PlainTextResponse)
+@app.get("/shop/{name}", response_class=PlainTextResponse)
 def work(name: str):
     time.sleep(random.random() / 500)
     select(name)
