@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "bpf/event.h"
+#include "tests/unit/replay_line.h"
 #include "tests/unit/replay_print.h"
 #include "user/flow/conn.h"
 #include "user/flow/pipeline.h"
@@ -174,67 +175,6 @@ static void player__close(struct player *p, uint64_t id, uint64_t us, enum close
 
 /* -- words of a line ---------------------------------------------------------------------- */
 
-static bool player__word(struct player *p, char *word, size_t room)
-{
-	size_t len;
-
-	p->rest += strspn(p->rest, " ");
-	len = strcspn(p->rest, " \n");
-	if (len == 0 || len >= room)
-		return false;
-	memcpy(word, p->rest, len);
-	word[len] = '\0';
-	p->rest += len;
-	return true;
-}
-
-static uint64_t player__number(struct player *p)
-{
-	char word[32];
-
-	return player__word(p, word, sizeof(word)) ? strtoull(word, NULL, 10) : 0;
-}
-
-static char player__escape(const char **at)
-{
-	char hex[3] = { 0 };
-
-	switch (*(*at)++) {
-	case 'r':
-		return '\r';
-	case 'n':
-		return '\n';
-	case 't':
-		return '\t';
-	case '0':
-		return '\0';
-	case 'x':
-		memcpy(hex, *at, 2);
-		*at += 2;
-		return (char)strtoul(hex, NULL, 16);
-	default:
-		return (*at)[-1];
-	}
-}
-
-/* A quoted string, unescaped in place of @buf (room for a line); false when there is none. */
-static bool player__string(struct player *p, char *buf, struct slice *out)
-{
-	const char *at = p->rest + strspn(p->rest, " ");
-	size_t len = 0;
-
-	if (*at++ != '"')
-		return false;
-	while (*at && *at != '"' && *at != '\n') {
-		char c = *at++;
-
-		buf[len++] = c == '\\' ? player__escape(&at) : c;
-	}
-	*out = slice__of(buf, len);
-	p->rest = at + 1;
-	return *at == '"';
-}
-
 static uint8_t player__role(const char *word)
 {
 	if (strcmp(word, "client") == 0)
@@ -246,12 +186,12 @@ static bool player__address(struct player *p, uint16_t *family, uint8_t *addr, u
 {
 	char word[64];
 
-	if (!player__word(p, word, sizeof(word)))
+	if (!line__word(&p->rest, word, sizeof(word)))
 		return false;
 	*family = strchr(word, ':') ? AF_INET6 : AF_INET;
 	if (inet_pton(*family, word, addr) != 1)
 		return false;
-	*port = (uint16_t)player__number(p);
+	*port = (uint16_t)line__number(&p->rest);
 	return true;
 }
 
@@ -270,14 +210,14 @@ static bool player__conn(struct player *p, uint64_t id, uint64_t us, int error)
 	};
 	char word[64];
 
-	if (!player__word(p, word, sizeof(word)))
+	if (!line__word(&p->rest, word, sizeof(word)))
 		return false;
 	event.role = player__role(word);
 	p->rest += strspn(p->rest, " ");
 	if (strncmp(p->rest, "unix ", 5) == 0) {
 		p->rest += 5;
 		event.family = AF_UNIX;
-		if (!player__word(p, event.path, sizeof(event.path)))
+		if (!line__word(&p->rest, event.path, sizeof(event.path)))
 			return false;
 	} else if (!player__address(p, &event.family, event.local_addr, &event.local_port) ||
 		   !player__address(p, &event.family, event.peer_addr, &event.peer_port)) {
@@ -307,7 +247,7 @@ static bool player__option(struct player *p)
 
 static bool player__process(struct player *p)
 {
-	p->tgid = FIRST_PID + (uint32_t)(player__number(p) % PROCESSES);
+	p->tgid = FIRST_PID + (uint32_t)(line__number(&p->rest) % PROCESSES);
 	return true;
 }
 
@@ -323,11 +263,11 @@ static bool player__ref(struct player *p)
 {
 	char word[16];
 
-	if (!player__word(p, word, sizeof(word)))
+	if (!line__word(&p->rest, word, sizeof(word)))
 		return false;
 	p->ref = word[0] == 't' ? REF_THREAD : REF_PEER;
-	p->ref_conn = player__number(p) % CONNS;
-	p->ref_pos = player__number(p);
+	p->ref_conn = line__number(&p->rest) % CONNS;
+	p->ref_pos = line__number(&p->rest);
 	return true;
 }
 
@@ -337,12 +277,12 @@ static bool player__skip_line(struct player *p, char *buf)
 	uint64_t id, us, size;
 	char word[16];
 
-	if (!player__word(p, word, sizeof(word)))
+	if (!line__word(&p->rest, word, sizeof(word)))
 		return false;
-	id = player__number(p) % CONNS;
-	us = player__number(p);
-	size = player__number(p);
-	player__string(p, buf, &tail);
+	id = line__number(&p->rest) % CONNS;
+	us = line__number(&p->rest);
+	size = line__number(&p->rest);
+	line__string(&p->rest, buf, &tail);
 	player__skip(p, id, word[0] == 's' ? DIR_SEND : DIR_RECV, us, size, tail);
 	return true;
 }
@@ -352,21 +292,21 @@ static bool player__lost(struct player *p)
 	char word[16];
 	uint64_t id;
 
-	if (!player__word(p, word, sizeof(word)))
+	if (!line__word(&p->rest, word, sizeof(word)))
 		return false;
-	id = player__number(p) % CONNS;
-	p->pos[id][word[0] == 's' ? DIR_SEND : DIR_RECV] += player__number(p);
+	id = line__number(&p->rest) % CONNS;
+	p->pos[id][word[0] == 's' ? DIR_SEND : DIR_RECV] += line__number(&p->rest);
 	return true;
 }
 
 static bool player__transfer(struct player *p, enum event_dir dir, char *buf)
 {
-	uint64_t id = player__number(p) % CONNS;
-	uint64_t start = player__number(p);
-	uint64_t end = dir == DIR_SEND ? player__number(p) : start;
+	uint64_t id = line__number(&p->rest) % CONNS;
+	uint64_t start = line__number(&p->rest);
+	uint64_t end = dir == DIR_SEND ? line__number(&p->rest) : start;
 	struct slice bytes;
 
-	if (!player__string(p, buf, &bytes))
+	if (!line__string(&p->rest, buf, &bytes))
 		return false;
 	player__data(p, id, dir, start, end, bytes);
 	return true;
@@ -374,9 +314,9 @@ static bool player__transfer(struct player *p, enum event_dir dir, char *buf)
 
 static bool player__end(struct player *p, enum close_kind kind)
 {
-	uint64_t id = player__number(p) % CONNS;
+	uint64_t id = line__number(&p->rest) % CONNS;
 
-	player__close(p, id, player__number(p), kind);
+	player__close(p, id, line__number(&p->rest), kind);
 	return true;
 }
 
@@ -386,12 +326,12 @@ static bool player__line(struct player *p, const char *line, char *buf)
 	char verb[16];
 
 	p->rest = line;
-	if (!player__word(p, verb, sizeof(verb)) || verb[0] == '#')
+	if (!line__word(&p->rest, verb, sizeof(verb)) || verb[0] == '#')
 		return true;
 	if (strcmp(verb, "option") == 0)
 		return player__option(p);
 	if (strcmp(verb, "exclude") == 0) {
-		p->excluded[player__number(p) % PROCESSES] = true;
+		p->excluded[line__number(&p->rest) % PROCESSES] = true;
 		return true;
 	}
 	if (strcmp(verb, "process") == 0)
@@ -401,7 +341,7 @@ static bool player__line(struct player *p, const char *line, char *buf)
 	if (strcmp(verb, "ref") == 0)
 		return player__ref(p);
 	if (strcmp(verb, "conn") == 0)
-		return player__conn(p, player__number(p) % CONNS, 0, 0);
+		return player__conn(p, line__number(&p->rest) % CONNS, 0, 0);
 	if (strcmp(verb, "send") == 0)
 		return player__transfer(p, DIR_SEND, buf);
 	if (strcmp(verb, "recv") == 0)
@@ -417,12 +357,12 @@ static bool player__line(struct player *p, const char *line, char *buf)
 	if (strcmp(verb, "close") == 0)
 		return player__end(p, CLOSE_DONE);
 	if (strcmp(verb, "failed") == 0) {
-		id = player__number(p) % CONNS;
-		us = player__number(p);
-		return player__conn(p, id, us, (int)player__number(p));
+		id = line__number(&p->rest) % CONNS;
+		us = line__number(&p->rest);
+		return player__conn(p, id, us, (int)line__number(&p->rest));
 	}
 	if (strcmp(verb, "tick") == 0) {
-		pipeline__tick(p->pipeline, player__number(p) * US);
+		pipeline__tick(p->pipeline, line__number(&p->rest) * US);
 		return true;
 	}
 	return false;

@@ -3,129 +3,11 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
-#include <time.h>
 #include <unistd.h>
+
 #include <cmocka.h>
-#include <jansson.h>
 
-#include "user/export/console.h"
-#include "user/flow/resource.h"
-#include "user/flow/span.h"
-
-#define MS   1000000ULL
-#define NOON 1700049601234000000ULL /* 2023-11-15T12:00:01.234Z */
-
-/* A console that writes to memory. */
-struct screen {
-	struct console *console;
-	FILE *out;
-	char *text;
-	size_t len;
-	uint64_t now_ns;
-};
-
-static void screen__open(struct screen *s, enum console_format format, bool color)
-{
-	*s = (struct screen){ .now_ns = 1000000 * MS };
-	s->out = open_memstream(&s->text, &s->len);
-	assert_non_null(s->out);
-	s->console = console__new(s->out, format, color);
-	assert_non_null(s->console);
-	console__tick(s->console, s->now_ns);
-}
-
-static void screen__close(struct screen *s)
-{
-	console__free(s->console);
-	fclose(s->out);
-	free(s->text);
-}
-
-static void screen__pass(struct screen *s, uint64_t ns)
-{
-	s->now_ns += ns;
-	console__tick(s->console, s->now_ns);
-}
-
-static void assert_screen(struct screen *s, const char *expected)
-{
-	fflush(s->out);
-	assert_string_equal(s->text, expected);
-	fseek(s->out, 0, SEEK_SET);
-	/* memory streams keep the longer text */
-	memset(s->text, 0, s->len);
-}
-
-static struct span *make_span(uint8_t trace, uint8_t id, uint8_t parent, uint64_t start_ms,
-			      uint64_t duration_ns, const char *service)
-{
-	struct span *span = span__new();
-
-	assert_non_null(span);
-	span->trace_id[15] = trace;
-	span->span_id[7] = id;
-	span->parent_id[7] = parent;
-	span->trace_flags = 1;
-	span->start_unix_ns = NOON + start_ms * MS;
-	span->end_unix_ns = span->start_unix_ns + duration_ns;
-	span->scope = "spanloom/test";
-	span->resource = resource__new(42);
-	resource__add(span->resource, "service.name", slice__str(service));
-	span->resource->service_name = span->resource->attributes[0].string;
-	return span;
-}
-
-static void show(struct screen *s, struct span *span)
-{
-	console__span(s->console, span);
-	span__free(span);
-}
-
-static struct span *http_client(uint8_t trace, uint8_t id, uint8_t parent, uint64_t start_ms,
-				uint64_t duration_ns)
-{
-	struct span *span =
-		make_span(trace, id, parent, start_ms, duration_ns, "unknown_service:curl");
-
-	span->kind = SPAN_CLIENT;
-	span__set_name(span, SLICE("GET"));
-	span__add(span, "url.full", SLICE("http://127.0.0.1:8080/users/42?page=3"));
-	span__add(span, "server.address", SLICE("127.0.0.1"));
-	span__add_int(span, "server.port", 8080);
-	span__add_int(span, "http.response.status_code", 200);
-	return span;
-}
-
-static struct span *http_server(uint8_t trace, uint8_t id, uint8_t parent, uint64_t start_ms,
-				uint64_t duration_ns, int status)
-{
-	struct span *span = make_span(trace, id, parent, start_ms, duration_ns, "shop");
-
-	span->kind = SPAN_SERVER;
-	span__set_name(span, SLICE("GET /users/{id}"));
-	span__add(span, "http.route", SLICE("/users/{id}"));
-	span__add(span, "url.path", SLICE("/users/42"));
-	span__add(span, "client.address", SLICE("10.0.0.7"));
-	span__add_int(span, "http.response.status_code", status);
-	if (status >= 500)
-		span__fail(span, SLICE("500"));
-	return span;
-}
-
-static struct span *query(uint8_t trace, uint8_t id, uint8_t parent, uint64_t start_ms,
-			  uint64_t duration_ns)
-{
-	struct span *span = make_span(trace, id, parent, start_ms, duration_ns, "shop");
-
-	span->kind = SPAN_CLIENT;
-	span__set_name(span, SLICE("SELECT users"));
-	span__add(span, "db.system.name", SLICE("postgresql"));
-	span__add(span, "db.query.text",
-		  SLICE("SELECT *\n  FROM users WHERE id = $1 AND deleted = ?"));
-	span__add(span, "server.address", SLICE("::1"));
-	span__add_int(span, "server.port", 5433);
-	return span;
-}
+#include "tests/unit/console_scene.h"
 
 static void test_one_span(void **state)
 {
@@ -299,24 +181,6 @@ static void test_deep_tree(void **state)
 	screen__close(&s);
 }
 
-static struct span *numbered(int number, bool failed)
-{
-	struct span *span = http_server(0, 1, 0, 0, MS, failed ? 500 : 200);
-
-	memcpy(span->trace_id, &number, sizeof(number));
-	span->trace_id[15] = 1;
-	return span;
-}
-
-static size_t count_of(const char *text, const char *needle)
-{
-	size_t count = 0;
-
-	for (text = strstr(text, needle); text; text = strstr(text + 1, needle))
-		count++;
-	return count;
-}
-
 static void test_rate_limit(void **state)
 {
 	struct screen s;
@@ -373,80 +237,6 @@ static void test_bounds(void **state)
 	screen__close(&s);
 }
 
-static void assert_string(const json_t *object, const char *key, const char *value)
-{
-	const json_t *member = json_object_get(object, key);
-
-	assert_non_null(member);
-	assert_string_equal(json_string_value(member), value);
-}
-
-static void test_json(void **state)
-{
-	static const struct slice items[] = { { "a", 1 }, { "b", 1 } };
-	struct screen s;
-	struct span *span = http_server(1, 2, 3, 0, 12300000, 500);
-	const json_t *attributes;
-	json_t *object;
-
-	span__add(span, "user_agent.original",
-		  SLICE("\x1b[2J\xc2\x9b\xff"
-			"x"));
-	span__add_bool(span, "spanloom.incomplete", true);
-	span->attributes[span->count++] = (struct attribute){
-		.key = "list", .type = ATTRIBUTE_STRINGS, .strings = { .item = items, .count = 2 }
-	};
-	resource__add_int(span->resource, "process.pid", 42);
-	screen__open(&s, CONSOLE_JSON, true);
-	show(&s, span);
-	screen__pass(&s, 0);
-	for (size_t i = 0; i + 1 < s.len; i++)
-		assert_true(s.text[i] >= ' ' && s.text[i] < 0x7f);
-	assert_int_equal(s.text[s.len - 1], '\n');
-
-	object = json_loads(s.text, JSON_REJECT_DUPLICATES, NULL);
-	assert_non_null(object);
-	assert_string(object, "trace_id", "00000000000000000000000000000001");
-	assert_string(object, "span_id", "0000000000000002");
-	assert_string(object, "parent_span_id", "0000000000000003");
-	assert_string(object, "name", "GET /users/{id}");
-	assert_string(object, "kind", "SERVER");
-	assert_string(object, "status", "ERROR");
-	assert_string(object, "scope", "spanloom/test");
-	assert_int_equal(json_integer_value(json_object_get(object, "flags")), 1);
-	assert_true(json_integer_value(json_object_get(object, "start_unix_ns")) == (int64_t)NOON);
-	assert_true(json_integer_value(json_object_get(object, "end_unix_ns")) ==
-		    (int64_t)NOON + 12300000);
-	assert_int_equal(json_integer_value(json_object_get(object, "duration_ns")), 12300000);
-	attributes = json_object_get(object, "attributes");
-	assert_string(attributes, "user_agent.original", "\x1b[2J\xc2\x9b\xef\xbf\xbdx");
-	assert_int_equal(
-		json_integer_value(json_object_get(attributes, "http.response.status_code")), 500);
-	assert_true(json_is_true(json_object_get(attributes, "spanloom.incomplete")));
-	assert_int_equal(json_array_size(json_object_get(attributes, "list")), 2);
-	assert_string(json_object_get(object, "resource"), "service.name", "shop");
-	assert_int_equal(json_integer_value(json_object_get(json_object_get(object, "resource"),
-							    "process.pid")),
-			 42);
-	json_decref(object);
-	assert_int_equal(console__shown(s.console), 1);
-	screen__close(&s);
-}
-
-static void test_json_is_complete(void **state)
-{
-	struct screen s;
-
-	screen__open(&s, CONSOLE_JSON, false);
-	for (int i = 0; i < 3000; i++)
-		show(&s, numbered(i, false));
-	screen__pass(&s, 0);
-	assert_int_equal(count_of(s.text, "\n"), 3000);
-	assert_int_equal(count_of(s.text, "\"parent_span_id\":\"\""), 3000);
-	assert_int_equal(console__shown(s.console), 3000);
-	screen__close(&s);
-}
-
 /* A disk that is full, a pipe whose reader has left. */
 static void test_broken_output(void **state)
 {
@@ -493,31 +283,16 @@ static void test_stopped_reader(void **state)
 	}
 }
 
-static int setup(void **state)
-{
-	setenv("TZ", "UTC", 1);
-	setenv("LC_ALL", "C", 1);
-	tzset();
-	return 0;
-}
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_one_span),
-		cmocka_unit_test(test_tree),
-		cmocka_unit_test(test_color),
-		cmocka_unit_test(test_hostile_text),
-		cmocka_unit_test(test_results),
-		cmocka_unit_test(test_odd_parents),
-		cmocka_unit_test(test_deep_tree),
-		cmocka_unit_test(test_rate_limit),
-		cmocka_unit_test(test_bounds),
-		cmocka_unit_test(test_json),
-		cmocka_unit_test(test_json_is_complete),
-		cmocka_unit_test(test_broken_output),
+		cmocka_unit_test(test_one_span),       cmocka_unit_test(test_tree),
+		cmocka_unit_test(test_color),	       cmocka_unit_test(test_hostile_text),
+		cmocka_unit_test(test_results),	       cmocka_unit_test(test_odd_parents),
+		cmocka_unit_test(test_deep_tree),      cmocka_unit_test(test_rate_limit),
+		cmocka_unit_test(test_bounds),	       cmocka_unit_test(test_broken_output),
 		cmocka_unit_test(test_stopped_reader),
 	};
 
-	return cmocka_run_group_tests(tests, setup, NULL);
+	return cmocka_run_group_tests(tests, screen__setup, NULL);
 }
