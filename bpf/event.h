@@ -314,9 +314,10 @@ enum counter {
 	COUNT_ACTIVITY_FULL,  /* requests whose thread is not remembered: no room in "activities" */
 	COUNT_SCOPE_FULL,     /* child processes without a verdict: no room in "scope" */
 	COUNT_UNSAMPLED,      /* requests without a record, for their trace is not sampled */
-	COUNT_INJECTED,	      /* requests that got a traceparent header */
-	COUNT_INJECT_UPDATED, /* requests whose forwarded header got our span's id */
-	COUNT_INJECT_ADOPTED, /* requests left alone: they bring another tracer's header */
+	COUNT_UNSAMPLED_BYTES, /* of these, their responses, and what may be pipelined behind them */
+	COUNT_INJECTED,	       /* requests that got a traceparent header */
+	COUNT_INJECT_UPDATED,  /* requests whose forwarded header got our span's id */
+	COUNT_INJECT_ADOPTED,  /* requests left alone: they bring another tracer's header */
 	COUNT_INJECT_NO_CONTEXT, /* likewise: the context that they belong to is not known */
 	COUNT_INJECT_SPLIT,	 /* likewise: the end of the head was sent in pieces */
 	COUNT_INJECT_NO_ROOM, /* likewise: the socket's buffer is too full, or a helper refused */

@@ -396,8 +396,10 @@ static __always_inline void traffic__moved(struct sock *sk, struct conn *conn, e
 	traffic__refer(sk, conn, t, slot, dir, size, flags, turn, located, pid_tgid);
 	if (turn)
 		traffic__sample(conn, &t->data);
-	if (contexts_wanted && traffic__mutes(conn, &t->data, turn))
+	if (contexts_wanted && traffic__mutes(conn, &t->data, turn)) {
+		count__add(COUNT_UNSAMPLED_BYTES, size);
 		return;
+	}
 	traffic__emit(sk, conn, t, slot, dir, size, located);
 }
 

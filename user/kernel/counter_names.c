@@ -24,6 +24,7 @@ static const char *const counter_names[COUNTERS] = {
 	[COUNT_SERVER_SIDE] = "conn.server_side",
 	[COUNT_SCOPE_FULL] = "scope.full",
 	[COUNT_ACTIVITY_FULL] = "activity.full",
+	[COUNT_UNSAMPLED_BYTES] = "unsampled.bytes",
 	[COUNT_UNSAMPLED] = "unsampled",
 	[COUNT_INJECTED] = "inject.added",
 	[COUNT_INJECT_UPDATED] = "inject.updated",
