@@ -13,6 +13,7 @@
 #define SPANLOOM_PAIR_BPF_H
 
 #include "vmlinux.h"
+#include <bpf/bpf_core_read.h>
 #include <bpf/bpf_helpers.h>
 
 #include "bpf/config.bpf.h"
@@ -53,24 +54,44 @@ static __always_inline __u64 pair__check(__u64 name, __u64 conn_id, __u64 pos)
 	return (name * 0x9e3779b97f4a7c15ULL + conn_id) * 0xbf58476d1ce4e5b9ULL + pos;
 }
 
-/* NULL where the kernel does not say (kprobes, and wherever socket storage is not to be had), and
- * for other sockets. */
-static __always_inline struct tcp_sock *pair__tcp(struct sock *sk)
+/* Of the next byte that a socket sends, and of the next one that its program reads. */
+struct pair_numbers {
+	__u32 sent;
+	__u32 read;
+};
+
+/* False: @sk is no TCP socket. */
+static __always_inline bool pair__numbers(struct sock *sk, struct pair_numbers *numbers)
 {
-	return use_sk_storage ? bpf_skc_to_tcp_sock(sk) : NULL;
+	struct tcp_sock *tcp;
+
+	if (use_sk_storage) {
+		tcp = bpf_skc_to_tcp_sock(sk);
+		if (!tcp)
+			return false;
+		numbers->sent = tcp->write_seq;
+		numbers->read = tcp->copied_seq;
+		return true;
+	}
+	if (BPF_CORE_READ(sk, sk_protocol) != IPPROTO_TCP) /* @sk is only a number here */
+		return false;
+	tcp = (struct tcp_sock *)sk;
+	numbers->sent = BPF_CORE_READ(tcp, write_seq);
+	numbers->read = BPF_CORE_READ(tcp, copied_seq);
+	return true;
 }
 
 /* A client sends the message at @pos of @conn_id, of which @sent bytes are on their way. */
 static __always_inline void pair__tell(struct sock *sk, __u32 sent, __u64 conn_id, __u64 pos)
 {
-	struct tcp_sock *tcp = pair__tcp(sk);
 	struct pair_bucket *bucket;
+	struct pair_numbers next;
 	struct pair_slot *slot;
 	__u64 name;
 
-	if (!tcp)
+	if (!pair__numbers(sk, &next))
 		return;
-	name = (__u64)(tcp->write_seq - sent) << 32 | tcp->copied_seq;
+	name = (__u64)(next.sent - sent) << 32 | next.read;
 	bucket = pair__bucket(name);
 	if (!bucket)
 		return;
@@ -85,13 +106,13 @@ static __always_inline void pair__tell(struct sock *sk, __u32 sent, __u64 conn_i
  * they are nobody's on this host that we know. */
 static __always_inline void pair__find(struct sock *sk, __u32 size, struct event_data *data)
 {
-	struct tcp_sock *tcp = pair__tcp(sk);
 	struct pair_bucket *bucket;
+	struct pair_numbers next;
 	__u64 name;
 
-	if (!tcp)
+	if (!pair__numbers(sk, &next))
 		return;
-	name = (__u64)(tcp->copied_seq - size) << 32 | tcp->write_seq;
+	name = (__u64)(next.read - size) << 32 | next.sent;
 	bucket = pair__bucket(name);
 	if (!bucket)
 		return;
