@@ -1,5 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* What differs between kernels and processors: the current task and its system call. */
+/*
+ * What differs between kernels and processors: the current task, its system call, sockets.  All
+ * that is asked of the running kernel's types is asked here, with the commit that made the
+ * difference.
+ */
 #ifndef SPANLOOM_CORE_BPF_H
 #define SPANLOOM_CORE_BPF_H
 
@@ -26,6 +30,31 @@ static __always_inline bool core__has_task_btf(void)
 	       bpf_core_enum_value_exists(enum bpf_func_id, BPF_FUNC_task_pt_regs);
 }
 
+/* bpf_skc_to_unix_sock(), 5.16 (9eeb3aa33ae0). */
+static __always_inline bool core__has_unix_cast(void)
+{
+	return bpf_core_enum_value_exists(enum bpf_func_id, BPF_FUNC_skc_to_unix_sock);
+}
+
+/* How many bytes of @skb, the first in a unix socket's queue, were read; false: it does not say.
+ * The field came in 4.2 (2b514574f7e8). */
+static __always_inline bool core__unix_consumed(const struct sk_buff *skb, __u32 *bytes)
+{
+	const struct unix_skb_parms *parms = (const struct unix_skb_parms *)&skb->cb;
+
+	if (!bpf_core_field_exists(struct unix_skb_parms, consumed))
+		return false;
+	*bytes = BPF_CORE_READ(parms, consumed);
+	return true;
+}
+
+/* Flags of sockets have no numbers of their own: one that is added moves those behind it. */
+static __always_inline bool core__is_zerocopy(const struct sock *sk)
+{
+	return sk->__sk_common.skc_flags &
+	       1UL << bpf_core_enum_value(enum sock_flags, SOCK_ZEROCOPY);
+}
+
 static __always_inline __u32 core__task_flags(void)
 {
 	if (core__has_task_btf())
@@ -48,20 +77,42 @@ static __always_inline bool core__blocks(struct sock *sk)
 	return file && !(file->f_flags & O_NONBLOCK);
 }
 
+/* The socket that is open as @file, for its address only; NULL: it is none. */
+static __always_inline struct sock *core__socket_of(struct file *file)
+{
+	struct socket *socket;
+
+	if (!file || (BPF_CORE_READ(file, f_inode, i_mode) & S_IFMT) != S_IFSOCK)
+		return NULL;
+	socket = BPF_CORE_READ(file, private_data);
+	return BPF_CORE_READ(socket, sk);
+}
+
+/*
+ * Likewise, but one that has storage, where that is used.  bpf_sock_from_file() is as old as the
+ * storage of sockets in tracing programs: 5.11 (4f19cab76136, 8e4597c627fb).
+ */
+static __always_inline struct sock *core__sock_from_file(struct file *file)
+{
+	struct socket *socket;
+
+	if (!use_sk_storage)
+		return core__socket_of(file);
+	socket = file ? bpf_sock_from_file(file) : NULL;
+	return socket ? socket->sk : NULL;
+}
+
 /* The socket that is open in the current process as @fd, for its address only; NULL: none. */
 static __always_inline struct sock *core__socket(__u32 fd)
 {
 	struct task_struct *task = (struct task_struct *)bpf_get_current_task();
 	struct fdtable *table = BPF_CORE_READ(task, files, fdt);
 	struct file *file = NULL, **open = BPF_CORE_READ(table, fd);
-	struct socket *socket;
 
 	if (fd >= BPF_CORE_READ(table, max_fds) ||
-	    bpf_probe_read_kernel(&file, sizeof(file), open + fd) || !file ||
-	    (BPF_CORE_READ(file, f_inode, i_mode) & S_IFMT) != S_IFSOCK)
+	    bpf_probe_read_kernel(&file, sizeof(file), open + fd))
 		return NULL;
-	socket = BPF_CORE_READ(file, private_data);
-	return BPF_CORE_READ(socket, sk);
+	return core__socket_of(file);
 }
 
 /* Without bpf_task_pt_regs(): the registers end the kernel stack, whose size is 16 KiB with

@@ -312,7 +312,7 @@ static __always_inline void inject__lines(struct inject_message *m, __u64 pos, _
 		inject__leave(m, LEAVE_LOST);
 		return;
 	}
-	if (inject__is_zerocopy((struct sock *)m->tcp)) {
+	if (core__is_zerocopy((struct sock *)m->tcp)) {
 		inject__leave(m, LEAVE_ZEROCOPY);
 		return;
 	}

@@ -90,20 +90,14 @@ struct {
 	__type(value, __u64);
 } not_http SEC(".maps") __weak;
 
-/* Such a program counts the completions of its sends, which a copy in between changes. */
-static __always_inline bool inject__is_zerocopy(const struct sock *sk)
-{
-	return sk->__sk_common.skc_flags &
-	       1UL << bpf_core_enum_value(enum sock_flags, SOCK_ZEROCOPY);
-}
-
 /*
- * May @sk be in the map?  Not when its program counts completions.  And a thread that waits in a socket there with recv() gets EAGAIN when a
+ * May @sk be in the map?  Not when its program counts the completions of its sends, which a copy
+ * in between changes.  And a thread that waits in a socket there with recv() gets EAGAIN when a
  * signal comes, where it would be restarted else (tcp_bpf_recvmsg).
  */
 static __always_inline bool inject__bears(struct sock *sk)
 {
-	return !inject__is_zerocopy(sk) && (inject_blocking || !core__blocks(sk));
+	return !core__is_zerocopy(sk) && (inject_blocking || !core__blocks(sk));
 }
 
 #endif

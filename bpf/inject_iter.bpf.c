@@ -6,29 +6,19 @@
 #include <bpf/bpf_tracing.h>
 
 #include "bpf/conn.bpf.h"
+#include "bpf/core.bpf.h"
 #include "bpf/inject.bpf.h"
 
 /* Connections that were open before, or had left: into the map with their next request. */
 SEC("iter/task_file")
 int inject_join(struct bpf_iter__task_file *ctx)
 {
-	struct file *file = ctx->file;
+	struct sock *sk = core__sock_from_file(ctx->file);
 	struct injection *in;
-	struct socket *sock;
 	struct conn *conn;
-	struct sock *sk;
 	__u64 id;
 
-	/* 5.11, 4f19cab76136 */
-	if (!bpf_core_enum_value_exists(enum bpf_func_id, BPF_FUNC_sock_from_file))
-		return 0;
-	if (!file || !ctx->task)
-		return 0;
-	sock = bpf_sock_from_file(file);
-	if (!sock)
-		return 0;
-	sk = sock->sk;
-	if (!sk || sk->sk_type != SOCK_STREAM || sk->sk_protocol != IPPROTO_TCP)
+	if (!ctx->task || !sk || sk->sk_type != SOCK_STREAM || sk->sk_protocol != IPPROTO_TCP)
 		return 0;
 	conn = bpf_sk_storage_get(&conns, sk, NULL, 0);
 	if (!conn)

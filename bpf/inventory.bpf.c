@@ -10,24 +10,15 @@
 #include <bpf/bpf_tracing.h>
 
 #include "bpf/conn.bpf.h"
+#include "bpf/core.bpf.h"
 
 SEC("iter/task_file")
 int inventory_unix(struct bpf_iter__task_file *ctx)
 {
-	struct file *file = ctx->file;
-	struct socket *socket;
-	struct sock *sk;
+	struct sock *sk = core__sock_from_file(ctx->file);
 
-	/* 5.11, 4f19cab76136 */
-	if (!bpf_core_enum_value_exists(enum bpf_func_id, BPF_FUNC_sock_from_file))
-		return 0;
-	if (!file)
-		return 0;
-	socket = bpf_sock_from_file(file);
-	if (!socket)
-		return 0;
-	sk = socket->sk;
-	if (!sk || sk->sk_type != SOCK_STREAM || sk->__sk_common.skc_family != AF_UNIX)
+	if (!sk || BPF_CORE_READ(sk, sk_type) != SOCK_STREAM ||
+	    BPF_CORE_READ(sk, __sk_common.skc_family) != AF_UNIX)
 		return 0;
 	if (!conn__find(sk) && !conn__open(sk, SLOT_INVENTORY, bpf_ktime_get_ns()))
 		inventory_failed = 1;

@@ -22,13 +22,13 @@
 
 #include "bpf/config.bpf.h"
 #include "bpf/conn.bpf.h"
+#include "bpf/core.bpf.h"
 #include "bpf/event.h"
 
 /* No system call takes so long to come from moving bytes to its hook. */
 #define UNIX_QUIET_NS 100000000ULL
 
-/* The other end, which lives as long as @sk: it is held by it.  NULL: none, or not to be had.
- * The helper came in 5.16 (9eeb3aa33ae0). */
+/* The other end, which lives as long as @sk: it is held by it.  NULL: none, or not to be had. */
 static __always_inline struct sock *unix__peer(struct sock *sk)
 {
 	struct unix_sock *unix;
@@ -37,7 +37,7 @@ static __always_inline struct sock *unix__peer(struct sock *sk)
 		return BPF_CORE_READ((struct unix_sock *)sk, peer);
 	if (!use_sk_storage)
 		return NULL;
-	if (!bpf_core_enum_value_exists(enum bpf_func_id, BPF_FUNC_skc_to_unix_sock))
+	if (!core__has_unix_cast())
 		return NULL;
 	unix = bpf_skc_to_unix_sock(sk);
 	return unix ? unix->peer : NULL;
@@ -56,12 +56,11 @@ static __always_inline bool unix__holds_only(struct sock *peer, __u32 size)
 	struct sk_buff *first, *again;
 	__u32 count, len, read;
 
-	if (!bpf_core_field_exists(struct unix_skb_parms, consumed))
-		return false;
 	first = BPF_CORE_READ(peer, sk_receive_queue.next);
 	count = BPF_CORE_READ(peer, sk_receive_queue.qlen);
 	len = BPF_CORE_READ(first, len);
-	read = BPF_CORE_READ((struct unix_skb_parms *)&first->cb, consumed);
+	if (!core__unix_consumed(first, &read))
+		return false;
 	/* still there: so it was it that we looked at */
 	again = BPF_CORE_READ(peer, sk_receive_queue.next);
 	return first == again && count == 1 && len == size && !read;

@@ -52,7 +52,6 @@ enum {
 /* Named for bpf_core_enum_value_exists(): does this kernel have the helper? */
 enum bpf_func_id {
 	BPF_FUNC_get_current_task_btf = 158,
-	BPF_FUNC_sock_from_file = 162,
 	BPF_FUNC_task_pt_regs = 175,
 	BPF_FUNC_skc_to_unix_sock = 178,
 };
