@@ -102,11 +102,10 @@ struct {
 } conns __weak SEC(".maps");
 
 /* Address of the socket -> its state, where programs may not use socket storage.  User space
- * sets the bound; the hooks on the end of a socket delete. */
+ * sets the bound, what is beyond is counted; the hooks on the end of a socket delete. */
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
 	__uint(max_entries, 1);
-	__uint(map_flags, BPF_F_NO_PREALLOC);
 	__type(key, __u64);
 	__type(value, struct conn);
 } conns_by_address __weak SEC(".maps");

@@ -11,7 +11,7 @@
 #include "user/kernel/injection.h"
 #include "user/log.h"
 
-#define CONNS_BY_ADDRESS 65536 /* connections followed where socket storage is not to be had */
+#define CONNS_BY_ADDRESS 16384 /* connections followed where socket storage is not to be had */
 #define GOROUTINES	 16384 /* that serve, and whose children's calls get likely links */
 #define CONTEXTS	 4096  /* connections whose newest request's trace context is at hand */
 #define OPEN_HEADS	 512   /* of these, with a head that came only in part */
@@ -151,6 +151,14 @@ static void set_knobs(struct spanloom_bpf *skel, const struct tracer_config *con
 		ring_bytes / 4 < WAKEUP_BYTES_MAX ? ring_bytes / 4 : WAKEUP_BYTES_MAX;
 }
 
+/* Kprobes before 6.1 (34dd3bad1a6f) must not allocate: the kernel warns of maps that would. */
+static int preallocate(struct spanloom_bpf *skel)
+{
+	int err = bpf_map__set_map_flags(skel->maps.scope, 0);
+
+	return err ? err : bpf_map__set_map_flags(skel->maps.sdk_processes, 0);
+}
+
 static int set_sizes(struct spanloom_bpf *skel, const struct tracer_config *config,
 		     const struct plan *plan)
 {
@@ -161,6 +169,8 @@ static int set_sizes(struct spanloom_bpf *skel, const struct tracer_config *conf
 		err = bpf_map__set_max_entries(skel->maps.transfers, TP_TRANSFERS);
 	if (!err && !plan->use_sk_storage)
 		err = bpf_map__set_max_entries(skel->maps.conns_by_address, CONNS_BY_ADDRESS);
+	if (!err && plan->family == HOOKS_KPROBE)
+		err = preallocate(skel);
 	if (!err && !config->python)
 		err = bpf_map__set_max_entries(skel->maps.python_contexts, 1);
 	if (!err && config->likely_links)
