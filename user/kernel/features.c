@@ -364,12 +364,22 @@ void features__probe(struct features *f)
 
 void features__force(struct features *f, enum hook_family family)
 {
+	static const enum feature_id stored[] = {
+		FEATURE_SK_STORAGE,
+		FEATURE_INJECTION,
+		FEATURE_TCP_OPTION,
+	};
+
 	f->family = family;
 	f->family_reason = "as --hooks says";
 	if (family != HOOKS_KPROBE)
 		return;
-	f->injection = INJECTION_IMPOSSIBLE; /* no socket storage */
-	note(f, FEATURE_INJECTION, false, "kprobes have no socket storage, which it needs");
+	f->injection = INJECTION_IMPOSSIBLE;
+	for (size_t i = 0; i < sizeof(stored) / sizeof(stored[0]); i++) {
+		note(f, stored[i], false, "kprobes have no socket storage");
+		f->feature[stored[i]].consequence = texts[stored[i]].consequence;
+		f->feature[stored[i]].remedy = "use other hooks (--hooks)";
+	}
 }
 
 bool features__blocker(const struct features *f, char *line, size_t len)
