@@ -19,6 +19,7 @@ from harness import SPANLOOM, defer, equal, folder, spawn, wait_until
 
 LEDGER_LINE = re.compile(r"^\s*([a-z][a-z0-9_.]*)\s+(\d+)$")
 _serial = itertools.count(1)
+HOOKS = os.environ.get("SPANLOOM_TEST_HOOKS")  # the family to use, whatever the kernel is best at
 READY = re.compile(r"^info run: tracing ", re.MULTILINE)
 
 
@@ -84,6 +85,8 @@ def start(command, environ, stdout, stderr):
     """Starts spanloom and waits until it has attached.  One of them runs on a host: another
     that is just ending is waited for."""
     harness.show_on_failure(stderr)
+    if HOOKS:
+        command = [*command, "--hooks", HOOKS]
     limit = time.monotonic() + 15 * harness.PATIENCE
     while True:
         with open(stdout, "wb") as out, open(stderr, "wb") as err:

@@ -9,7 +9,6 @@ the command's; 124: it took too long, 125: the guest died, 126: its kernel compl
 """
 
 import os
-import re
 import shlex
 import shutil
 import subprocess
@@ -17,10 +16,10 @@ import sys
 import tempfile
 from pathlib import Path
 
+import complaints
 import kernels
 
 TOO_LONG, DIED, COMPLAINED = 124, 125, 126
-COMPLAINT = re.compile(r"WARNING: |BUG: |Oops|Kernel panic|unregister_netdevice: waiting")
 PARAMETERS = ("console=ttyS0 quiet loglevel=5 panic=-1 oops=panic reboot=t mitigations=off "
               "nokaslr audit=0 random.trust_cpu=on tsc=reliable no_timer_check "
               "rcupdate.rcu_expedited=1")
@@ -64,15 +63,6 @@ def qemu(folder, work, memory, processors):
             *port("status", work / "status")]
 
 
-def complaints(console):
-    """The lines around what the kernel complained of."""
-    lines = console.splitlines()
-    for number, line in enumerate(lines):
-        if COMPLAINT.search(line):
-            return "\n".join(lines[number:number + 30])
-    return ""
-
-
 def run(kernel, command, timeout=300, memory=2048, processors=1):
     """(exit status, standard output, standard error)."""
     folder, version = kernels.prepare(kernel)
@@ -90,7 +80,7 @@ def run(kernel, command, timeout=300, memory=2048, processors=1):
             said, late = "", True
         out, err, status, console = ((work / file).read_text(errors="replace")
                                      for file in ("out", "err", "status", "console"))
-    if found := complaints(console):
+    if found := complaints.find(console):
         return COMPLAINED, out, f"{err}\nthe kernel complained:\n{found}\n"
     if status.strip():
         return int(status), out, err

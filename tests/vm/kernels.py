@@ -12,6 +12,7 @@ import re
 import shutil
 import struct
 import subprocess
+import urllib.error
 import urllib.request
 import zlib
 from pathlib import Path
@@ -49,11 +50,15 @@ class Missing(Exception):
     """This machine lacks something; the text says what."""
 
 
+class Unreachable(Exception):
+    """There is no way to the kernels from here; the text says why."""
+
+
 def need_commands():
     missing = sorted(package for command, package in COMMANDS.items()
                      if not shutil.which(command, path=PATH))
     if missing:
-        raise Missing(f"missing packages: {' '.join(missing)}; run: sudo deploy/deps.sh vm")
+        raise Missing(f"missing packages: {' '.join(missing)}; run: sudo deploy/deps.sh")
 
 
 def mirror():
@@ -65,14 +70,19 @@ def mirror():
     for url in re.findall(r"^(?:URIs:|deb(?: \[[^]]*\])?)\s+(\S+)", text, re.MULTILINE):
         if url.rstrip("/").endswith("/debian"):
             return url.rstrip("/")
-    raise Missing("apt has no Debian mirror here: set SPANLOOM_VM_MIRROR to the URL of one")
+    raise Unreachable("apt has no Debian mirror here: set SPANLOOM_VM_MIRROR to the URL of one")
 
 
 def fetch(url, path):
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name(path.name + ".part")
-    with urllib.request.urlopen(url, timeout=120) as source, open(part, "wb") as target:
-        shutil.copyfileobj(source, target)
+    try:
+        with urllib.request.urlopen(url, timeout=120) as source, open(part, "wb") as target:
+            shutil.copyfileobj(source, target)
+    except urllib.error.HTTPError as answer:
+        raise Missing(f"{url}: {answer}") from None
+    except (urllib.error.URLError, TimeoutError) as fault:
+        raise Unreachable(f"{url}: {fault}") from None
     part.rename(path)
 
 
