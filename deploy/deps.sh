@@ -5,7 +5,6 @@
 #
 #   deps.sh          all of it
 #   deps.sh build    only what building needs
-#   deps.sh vm       all, and what "make vm" needs
 #
 # Does nothing, at once, when all is there.  Otherwise it needs root and apt-get; without
 # them it names what is missing and the command to run, and exits with 1.  Daemons that it
@@ -96,11 +95,10 @@ disable_new_daemons()
 
 what=${1:-all}
 case "$what" in
-all) packages="$BUILD $TEST" ;;
+all) packages="$BUILD $TEST $VM" ;;
 build) packages="$BUILD" ;;
-vm) packages="$BUILD $TEST $VM" ;;
 *)
-	echo "usage: $0 [build | vm]" >&2
+	echo "usage: $0 [build]" >&2
 	exit 1
 	;;
 esac
