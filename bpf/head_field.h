@@ -94,6 +94,12 @@ static __always_inline __u32 head__trim(struct head_work *w, __u32 end)
 	return end;
 }
 
+/* Is all of the line there?  An open one may have HEAD_VIEW bytes so far, too. */
+static __always_inline int head__is_whole(struct head_work *w, const struct head_spot *line)
+{
+	return line->end - line->from <= HEAD_VIEW && *head__place(w, line->end - 1) == '\n';
+}
+
 /* ---- the request line --------------------------------------------------------------------- */
 
 /* Its beginning, as far as there is any: METHOD, space, a byte of the target. */
@@ -199,7 +205,7 @@ static __always_inline void head__coding(struct head_work *w, const struct head_
 	__u32 from = head__skip_blanks(w, line->from + sizeof("transfer-encoding:") - 1);
 	__u32 end = head__trim(w, line->end);
 
-	if (line->end - line->from > HEAD_VIEW)
+	if (!head__is_whole(w, line))
 		w->head.broken = 1;
 	else if (head__ends_with(w, from, end, "chunked"))
 		w->head.chunked = 1;
@@ -216,7 +222,7 @@ static __always_inline void head__parent(struct head_work *w, const struct head_
 	__u32 end = line->from + HEAD_VIEW;
 	__u8 *value = head__place(w, from);
 
-	if (line->end - line->from <= HEAD_VIEW)
+	if (head__is_whole(w, line))
 		end = head__trim(w, line->end);
 	if (end < from)
 		end = from;

@@ -81,6 +81,10 @@ static const struct context_case contexts[] = {
 	{ "traceparent:\t \t" PARENT " \t \t\r\n", 1, "" },
 	{ "traceparent:                              " PARENT "                          \r\n", 1,
 	  "" },
+	/* HEAD_VIEW bytes of the line, and one more */
+	{ "traceparent: " PARENT
+	  "                                                            x\r\n",
+	  0, "" },
 	{ "traceparent:\r\n " PARENT "\r\n", 0, "" },
 	{ "traceparent: " PARENT "\r\n -x\r\n", 0, "" },
 	{ "traceparent: " PARENT "\r\nAccept: a\r\n b\r\n", 1, "" },
@@ -260,6 +264,8 @@ static const struct form_case forms[] = {
 	{ START "Transfer-Encoding: chunked, gzip\r\n\r\n", "broken" },
 	{ START "Transfer-Encoding: xchunked\r\n\r\n", "broken" },
 	{ START "Transfer-Encoding: gzip chunked\r\n\r\n", "broken" },
+	/* what is coded last is behind HEAD_VIEW bytes of the line */
+	{ START "Transfer-Encoding: " Z64 Z16 Z16 "zzzzz,chunked,gzip\r\n\r\n", "broken" },
 	{ START "Transfer-Encoding:\r\n\r\n", "broken" },
 	{ START "Transfer-Encoding: identity\r\nContent-Length: 3\r\n\r\n", "done len=3" },
 	{ START "Content-Length: 3\r\nTransfer-Encoding: chunked\r\n\r\n", "done chunked" },
