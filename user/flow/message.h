@@ -105,4 +105,12 @@ static inline void message__number(struct message *m, unsigned int index, int64_
 	m->number_mask |= 1u << index;
 }
 
+/* To what @m has of that number; what is too large for it stays the largest there is. */
+static inline void message__add(struct message *m, unsigned int index, int64_t value)
+{
+	if (__builtin_add_overflow(m->number[index], value, &m->number[index]))
+		m->number[index] = INT64_MAX;
+	m->number_mask |= 1u << index;
+}
+
 #endif

@@ -53,11 +53,10 @@ static bool message__merge(struct message *to, const struct message *from, struc
 		if (!(from->number_mask >> i & 1))
 			continue;
 		if (from->add_mask >> i & 1)
-			to->number[i] += from->number[i];
+			message__add(to, i, from->number[i]);
 		else
-			to->number[i] = from->number[i];
+			message__number(to, i, from->number[i]);
 	}
-	to->number_mask |= from->number_mask;
 	return whole;
 }
 

@@ -60,8 +60,7 @@ static int64_t command_rows(struct slice tag)
 
 static void response__add(struct message *out, unsigned int number, int64_t value)
 {
-	out->number[number] += value;
-	out->number_mask |= 1u << number;
+	message__add(out, number, value);
 	out->add_mask |= 1u << number;
 }
 
