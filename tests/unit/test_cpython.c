@@ -159,6 +159,25 @@ static void test_methods(void **state)
 	assert_int_equal(cpython__methods(bytes, 8, START, "set_result", found, 4), 0);
 }
 
+/* A hostile image of nothing but names must not be looked through for each of them. */
+static void test_names_are_bounded(void **state)
+{
+	enum { NAMES = 4096, NAME = 16 };
+	unsigned char *image = calloc(NAMES, NAME);
+	const uint64_t method[] = { START + (NAMES - 2) * NAME, 0xc0de };
+	uint64_t found[4];
+
+	assert_non_null(image);
+	for (size_t i = 0; i < NAMES; i++)
+		memcpy(image + i * NAME, "set_result", 11);
+	memcpy(image + (NAMES - 1) * NAME, method, sizeof(method));
+	assert_int_equal(cpython__methods(image, NAMES * NAME, START, "set_result", found, 4), 0);
+	assert_int_equal(cpython__methods(image + (NAMES - 2) * NAME, 2 * NAME, method[0],
+					  "set_result", found, 4),
+			 1);
+	free(image);
+}
+
 static void test_cheap(void **state)
 {
 	static const struct {
@@ -202,8 +221,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_minor),	cmocka_unit_test(test_lines),
 		cmocka_unit_test(test_ranges),	cmocka_unit_test(test_image),
-		cmocka_unit_test(test_methods), cmocka_unit_test(test_cheap),
-		cmocka_unit_test(test_runtime),
+		cmocka_unit_test(test_methods), cmocka_unit_test(test_names_are_bounded),
+		cmocka_unit_test(test_cheap),	cmocka_unit_test(test_runtime),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -16,6 +16,7 @@
 #define SECTION_BYTES  (32 << 20)
 #define PAGE_BYTES     4096ULL
 #define METHODS_MAX    64
+#define NAMES_MAX      32 /* that are the same; each costs a look at all of the image */
 #define FIRST_MINOR    8
 
 /* Offsets in PyTypeObject, and its words in PyMethodDef, of CPython 3.8 to 3.13. */
@@ -244,8 +245,13 @@ size_t cpython__methods(const unsigned char *image, size_t len, uint64_t start, 
 	const unsigned char *at = image, *found;
 	size_t count = 0;
 
-	while ((found = memmem(at, len - (size_t)(at - image), name, name_len))) {
-		uint64_t address = start + (uint64_t)(found - image);
+	for (int n = 0; n < NAMES_MAX && count < max; n++) {
+		uint64_t address;
+
+		found = memmem(at, len - (size_t)(at - image), name, name_len);
+		if (!found)
+			break;
+		address = start + (uint64_t)(found - image);
 
 		for (size_t i = 0; i + 2 * word <= len && count < max; i += word)
 			if (word_of(image, i) == address)
