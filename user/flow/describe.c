@@ -76,6 +76,7 @@ struct span *describe__transaction(const struct transaction *txn, const struct f
 struct span *describe__connect_failed(const struct event_conn *event,
 				      const struct flow_config *config, int64_t unix_offset_ns)
 {
+	uint64_t end_ns = event->hdr.ts_ns > event->start_ns ? event->hdr.ts_ns : event->start_ns;
 	struct span *span = describe__start(config);
 	struct endpoint local, peer;
 	struct slice address;
@@ -87,7 +88,7 @@ struct span *describe__connect_failed(const struct event_conn *event,
 	span->kind = SPAN_CLIENT;
 	span->scope = "spanloom/connect";
 	span->start_unix_ns = event->start_ns + (uint64_t)unix_offset_ns;
-	span->end_unix_ns = event->hdr.ts_ns + (uint64_t)unix_offset_ns;
+	span->end_unix_ns = end_ns + (uint64_t)unix_offset_ns;
 	span__set_name(span, SLICE("connect"));
 	address = endpoint__address(&peer, text, sizeof(text));
 	span__add(span, "server.address", address);
