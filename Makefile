@@ -7,6 +7,7 @@
 #   make deps         install what building and testing needs (Debian, Ubuntu)
 #   make install      PREFIX=/usr/local DESTDIR=
 #   make lint         format, static checks
+#   make fuzz         TIME=60 seconds for each fuzz target, two at a time; TARGETS="http1 sql"
 #   make bench        cost against the bare run
 #   make vm           on a stock 6.1 kernel, emulated; make vm-all: on 5.10, 6.1, 6.12, newest
 #   make accuracy     how often a parent is right, in real programs
@@ -50,6 +51,9 @@ HARDEN := -fstack-protector-strong -D_FORTIFY_SOURCE=2 -fPIE
 CFLAGS_USER := $(BASE) $(OPT) $(HARDEN) $(WARN) -include user/base/ban.h
 CFLAGS_SAN  := $(BASE) -O1 -g -fno-omit-frame-pointer -fsanitize=address,undefined \
 	-fno-sanitize-recover=undefined $(WARN) -include user/base/ban.h
+CFLAGS_FUZZ := $(BASE) -O1 -g -fno-omit-frame-pointer \
+	-fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=undefined $(WARN) \
+	-Wno-gnu-variable-sized-type-not-at-end -include user/base/ban.h
 CFLAGS_GEN  := $(BASE) $(OPT) -fPIE -w
 CFLAGS_BPF  := -std=gnu11 -g -O2 -target bpf -mcpu=v3 -D__TARGET_ARCH_$(ARCH) -iquote . -I vmlinux \
 	-Wall -Wextra -Werror -Wshadow -Wno-unused-parameter -Wno-missing-declarations \
@@ -77,8 +81,15 @@ PURE_SRC := $(filter-out $(LIVE_SRC),$(USER_SRC))
 SAN_OBJ  := $(PURE_SRC:%.c=$(O)/san/%.o) $(O)/san/proto/otlp.pb-c.o
 UNIT_SRC := $(wildcard tests/unit/test_*.c)
 UNIT_BIN := $(UNIT_SRC:tests/unit/%.c=$(O)/tests/%)
-UNIT_LIB := $(patsubst tests/unit/%.c,$(O)/san/tests/unit/%.o, \
-	$(filter-out $(UNIT_SRC),$(wildcard tests/unit/*.c)))
+UNIT_AID := $(filter-out $(UNIT_SRC),$(wildcard tests/unit/*.c))
+UNIT_LIB := $(UNIT_AID:%.c=$(O)/san/%.o)
+
+# Fuzz targets: with libFuzzer, and without, for the unit tests to replay what broke them.
+FUZZ_SRC := $(filter-out tests/fuzz/libfuzzer.c,$(wildcard tests/fuzz/*.c))
+FUZZ_LIB := $(FUZZ_SRC:%.c=$(O)/san/%.o)
+FUZZ_OBJ := $(patsubst %.c,$(O)/fuzz/%.o, \
+	$(PURE_SRC) $(UNIT_AID) $(FUZZ_SRC) tests/fuzz/libfuzzer.c) $(O)/fuzz/proto/otlp.pb-c.o
+FUZZ_BIN := $(O)/fuzz/spanloom-fuzz
 
 # ---- kernel programs --------------------------------------------------------------------
 
@@ -111,11 +122,16 @@ $(O)/san/proto/otlp.pb-c.o: $(PROTO_C)
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(CFLAGS_GEN) -c $< -o $@
 
+$(O)/fuzz/proto/otlp.pb-c.o: $(PROTO_C)
+	$(call msg,CC-FUZZ,$@)
+	@mkdir -p $(@D)
+	$(Q)$(CLANG) $(CFLAGS_FUZZ) -w -c $< -o $@
+
 # Generated headers first; after the first build -MMD knows who needs which.
 $(filter $(O)/user/kernel/%.o $(O)/user/cli/%.o,$(USER_OBJ)): | $(SKELETON)
 $(filter $(O)/user/export/%.o,$(USER_OBJ)): | $(PROTO_H)
 $(filter $(O)/san/user/export/%.o,$(SAN_OBJ)): | $(PROTO_H)
-$(UNIT_SRC:%.c=$(O)/san/%.o) $(UNIT_LIB): | $(PROTO_H)
+$(UNIT_SRC:%.c=$(O)/san/%.o) $(UNIT_LIB) $(FUZZ_LIB) $(FUZZ_OBJ): | $(PROTO_H)
 
 $(O)/%.o: %.c Makefile
 	$(call msg,CC,$@)
@@ -127,6 +143,11 @@ $(O)/san/%.o: %.c Makefile
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(CFLAGS_SAN) -MMD -MP -c $< -o $@
 
+$(O)/fuzz/%.o: %.c Makefile
+	$(call msg,CC-FUZZ,$@)
+	@mkdir -p $(@D)
+	$(Q)$(CLANG) $(CFLAGS_FUZZ) -MMD -MP -c $< -o $@
+
 $(O)/spanloom: $(USER_OBJ)
 	$(call msg,LINK,$@)
 	$(Q)$(CC) $(LDFLAGS_USER) $^ $(LDLIBS) -o $@
@@ -136,7 +157,13 @@ $(O)/tests/test_%: $(O)/san/tests/unit/test_%.o $(UNIT_LIB) $(SAN_OBJ)
 	@mkdir -p $(@D)
 	$(Q)$(CC) -fsanitize=address,undefined $^ $(filter-out -lbpf,$(LDLIBS)) -lcmocka -o $@
 
-.SECONDARY: $(UNIT_SRC:%.c=$(O)/san/%.o)
+$(O)/tests/test_crashes: $(FUZZ_LIB)
+
+$(FUZZ_BIN): $(FUZZ_OBJ)
+	$(call msg,LINK,$@)
+	$(Q)$(CLANG) -fsanitize=fuzzer,address,undefined $^ $(filter-out -lbpf,$(LDLIBS)) -lcmocka -o $@
+
+.SECONDARY: $(UNIT_SRC:%.c=$(O)/san/%.o) $(SAN_OBJ)
 
 # ---- tests ------------------------------------------------------------------------------
 
@@ -147,7 +174,7 @@ live: $(O)/spanloom
 	$(Q)tests/run --live
 
 test: deps
-	$(Q)$(MAKE) --no-print-directory -j$$(nproc) $(O)/spanloom $(UNIT_BIN)
+	$(Q)$(MAKE) --no-print-directory -j$$(nproc) $(O)/spanloom $(UNIT_BIN) $(FUZZ_BIN)
 	$(Q)tests/run
 
 run: deps-build
@@ -159,6 +186,11 @@ deps-build:
 
 deps:
 	$(Q)deploy/deps.sh
+
+TIME ?= 60
+
+fuzz: $(FUZZ_BIN)
+	$(Q)tests/fuzz/run --time $(TIME) $(TARGETS)
 
 bench: $(O)/spanloom
 	$(Q)tests/bench/run
@@ -173,7 +205,8 @@ accuracy: $(O)/spanloom
 	$(Q)tests/accuracy/run --markdown
 
 -include $(wildcard $(O)/bpf/*.d $(O)/user/*.d $(O)/user/*/*.d $(O)/san/user/*.d \
-	$(O)/san/user/*/*.d $(O)/san/tests/unit/*.d)
+	$(O)/san/user/*/*.d $(O)/san/tests/*/*.d $(O)/fuzz/user/*.d $(O)/fuzz/user/*/*.d \
+	$(O)/fuzz/tests/*/*.d)
 
 clean:
 	$(Q)rm -rf $(O)

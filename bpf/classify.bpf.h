@@ -7,9 +7,7 @@
 #include "vmlinux.h"
 #include <bpf/bpf_helpers.h>
 
-#include "bpf/classify/http1.h"
-#include "bpf/classify/postgres.h"
-#include "bpf/classify/redis.h"
+#include "bpf/classify/all.h"
 #include "bpf/event.h"
 
 #define CLASSIFY_HEAD 64 /* bytes that a classifier may read */

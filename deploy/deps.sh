@@ -31,6 +31,13 @@ distribution()
 	fi
 }
 
+# What libFuzzer's programs are linked with.
+has_fuzzer()
+{
+	has_command clang || return 1
+	find "$(clang -print-resource-dir)/lib" -name 'libclang_rt.fuzzer*.a' 2>/dev/null | grep -q .
+}
+
 # Commands that more than one package provides: any of them will do.
 missing_commands()
 {
@@ -44,6 +51,7 @@ missing_commands()
 	[ "$what" = build ] && return
 	has_command nginx || echo nginx-light
 	has_command node || echo nodejs
+	has_fuzzer || echo libclang-rt-dev
 }
 
 # The packages of the arguments that dpkg does not have.
@@ -69,6 +77,7 @@ missing_elsewhere()
 	for command in nginx redis-server psql wrk curl python3 node; do
 		has_command "$command" || echo "$command"
 	done
+	has_fuzzer || echo "compiler-rt (libclang_rt.fuzzer)"
 }
 
 forbid_daemons()
@@ -131,6 +140,9 @@ echo "deps: installing $missing"
 forbid_daemons
 export DEBIAN_FRONTEND=noninteractive NEEDRESTART_SUSPEND=1 RUNLEVEL=1
 apt-get update -q </dev/null
+# older releases of Ubuntu have it in a package of clang's own
+apt-cache show libclang-rt-dev >/dev/null 2>&1 ||
+	missing=$(printf '%s' "$missing" | sed 's/ *libclang-rt-dev//')
 # shellcheck disable=SC2086
 apt-get install -q -y --no-install-recommends -o Dpkg::Options::=--force-confold $missing </dev/null
 disable_new_daemons

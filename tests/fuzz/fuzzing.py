@@ -1,0 +1,102 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Runs fuzz targets, two at a time, and tells what came of each."""
+
+import os
+import re
+import subprocess
+import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parent
+ROOT = HERE.parent.parent
+OUT = ROOT / ".output" / "fuzz"
+BINARY = OUT / "spanloom-fuzz"
+AT_ONCE = 2
+INPUT_S = 30  # more for one input is a finding; machines that test are busy
+START_S = 120  # to read the corpus
+INPUT_BYTES = {"golang": 32768, "cpython": 32768, "process": 16384}  # else DEFAULT_BYTES
+DEFAULT_BYTES = 4096  # no more than a stream holds ranges of one byte: see flow.c
+SEEN = re.compile(r"cov: (\d+)")
+FINDING = re.compile(r"Test unit written to (\S+)")
+
+
+class Result:
+    def __init__(self, name, output, status, seconds):
+        self.name, self.output, self.seconds = name, output, seconds
+        runs = re.findall(r"stat::number_of_executed_units: (\d+)", output) or \
+            re.findall(r"^#(\d+)", output, re.MULTILINE)
+        self.executions = int(runs[-1]) if runs else 0
+        covered = SEEN.findall(output)
+        self.edges = int(covered[-1]) if covered else 0
+        self.findings = FINDING.findall(output)
+        self.failed = bool(self.findings) or status != 0
+
+    def line(self):
+        found = f"{len(self.findings)} findings" if self.findings else \
+            "failed" if self.failed else "nothing found"
+        return f"{self.name:<16} {self.executions:>10,} executions  {self.edges:>6,} edges  {found}"
+
+    def explain(self):
+        """The end of what libFuzzer said, where the cause stands."""
+        lines = [line for line in self.output.splitlines() if not line.startswith("#")]
+        where = [f"input: {path}" for path in self.findings]
+        return "\n".join(lines[-60:] + where)
+
+
+def built():
+    return BINARY.exists()
+
+
+def targets():
+    listed = subprocess.run([BINARY, "--list"], capture_output=True, text=True, check=True)
+    return listed.stdout.split()
+
+
+def make_seeds():
+    subprocess.run([sys.executable, HERE / "seeds.py", OUT / "seeds"], check=True)
+
+
+def dictionary(name):
+    """That of a protocol serves both of its targets."""
+    for stem in (name, name.removesuffix("-flow")):
+        path = HERE / "dict" / f"{stem}.dict"
+        if path.exists():
+            return [f"-dict={path}"]
+    return []
+
+
+def command(name, seconds):
+    corpus, found = OUT / "corpus" / name, OUT / "found" / name
+    corpus.mkdir(parents=True, exist_ok=True)
+    found.mkdir(parents=True, exist_ok=True)
+    seeds = [OUT / "seeds" / name, HERE / "crashes" / name]
+    return [
+        "nice", "-n", "10", BINARY, f"--target={name}", f"-max_total_time={seconds}",
+        f"-timeout={INPUT_S}", "-rss_limit_mb=2048", "-print_final_stats=1", "-verbosity=1",
+        f"-max_len={INPUT_BYTES.get(name, DEFAULT_BYTES)}", f"-artifact_prefix={found}/",
+        *dictionary(name), corpus, *[path for path in seeds if path.exists()],
+    ]
+
+
+def run(name, seconds):
+    environ = dict(os.environ, UBSAN_OPTIONS="print_stacktrace=1",
+                   ASAN_OPTIONS="detect_leaks=1:allocator_may_return_null=1")
+    start = time.monotonic()
+    try:
+        done = subprocess.run(command(name, seconds), cwd=ROOT, env=environ, stdin=subprocess.DEVNULL,
+                              stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False,
+                              timeout=seconds + START_S)
+        output, status = done.stdout.decode(errors="replace"), done.returncode
+    except subprocess.TimeoutExpired as late:
+        output, status = (late.stdout or b"").decode(errors="replace") + "\nno end", 1
+    return Result(name, output, status, time.monotonic() - start)
+
+
+def run_all(names, seconds, tell):
+    """Calls @tell with each Result, in the order of @names."""
+    make_seeds()
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        for result in pool.map(lambda name: run(name, seconds), names):
+            tell(result)
