@@ -3,6 +3,11 @@
  * The way out: one ring buffer.  A wake-up per record would cost the traced thread ten times
  * what the record costs, so user space is woken when another wakeup_bytes are full, and looks
  * in on a timer otherwise.
+ *
+ * There is no perf buffer beside it: a kernel that has all else that is needed has rings (5.8,
+ * 457f44363a88).  bpf_perf_event_output() wants the program's own context, which the one handler
+ * behind all hooks does not have, and its global functions cannot be given: each program and what
+ * it calls would be there twice.
  */
 #ifndef SPANLOOM_OUTPUT_BPF_H
 #define SPANLOOM_OUTPUT_BPF_H
