@@ -11,7 +11,7 @@
 #include "user/kernel/injection.h"
 #include "user/log.h"
 
-#define CONNS_BY_ADDRESS 16384 /* connections followed where socket storage is not to be had */
+#define CONNS_BY_ADDRESS 65536 /* connections followed where socket storage is not to be had */
 #define GOROUTINES	 16384 /* that serve, and whose children's calls get likely links */
 #define CONTEXTS	 4096  /* connections whose newest request's trace context is at hand */
 #define OPEN_HEADS	 512   /* of these, with a head that came only in part */
@@ -151,12 +151,36 @@ static void set_knobs(struct spanloom_bpf *skel, const struct tracer_config *con
 		ring_bytes / 4 < WAKEUP_BYTES_MAX ? ring_bytes / 4 : WAKEUP_BYTES_MAX;
 }
 
-/* Kprobes before 6.1 (34dd3bad1a6f) must not allocate: the kernel warns of maps that would. */
+/*
+ * Kprobes must not allocate before 6.1, and the kernel warns of maps that would (94dacdbd5d2d,
+ * 34dd3bad1a6f).  All their memory is taken beforehand there, so they have room for less.  What
+ * made the difference shows in the kernel's types (fba1a1c6c912).
+ */
 static int preallocate(struct spanloom_bpf *skel)
 {
-	int err = bpf_map__set_map_flags(skel->maps.scope, 0);
+	const struct {
+		struct bpf_map *map;
+		uint32_t entries;
+	} maps[] = {
+		{ skel->maps.conns_by_address, 8192 },
+		{ skel->maps.scope, 2048 },
+		{ skel->maps.sdk_processes, 256 },
+	};
+	struct btf *btf = btf__load_vmlinux_btf();
+	int err = 0;
 
-	return err ? err : bpf_map__set_map_flags(skel->maps.sdk_processes, 0);
+	if (!btf)
+		return -errno;
+	if (btf__find_by_name_kind(btf, "bpf_mem_alloc", BTF_KIND_STRUCT) > 0)
+		goto out;
+	for (size_t i = 0; i < sizeof(maps) / sizeof(maps[0]) && !err; i++) {
+		err = bpf_map__set_map_flags(maps[i].map, 0);
+		if (!err)
+			err = bpf_map__set_max_entries(maps[i].map, maps[i].entries);
+	}
+out:
+	btf__free(btf);
+	return err;
 }
 
 static int set_sizes(struct spanloom_bpf *skel, const struct tracer_config *config,
@@ -171,6 +195,8 @@ static int set_sizes(struct spanloom_bpf *skel, const struct tracer_config *conf
 		err = bpf_map__set_max_entries(skel->maps.conns_by_address, CONNS_BY_ADDRESS);
 	if (!err && plan->family == HOOKS_KPROBE)
 		err = preallocate(skel);
+	if (!err && plan->family != HOOKS_KPROBE)
+		err = bpf_map__set_max_entries(skel->maps.kprobe_calls, 1);
 	if (!err && !config->python)
 		err = bpf_map__set_max_entries(skel->maps.python_contexts, 1);
 	if (!err && config->likely_links)
