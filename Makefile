@@ -75,7 +75,7 @@ USER_OBJ := $(USER_SRC:%.c=$(O)/%.o) $(O)/proto/otlp.pb-c.o
 # All that runs without a kernel: what the unit tests link.
 LIVE_SRC := user/main.c user/agent.c $(wildcard user/cli/*.c) \
 	$(addprefix user/kernel/,tracer.c tracer_config.c inventory.c targets.c golang_files.c \
-		cpython_files.c detach.c complaint.c attempt.c attachment.c probes.c injection.c \
+		cpython_files.c detach.c complaint.c attempt.c attachment.c probes.c injection.c kretprobe.c \
 		injection_probe.c tcp_option.c plan.c sdk_list.c)
 PURE_SRC := $(filter-out $(LIVE_SRC),$(USER_SRC))
 SAN_OBJ  := $(PURE_SRC:%.c=$(O)/san/%.o) $(O)/san/proto/otlp.pb-c.o

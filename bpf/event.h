@@ -297,6 +297,7 @@ enum counter {
 	COUNT_SENDS,		  /* sends on traced connections */
 	COUNT_RECEIVES,		  /* receives on traced connections */
 	COUNT_NO_STATE,		  /* messages not seen: no memory for connection state */
+	COUNT_RETURN_MISSED,	  /* likewise: kprobes only, the kernel did not tell their end */
 	COUNT_NO_BUFFER_SENDFILE, /* messages of which only the length is known, by cause */
 	COUNT_NO_BUFFER_SPLICE,
 	COUNT_NO_BUFFER_IO_URING,

@@ -2,7 +2,8 @@
 /*
  * The last resort: the same functions as sock_fentry.bpf.c, by breakpoint.  A return probe does
  * not know the arguments, so the entry leaves them to it.  Connection state is in a hash:
- * socket storage is not for kprobes.
+ * socket storage is not for kprobes.  The kernel sees the return of a bounded number of calls
+ * (user/kernel/kretprobe.h): others are counted when their thread makes its next call.
  */
 #include "vmlinux.h"
 #include <bpf/bpf_core_read.h>
@@ -17,11 +18,12 @@ struct kprobe_call {
 	__u32 pad;
 };
 
-/* pid_tgid -> the call that the thread is in.  The entry adds, the return deletes; least
- * recently used, because a return that the kernel missed deletes nothing. */
+/* pid_tgid -> the call that the thread is in, twice as many as the kernel tells the return of.  The
+ * entry adds, the return deletes; least recently used, because a return that the kernel has missed
+ * deletes nothing. */
 struct {
 	__uint(type, BPF_MAP_TYPE_LRU_HASH);
-	__uint(max_entries, 16384);
+	__uint(max_entries, 8192);
 	__type(key, __u64);
 	__type(value, struct kprobe_call);
 } kprobe_calls SEC(".maps");
@@ -45,6 +47,8 @@ static __always_inline void kprobe__enter(struct socket *sock, int flags, enum e
 		return;
 	if (dir == DIR_SEND)
 		traffic__begins(sk);
+	if (bpf_map_lookup_elem(&kprobe_calls, &thread))
+		count__one(COUNT_RETURN_MISSED);
 	if (bpf_map_update_elem(&kprobe_calls, &thread, &call, BPF_ANY))
 		count__one(COUNT_NO_STATE);
 }

@@ -6,6 +6,7 @@ import re
 import signal
 import subprocess
 import time
+from pathlib import Path
 
 import load
 import servers
@@ -21,6 +22,9 @@ def kernel_objects():
         text = run("bpftool", "-j", kind, "list")
         for item in json.loads(text or "[]"):
             found[kind, item["id"]] = item.get("name", item.get("type", ""))
+    events = Path("/sys/kernel/tracing/kprobe_events")
+    for line in events.read_text().splitlines() if events.exists() else []:
+        found["event", line] = line
     return found
 
 

@@ -13,6 +13,7 @@
 #include "user/kernel/injection.h"
 #include "user/kernel/instance.h"
 #include "user/kernel/inventory.h"
+#include "user/kernel/kretprobe.h"
 #include "user/kernel/plan.h"
 #include "user/kernel/tcp_option.h"
 #include "user/log.h"
@@ -26,8 +27,9 @@ struct tracer {
 	struct bpf_link *option;     /* likewise */
 	tracer_record_fn fn;
 	void *ctx;
-	int drained;  /* records of this drain */
-	int claim_fd; /* user/kernel/instance.h */
+	bool kretprobes; /* there may be such in tracefs */
+	int drained;	 /* records of this drain */
+	int claim_fd;	 /* user/kernel/instance.h */
 };
 
 /* ---- the tracer ------------------------------------------------------------------------- */
@@ -83,6 +85,8 @@ static void stop(struct tracer *t)
 	t->ring = NULL;
 	spanloom_bpf__destroy(t->skel);
 	t->skel = NULL;
+	if (t->kretprobes)
+		kretprobes__sweep();
 }
 
 /* 0, or a negative errno with @what could not be done. */
@@ -119,6 +123,9 @@ static int try_plan(struct tracer *t, const struct tracer_config *config, const 
 		err = -errno;
 		goto failed;
 	}
+	t->kretprobes = plan->family == HOOKS_KPROBE;
+	if (t->kretprobes)
+		kretprobes__attach(t->skel->skeleton);
 	what = "attach";
 	err = spanloom_bpf__attach(t->skel);
 	if (err)
