@@ -22,6 +22,7 @@ const volatile bool contexts_wanted = false;
 const volatile bool option_wanted = false;
 const volatile __u64 id_key[2] = {};
 const volatile __u32 wakeup_bytes = 1 << 18;
+const volatile __u32 stack_bytes = 16384;
 
 volatile __u32 verdict_epoch = 0;
 volatile __u32 scope_epoch = 0;

@@ -31,6 +31,7 @@ extern const volatile bool contexts_wanted; /* bpf/context.bpf.h */
 extern const volatile bool option_wanted;   /* bpf/option.bpf.h; needs contexts_wanted */
 extern const volatile __u64 id_key[2];	    /* bpf/ids.h */
 extern const volatile __u32 wakeup_bytes;   /* wake user space per this much; power of 2 */
+extern const volatile __u32 stack_bytes;    /* of the kernel's stack for each thread */
 
 /* Written by user space at any time, through its mapping of .bss. */
 extern volatile __u32 verdict_epoch;  /* rises with each entry of "verdicts" */

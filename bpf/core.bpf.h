@@ -115,13 +115,12 @@ static __always_inline struct sock *core__socket(__u32 fd)
 	return core__socket_of(file);
 }
 
-/* Without bpf_task_pt_regs(): the registers end the kernel stack, whose size is 16 KiB with
- * pages of 4 KiB on both processors. */
+/* Without bpf_task_pt_regs(): the registers end the kernel stack. */
 static __always_inline struct pt_regs *core__stack_regs(struct task_struct *task)
 {
 	__u64 stack = (__u64)BPF_CORE_READ(task, stack);
 
-	return (struct pt_regs *)(stack + 16384 - bpf_core_type_size(struct pt_regs));
+	return (struct pt_regs *)(stack + stack_bytes - bpf_core_type_size(struct pt_regs));
 }
 
 #if defined(__TARGET_ARCH_x86)
@@ -201,15 +200,16 @@ static __always_inline __u64 core__frame_pointer(void)
 			     regs[29]);
 }
 
-/* Nothing tells a finished call from a running one here. */
+/* The result of a finished call takes the place of its first argument, of which there is a copy.
+ * Only a result that happens to be that number looks like a call that runs. */
 static __always_inline void core__syscall(struct core_syscall *call)
 {
-	call->running = true;
 	if (core__has_task_btf()) {
 		struct task_struct *task = bpf_get_current_task_btf();
 		struct pt_regs *regs = (struct pt_regs *)bpf_task_pt_regs(task);
 
 		call->compat = task->thread_info.flags >> TIF_32BIT & 1;
+		call->running = regs->regs[0] == regs->orig_x0;
 		call->nr = regs->syscallno;
 		call->arg1 = regs->regs[1];
 		call->arg2 = regs->regs[2];
@@ -218,16 +218,20 @@ static __always_inline void core__syscall(struct core_syscall *call)
 		struct pt_regs *regs = core__stack_regs(task);
 
 		call->compat = BPF_CORE_READ(task, thread_info.flags) >> TIF_32BIT & 1;
+		call->running = BPF_CORE_READ(regs, regs[0]) == BPF_CORE_READ(regs, orig_x0);
 		call->nr = BPF_CORE_READ(regs, syscallno);
 		call->arg1 = BPF_CORE_READ(regs, regs[1]);
 		call->arg2 = BPF_CORE_READ(regs, regs[2]);
 	}
 }
 
-/* The kernel overwrites the first argument with the result: not known. */
 static __always_inline __u32 core__syscall_fd(void)
 {
-	return -1;
+	struct task_struct *task = (struct task_struct *)bpf_get_current_task();
+
+	if (core__has_task_btf())
+		return ((struct pt_regs *)bpf_task_pt_regs(bpf_get_current_task_btf()))->orig_x0;
+	return BPF_CORE_READ(core__stack_regs(task), orig_x0);
 }
 
 enum syscall_nr {

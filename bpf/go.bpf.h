@@ -82,12 +82,17 @@ static __always_inline __u64 go__g(const struct process_runtime *runtime)
 
 #elif defined(__TARGET_ARCH_arm64)
 
-/* A register of its own, which holds in system calls, too. */
+/* A register of its own, which holds in system calls, too.  Code of C may have put anything there:
+ * it is g if the stack in use is the one that g begins with. */
 static __always_inline __u64 go__g(const struct process_runtime *runtime)
 {
-	struct task_struct *task = (struct task_struct *)bpf_get_current_task();
+	struct pt_regs *regs = core__stack_regs((struct task_struct *)bpf_get_current_task());
+	__u64 g = BPF_CORE_READ(regs, regs[28]), sp = BPF_CORE_READ(regs, sp);
+	__u64 stack[2]; /* from, to */
 
-	return BPF_CORE_READ(core__stack_regs(task), regs[28]);
+	if (bpf_probe_read_user(stack, sizeof(stack), (void *)g) || sp < stack[0] || sp > stack[1])
+		return 0;
+	return g;
 }
 
 #endif

@@ -2,6 +2,7 @@
 #include "user/kernel/plan.h"
 
 #include <errno.h>
+#include <unistd.h>
 
 #include <bpf/btf.h>
 #include <bpf/libbpf.h>
@@ -18,6 +19,7 @@
 #define WAKEUP_BYTES_MAX (256 * 1024)
 #define RING_BYTES_MIN	 (64 * 1024)
 #define RING_BYTES_MAX	 (1024 * 1024 * 1024)
+#define STACK_BYTES_MIN	 (16 * 1024)
 #define TP_TRANSFERS	 2 /* SLOT_SEND and SLOT_RECV of bpf/conn.bpf.h */
 
 static bool starts_with(const char *s, const char *prefix)
@@ -122,6 +124,14 @@ static uint32_t power_of_two(uint32_t bytes)
 	return size;
 }
 
+/* On arm64 stacks are a page where that is larger; on x86-64 no page is. */
+static long kernel_stack_bytes(void)
+{
+	long page = sysconf(_SC_PAGESIZE);
+
+	return page > STACK_BYTES_MIN ? page : STACK_BYTES_MIN;
+}
+
 static void set_knobs(struct spanloom_bpf *skel, const struct tracer_config *config,
 		      const struct plan *plan)
 {
@@ -147,6 +157,7 @@ static void set_knobs(struct spanloom_bpf *skel, const struct tracer_config *con
 	skel->rodata->sampler_threshold = config->sampler_threshold;
 	skel->rodata->id_key[0] = key.word[0];
 	skel->rodata->id_key[1] = key.word[1];
+	skel->rodata->stack_bytes = (uint32_t)kernel_stack_bytes();
 	skel->rodata->wakeup_bytes =
 		ring_bytes / 4 < WAKEUP_BYTES_MAX ? ring_bytes / 4 : WAKEUP_BYTES_MAX;
 }
