@@ -341,7 +341,7 @@ static int agent__start_tracer(struct agent *agent, const struct features *featu
 	agent->tracer = tracer__new(&config, agent__on_record, agent, why, why_len);
 	if (!agent->tracer)
 		return -EPERM;
-	agent->targets = targets__new(agent->tracer, options->python);
+	agent->targets = targets__new(agent->tracer, config.python);
 	if (!agent->targets)
 		return -errno;
 	for (unsigned int i = 0; i < options->pid_count; i++)

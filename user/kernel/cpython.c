@@ -402,14 +402,22 @@ int cpython__probes(const struct cpython *python, enum cpython_file file,
 	return err;
 }
 
-int cpython__runtime(const struct cpython *python, bool uvloop, struct process_runtime *runtime)
+bool cpython__supported(void)
 {
 #ifdef __x86_64__
+	return true;
+#else
+	return false;
+#endif
+}
+
+int cpython__runtime(const struct cpython *python, bool uvloop, struct process_runtime *runtime)
+{
 	struct symbol symbol = { "_PyRuntime", 0 };
 	const struct layout *layout;
 	int err;
 
-	if (python->minor < FIRST_MINOR ||
+	if (!cpython__supported() || python->minor < FIRST_MINOR ||
 	    python->minor - FIRST_MINOR >= sizeof(layouts) / sizeof(layouts[0]))
 		return -ENOTSUP;
 	layout = &layouts[python->minor - FIRST_MINOR];
@@ -421,7 +429,4 @@ int cpython__runtime(const struct cpython *python, bool uvloop, struct process_r
 	runtime->at[AT_CONTEXT] = layout->context;
 	runtime->at[AT_UVLOOP] = uvloop;
 	return 0;
-#else
-	return -ENOTSUP;
-#endif
 }

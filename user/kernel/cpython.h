@@ -70,6 +70,9 @@ int cpython__locate(uint32_t pid, struct cpython *python);
 int cpython__probes(const struct cpython *python, enum cpython_file file,
 		    struct cpython_probes *probes);
 
+/* Is it known on this processor where threads keep their state? */
+bool cpython__supported(void);
+
 /* -ENOTSUP: the layout of this version is not known.  @uvloop: its probes are in place. */
 int cpython__runtime(const struct cpython *python, bool uvloop, struct process_runtime *runtime);
 

@@ -10,6 +10,7 @@
 
 #include "user/base/slice.h"
 #include "user/kernel/attempt.h"
+#include "user/kernel/cpython.h"
 #include "user/kernel/tcp_option.h"
 
 #define BTF_FILE	"/sys/kernel/btf/vmlinux"
@@ -52,7 +53,7 @@ static const struct {
 				    "Linux 6.16 or newer has it" },
 	[FEATURE_FENTRY] = { "fentry", false, "sends and receives cannot be seen at functions",
 			     "lift the kernel's lockdown, or use a kernel with "
-			     "CONFIG_FUNCTION_TRACER=y" },
+			     "CONFIG_FUNCTION_TRACER=y, on arm64 Linux 6.4 or newer" },
 	[FEATURE_KPROBE] = { "kprobes", false, "no last resort when tracepoints and fentry fail",
 			     "use a kernel built with CONFIG_KPROBES=y and CONFIG_PERF_EVENTS=y" },
 	[FEATURE_SK_STORAGE] = { "socket storage", false,
@@ -66,6 +67,10 @@ static const struct {
 				 "--tcp-option on is refused: calls of other protocols than HTTP "
 				 "are linked on this host only",
 				 "mount cgroup v2; Linux 5.11 or newer" },
+	[FEATURE_PYTHON] = { "contexts of Python", false,
+			     "calls of asyncio and uvloop programs have no parent; others of "
+			     "Python are not concerned",
+			     NULL },
 	[FEATURE_PID_NAMESPACE] = { "host pid namespace", true,
 				    "the kernel's process ids would name other processes here",
 				    "run on the host: docker run --pid=host, or hostPID: true" },
@@ -206,6 +211,10 @@ static void look(struct features *f)
 		note(f, FEATURE_BTF, true, "%s", BTF_FILE);
 	else
 		note(f, FEATURE_BTF, false, "%s: %s", BTF_FILE, error_name(-errno));
+	if (cpython__supported())
+		note(f, FEATURE_PYTHON, true, "CPython 3.8 to 3.13");
+	else
+		note(f, FEATURE_PYTHON, false, "known on x86-64 only");
 	if (stat(PID_NS_FILE, &st))
 		note(f, FEATURE_PID_NAMESPACE, false, "%s: %s", PID_NS_FILE, error_name(-errno));
 	else if (st.st_ino != INITIAL_PID_NS)

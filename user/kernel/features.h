@@ -29,6 +29,7 @@ enum feature_id {
 	FEATURE_SK_STORAGE,    /* in the programs of the family that would be used */
 	FEATURE_INJECTION,     /* sockets work as ever in a map of sockets */
 	FEATURE_TCP_OPTION,    /* programs may write TCP options */
+	FEATURE_PYTHON,	       /* CPython's contexts are known on this processor */
 	FEATURE_PID_NAMESPACE, /* we see the host's processes */
 	FEATURE_BPF_STATS,     /* run times of programs are counted; off is no fault */
 	FEATURES,

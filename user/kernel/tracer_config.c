@@ -56,7 +56,7 @@ int tracer_config__fill(struct tracer_config *config, const struct options *opti
 		.port_count = options->port_count,
 		.scope_default_skip = options->pid_count > 0,
 		.likely_links = options->likely_links,
-		.python = options->python,
+		.python = options->python && features->feature[FEATURE_PYTHON].on,
 		.db_server_spans = flow->db_server_spans,
 		.self_tgid = (uint32_t)getpid(),
 		.inject_blocking = options->inject == INJECT_ON,
