@@ -5,6 +5,7 @@
 #
 #   deps.sh          all of it
 #   deps.sh build    only what building needs
+#   deps.sh arm64    all, and what "make ARCH=arm64" and "make vm-arm64" need
 #
 # Does nothing, at once, when all is there.  Otherwise it needs root and apt-get; without
 # them it names what is missing and the command to run, and exits with 1.  Daemons that it
@@ -16,6 +17,7 @@ BUILD="gcc make clang llvm libbpf-dev libelf-dev libdw-dev zlib1g-dev libcurl4-o
 TEST="libcmocka-dev redis-server redis-tools postgresql postgresql-contrib wrk curl
 	python3 python3-venv iproute2 nftables procps ca-certificates"
 VM="qemu-system-x86 busybox-static kmod cpio xz-utils zstd lz4"
+ARM64="gcc-aarch64-linux-gnu mmdebstrap debian-archive-keyring qemu-user-static qemu-system-arm"
 DAEMONS="nginx redis-server postgresql"
 POLICY=/usr/sbin/policy-rc.d
 
@@ -106,8 +108,9 @@ what=${1:-all}
 case "$what" in
 all) packages="$BUILD $TEST $VM" ;;
 build) packages="$BUILD" ;;
+arm64) packages="$BUILD $TEST $VM $ARM64" ;;
 *)
-	echo "usage: $0 [build]" >&2
+	echo "usage: $0 [build | arm64]" >&2
 	exit 1
 	;;
 esac

@@ -4,8 +4,9 @@
     guest.py KERNEL COMMAND...
 
 All is emulated (QEMU without KVM), 10 to 25 times slower than here.  The root is seen read-only,
-with a tmpfs above: what is written there is gone with the guest.  Output and exit status are
-the command's; 124: it took too long, 125: the guest died, 126: its kernel complained.
+with a tmpfs above: what is written there is gone with the guest.  A guest with another processor
+has a root of its own (sysroot.py), with this project at its place, and there as .output what was
+built for it.  Output and exit status are the command's; 124: it took too long, 125: the guest died, 126: its kernel complained.
 """
 
 import os
@@ -20,12 +21,12 @@ import complaints
 import kernels
 
 TOO_LONG, DIED, COMPLAINED = 124, 125, 126
-PARAMETERS = ("console=ttyS0 quiet loglevel=5 panic=-1 oops=panic reboot=t mitigations=off "
-              "nokaslr audit=0 random.trust_cpu=on tsc=reliable no_timer_check "
+PARAMETERS = ("quiet loglevel=5 panic=-1 oops=panic reboot=t mitigations=off nokaslr audit=0 "
               "rcupdate.rcu_expedited=1")
+PROJECT = kernels.HERE.parent.parent
 
 
-def job(command, version, folder, work):
+def job(command, machine, version, folder, work):
     """The second part of the initramfs: what is to be done this time."""
     tree = work / "job"
     (tree / "job").mkdir(parents=True)
@@ -35,6 +36,8 @@ def job(command, version, folder, work):
     lines += [f"cd {shlex.quote(os.getcwd())}", f"exec {shlex.join(map(str, command))}", ""]
     (tree / "job/command").write_text("\n".join(lines))
     (tree / "job/modules").write_text(str(folder / "lib/modules" / version))
+    if not machine.is_host:
+        (tree / "job/project").write_text(f"{PROJECT}\n{PROJECT}/.output/{machine.arch}\n")
     for name in ("init", "stage2"):
         shutil.copy(kernels.HERE / name, tree / ("init" if name == "init" else "job/stage2"))
     (tree / "init").chmod(0o755)
@@ -48,16 +51,20 @@ def port(name, path):
             "-device", f"virtserialport,chardev={name},name={name}"]
 
 
-def qemu(folder, work, memory, processors):
-    return ["qemu-system-x86_64", "-machine", "q35", "-accel", "tcg,thread=multi",
-            # Without these the emulation of every jump into the kernel is twice as slow.
-            "-cpu", "max,la57=off,smap=off,smep=off,pku=off",
+def share(name, path):
+    return ["-fsdev", f"local,id={name},path={path},security_model=passthrough,multidevs=remap,"
+                      "readonly=on",
+            "-device", f"virtio-9p-pci,fsdev={name},mount_tag={name}"]
+
+
+def qemu(machine, folder, work, memory, processors):
+    return [machine.command, *machine.options, "-accel", "tcg,thread=multi",
             "-smp", str(processors), "-m", str(memory),
             "-nodefaults", "-no-user-config", "-display", "none", "-no-reboot",
-            "-kernel", folder / "vmlinux", "-initrd", work / "initrd", "-append", PARAMETERS,
+            "-kernel", folder / "vmlinux", "-initrd", work / "initrd",
+            "-append", f"{machine.parameters} {PARAMETERS}",
             "-chardev", f"file,id=console,path={work}/console", "-serial", "chardev:console",
-            "-fsdev", "local,id=root,path=/,security_model=passthrough,multidevs=remap,readonly=on",
-            "-device", "virtio-9p-pci,fsdev=root,mount_tag=root",
+            *share("root", machine.root()), *([] if machine.is_host else share("project", PROJECT)),
             "-device", "virtio-serial-pci",
             *port("out", work / "out"), *port("err", work / "err"),
             *port("status", work / "status")]
@@ -65,16 +72,17 @@ def qemu(folder, work, memory, processors):
 
 def run(kernel, command, timeout=300, memory=2048, processors=1):
     """(exit status, standard output, standard error)."""
+    machine = kernels.KERNELS[kernel][0]
     folder, version = kernels.prepare(kernel)
     with tempfile.TemporaryDirectory(prefix="spanloom-guest-") as name:
         work = Path(name)
-        job(command, version, folder, work)
+        job(command, machine, version, folder, work)
         for file in ("out", "err", "status", "console"):
             (work / file).touch()
         try:
-            end = subprocess.run(qemu(folder, work, memory, processors), timeout=timeout,
-                                 stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
-                                 stderr=subprocess.PIPE, check=False)
+            end = subprocess.run(qemu(machine, folder, work, memory, processors),
+                                 timeout=timeout, stdin=subprocess.DEVNULL,
+                                 stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, check=False)
             said, late = end.stderr.decode(errors="replace"), False
         except subprocess.TimeoutExpired:
             said, late = "", True

@@ -1,0 +1,77 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""A Debian file tree for another processor: unpacked packages, of which nothing is installed.
+
+    sysroot.py [--where] ARCH     makes it, unless it is there; --where: only prints its path
+
+Cross-building takes headers and libraries from it, and emulated guests have it for their root.
+It is kept beside the kernels, see debian.py.
+"""
+
+import argparse
+import shutil
+import subprocess
+import sys
+
+import debian
+
+SUITE = "bookworm"
+KEYRING = "/usr/share/keyrings/debian-archive-keyring.gpg"
+COMMANDS = {"mmdebstrap": "mmdebstrap"}
+
+# To build with, as in deploy/deps.sh.
+BUILD = ["libc6-dev", "libbpf-dev", "libelf-dev", "libdw-dev", "zlib1g-dev",
+         "libcurl4-openssl-dev", "libprotobuf-c-dev", "uthash-dev", "libjansson-dev",
+         "libcap-ng-dev", "libcmocka-dev", "libasan8", "libubsan1"]
+# To run tests in.
+GUEST = ["base-files", "base-passwd", "bpftool", "busybox-static", "coreutils", "curl", "dash",
+         "grep", "iproute2", "nginx-light", "procps", "python3", "redis-server", "redis-tools",
+         "sed", "util-linux"]
+
+
+def path(arch):
+    return debian.CACHE / "roots" / arch
+
+
+def finish(tree):
+    """What scripts of the packages would do."""
+    for name in ("passwd", "group"):
+        shutil.copy(tree / f"usr/share/base-passwd/{name}.master", tree / f"etc/{name}")
+    if not (tree / "bin/sh").exists():
+        (tree / "bin/sh").symlink_to("dash")
+
+
+def make(arch):
+    """The path of the tree; a complete one has the file .complete."""
+    tree = path(arch)
+    if (tree / ".complete").exists():
+        return tree
+    debian.need_commands(COMMANDS, "arm64")
+    print(f"  fetching a Debian tree for {arch}", flush=True)
+    shutil.rmtree(tree, ignore_errors=True)
+    tree.parent.mkdir(parents=True, exist_ok=True)
+    subprocess.check_call(
+        ["mmdebstrap", "--quiet", "--variant=extract", f"--architectures={arch}",
+         f"--keyring={KEYRING}", f"--include={','.join(BUILD + GUEST)}", SUITE, tree,
+         debian.mirror()])
+    finish(tree)
+    (tree / ".complete").touch()
+    return tree
+
+
+def main():
+    parser = argparse.ArgumentParser(description="A Debian file tree for another processor.")
+    parser.add_argument("--where", action="store_true", help="only print where it is")
+    parser.add_argument("arch", choices=["arm64"])
+    args = parser.parse_args()
+    if args.where:
+        print(path(args.arch))
+        return
+    try:
+        make(args.arch)
+    except debian.Missing as reason:
+        sys.exit(f"sysroot: {reason}")
+
+
+if __name__ == "__main__":
+    main()
