@@ -6,9 +6,7 @@
 #include <sys/queue.h>
 #include <unistd.h>
 
-#define HASH_NONFATAL_OOM 1
-#include <uthash.h>
-
+#include "user/base/hash.h"
 #include "user/export/console_json.h"
 #include "user/export/console_outlet.h"
 #include "user/export/console_span.h"
@@ -214,7 +212,7 @@ static struct console_trace *console__trace(struct console *c, const uint8_t id[
 	trace->tail = &trace->spans;
 	trace->first_ns = c->now_ns;
 	HASH_ADD(hh, c->by_id, id, sizeof(trace->id), trace);
-	if (!trace->hh.tbl) { /* no memory for the table */
+	if (!hash__has(&trace->hh)) {
 		free(trace);
 		return NULL;
 	}

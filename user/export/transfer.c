@@ -85,10 +85,8 @@ static size_t transfer__on_body(char *data, size_t size, size_t count, void *ctx
 		t->limit = "the answer is larger than 4 MiB";
 		return CURL_WRITEFUNC_ERROR;
 	}
-	if (!transfer__grow(t, len)) {
-		t->limit = "no memory for the answer";
+	if (!transfer__grow(t, len)) /* what the header says is enough */
 		return CURL_WRITEFUNC_ERROR;
-	}
 	memcpy(t->body + t->body_len, data, len);
 	t->body_len += len;
 	return len;
@@ -106,7 +104,7 @@ static void transfer__reset_answer(struct transfer *t)
 	t->error[0] = '\0';
 }
 
-/* Failures of the network, before an answer began: the request may be sent again. */
+/* Failures of the network before an answer began: the request may be sent again. */
 static bool is_no_answer(CURLcode code)
 {
 	switch (code) {
@@ -129,6 +127,12 @@ static bool is_no_answer(CURLcode code)
 	}
 }
 
+/* For the request.  Amid an answer libcurl says so of a line that is too long, too. */
+static bool transfer__lacked_memory(const struct transfer *t, CURLcode code)
+{
+	return code == CURLE_OUT_OF_MEMORY && !t->header_bytes;
+}
+
 static const char *transfer__error(const struct transfer *t, CURLcode code)
 {
 	if (t->limit)
@@ -144,7 +148,7 @@ static void transfer__read_result(struct transfer *t, CURLcode code, struct tran
 
 	*result = (struct transfer_result){ .end = TRANSFER_BAD_ANSWER };
 	if (t->limit || !t->header_ended) {
-		if (!t->limit && is_no_answer(code))
+		if (!t->limit && (is_no_answer(code) || transfer__lacked_memory(t, code)))
 			result->end = TRANSFER_NO_ANSWER;
 		result->error = transfer__error(t, code);
 		return;

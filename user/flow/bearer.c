@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "user/flow/bearer.h"
 
-#include <uthash.h>
-
+#include "user/base/hash.h"
 #include "user/flow/context.h"
 #include "user/flow/transaction.h"
 
@@ -59,7 +58,10 @@ struct bearer *bearers__join(struct bearer **bearers, const struct transaction *
 	bearer->since_ns = txn->start_ns;
 	bearer->count = 1;
 	HASH_ADD(hh, *bearers, key, sizeof(bearer->key), bearer);
-	return bearer;
+	if (hash__has(&bearer->hh))
+		return bearer;
+	free(bearer);
+	return NULL;
 }
 
 void bearers__leave(struct bearer **bearers, struct bearer *bearer)

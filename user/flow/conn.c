@@ -65,6 +65,10 @@ struct conn *conn_table__add(struct conn_table *table, const struct event_conn *
 	memcpy(conn->first_pos, event->pos, sizeof(conn->first_pos));
 	endpoint__from_event(event, &conn->local, &conn->peer);
 	HASH_ADD(hh, table->by_id, id, sizeof(conn->id), conn);
+	if (!hash__has(&conn->hh)) {
+		free(conn);
+		return NULL;
+	}
 	conn_table__link(table, conn);
 	conn->last_ns = event->hdr.ts_ns;
 	table->count++;

@@ -11,8 +11,7 @@
 #ifndef SPANLOOM_FLOW_CONN_H
 #define SPANLOOM_FLOW_CONN_H
 
-#include <uthash.h>
-
+#include "user/base/hash.h"
 #include "user/flow/event.h"
 #include "user/flow/memo.h"
 #include "user/flow/message.h"

@@ -70,7 +70,10 @@ struct context *context_table__add(struct context_table *table, struct place pla
 	context->place = place;
 	context->requests = 1;
 	HASH_ADD(hh, table->by_place, place, sizeof(context->place), context);
-	return context;
+	if (hash__has(&context->hh))
+		return context;
+	free(context);
+	return NULL;
 }
 
 void context_table__release(struct context_table *table, struct context *context)

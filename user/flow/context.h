@@ -9,8 +9,7 @@
 #ifndef SPANLOOM_CONTEXT_H
 #define SPANLOOM_CONTEXT_H
 
-#include <uthash.h>
-
+#include "user/base/hash.h"
 #include "user/base/slice.h"
 
 struct place {

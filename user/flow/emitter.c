@@ -72,6 +72,13 @@ static struct resource *emitter__resource(const struct emitter *e, uint32_t tgid
 	return e->callbacks->resource(e->callbacks->ctx, tgid, comm);
 }
 
+/* No memory for @txn among those that bear a header: another that bears the same, too, would look
+ * like the only one.  None is taken for that while @txn may be under way. */
+static void emitter__miss_bearer(struct emitter *e, const struct transaction *txn)
+{
+	e->bearers_missed_until_ns = txn->start_ns + e->config->response_timeout_ns;
+}
+
 /* The header that a request came with, and that a call of the same process may pass on. */
 static void emitter__match_header(struct emitter *e, const struct transaction *txn,
 				  struct context *context)
@@ -80,9 +87,13 @@ static void emitter__match_header(struct emitter *e, const struct transaction *t
 
 	if (txn->role == ROLE_SERVER) {
 		context->bearer = bearers__join(&e->contexts.bearers, txn, context);
+		if (!context->bearer)
+			emitter__miss_bearer(e, txn);
 		return;
 	}
 	if (context->parent.conn_id) /* what the kernel saw tells more */
+		return;
+	if (txn->start_ns < e->bearers_missed_until_ns)
 		return;
 	request = bearers__find(&e->contexts.bearers, txn, context);
 	if (!request)
@@ -142,6 +153,8 @@ static void emitter__add_context(struct emitter *e, struct transaction *txn)
 	if (!txn->protocol->traceparent_field)
 		return;
 	context = context_table__add(&e->contexts, place);
+	if (!context)
+		emitter__miss_bearer(e, txn);
 	/* The second of a pipeline has no place of its own, and none is caused by it. */
 	if (!context || context->requests > 1)
 		return;

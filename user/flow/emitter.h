@@ -26,6 +26,7 @@ struct emitter {
 	struct ledger *ledger;
 	int64_t unix_offset_ns; /* see pipeline__set_clock() */
 	struct context_table contexts;
+	uint64_t bearers_missed_until_ns; /* CLOCK_MONOTONIC: contexts.bearers may lack some */
 	struct sent sent;
 	struct waiting_span *waiting, **last_waiting; /* oldest first */
 	size_t waiting_count;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "user/flow/memo.h"
 
-#include <uthash.h>
+#include "user/base/hash.h"
 
 #define KEY_MAX 256 /* PostgreSQL cuts names at 63 bytes */
 
@@ -77,6 +77,11 @@ static void memo__define(struct memo *memo, char space, struct slice name, struc
 	entry->value_len = value.len;
 	entry->bytes = sizeof(*entry) + key_len + value.len;
 	HASH_ADD_KEYPTR(hh, memo->entries, entry->text, entry->key_len, entry);
+	if (!hash__has(&entry->hh)) {
+		free(entry);
+		memo->evicted++;
+		return;
+	}
 	memo->count++;
 	memo->bytes += entry->bytes;
 	if (memo->count > MEMO_ENTRIES_MAX) {

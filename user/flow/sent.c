@@ -37,6 +37,23 @@ static struct sent_context *sent__find(const struct sent *sent, struct place pla
 	return context;
 }
 
+/* In the table; NULL: no memory. */
+static struct sent_context *sent__new(struct sent *sent, struct place place)
+{
+	struct sent_context *context = calloc(1, sizeof(*context));
+
+	if (!context)
+		return NULL;
+	context->place = place;
+	HASH_ADD(hh, sent->by_place, place, sizeof(context->place), context);
+	if (!hash__has(&context->hh)) {
+		free(context);
+		return NULL;
+	}
+	sent->count++;
+	return context;
+}
+
 void sent__add(struct sent *sent, const struct event_context *event)
 {
 	struct place place = { .conn_id = event->hdr.conn_id, .pos = event->pos };
@@ -47,14 +64,11 @@ void sent__add(struct sent *sent, const struct event_context *event)
 			sent__drop(sent, sent->by_place);
 			ledger__add(sent->ledger, LEDGER_CONTEXTS_LOST, 1);
 		}
-		context = calloc(1, sizeof(*context));
+		context = sent__new(sent, place);
 		if (!context) {
 			ledger__add(sent->ledger, LEDGER_CONTEXTS_LOST, 1);
 			return;
 		}
-		context->place = place;
-		HASH_ADD(hh, sent->by_place, place, sizeof(context->place), context);
-		sent->count++;
 	} else if (event->carrier == CARRIER_OPTION && context->event.carrier == CARRIER_HEADER) {
 		return;
 	}

@@ -3,9 +3,9 @@
 
 #include <errno.h>
 
-#include <uthash.h>
 #include <utlist.h>
 
+#include "user/base/hash.h"
 #include "user/kernel/cpython.h"
 #include "user/kernel/detach.h"
 #include "user/kernel/tracer.h"
@@ -190,7 +190,10 @@ static struct process *process__add(struct cpython_files *files, uint32_t pid)
 	p->pid = pid;
 	p->look = LOOKS;
 	HASH_ADD_INT(files->by_pid, pid, p);
-	return p;
+	if (hash__has(&p->hh))
+		return p;
+	free(p);
+	return NULL;
 }
 
 struct cpython_files *cpython_files__new(struct tracer *tracer)

@@ -8,8 +8,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include <uthash.h>
-
+#include "user/base/hash.h"
 #include "user/kernel/detach.h"
 #include "user/kernel/golang.h"
 #include "user/kernel/tracer.h"
@@ -207,8 +206,12 @@ static int remember(struct golang_files *files, uint32_t pid, struct file *file)
 		return -ENOMEM;
 	process->pid = pid;
 	process->file = file;
-	file->last_used = ++files->uses;
 	HASH_ADD_INT(files->processes, pid, process);
+	if (!hash__has(&process->hh)) {
+		free(process);
+		return -ENOMEM;
+	}
+	file->last_used = ++files->uses;
 	return 0;
 }
 

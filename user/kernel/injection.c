@@ -6,10 +6,10 @@
 
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
-#include <uthash.h>
 
 #include "bpf/event.h"
 #include "spanloom.skel.h"
+#include "user/base/hash.h"
 #include "user/kernel/injection_probe.h"
 #include "user/log.h"
 
@@ -216,18 +216,31 @@ static bool same(const struct inject_socket_state *a, const struct inject_socket
 	return unsent || unread;
 }
 
+/* NULL: no memory. */
+static struct watched *injection__begin_to_watch(struct injection *in,
+						 const struct inject_socket_state *state)
+{
+	struct watched *w = calloc(1, sizeof(*w));
+
+	if (!w)
+		return NULL;
+	w->state = *state;
+	HASH_ADD(hh, in->watched, state.conn_id, sizeof(w->state.conn_id), w);
+	if (hash__has(&w->hh))
+		return w;
+	free(w);
+	return NULL;
+}
+
 static void injection__look_at(struct injection *in, const struct inject_socket_state *state)
 {
 	struct watched *w;
 
 	HASH_FIND(hh, in->watched, &state->conn_id, sizeof(state->conn_id), w);
-	if (!w) {
-		w = calloc(1, sizeof(*w));
-		if (!w)
-			return; /* with the next look */
-		w->state = *state;
-		HASH_ADD(hh, in->watched, state.conn_id, sizeof(w->state.conn_id), w);
-	}
+	if (!w)
+		w = injection__begin_to_watch(in, state);
+	if (!w)
+		return; /* with the next look */
 	w->still = w->look + 1 == in->look && same(state, &w->state) ? w->still + 1 : 0;
 	w->state = *state;
 	w->look = in->look;

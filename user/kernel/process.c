@@ -5,9 +5,7 @@
 #include <fnmatch.h>
 #include <sys/queue.h>
 
-#define HASH_NONFATAL_OOM 1
-#include <uthash.h>
-
+#include "user/base/hash.h"
 #include "user/base/pairs.h"
 #include "user/kernel/host.h"
 #include "user/kernel/process_facts.h"
@@ -127,7 +125,7 @@ static struct process *processes__add(struct processes *p, uint32_t pid)
 		return NULL;
 	proc->pid = pid;
 	HASH_ADD(hh, p->by_pid, pid, sizeof(proc->pid), proc);
-	if (!proc->hh.tbl) { /* no memory for the table */
+	if (!hash__has(&proc->hh)) {
 		free(proc);
 		return NULL;
 	}
