@@ -68,6 +68,31 @@ static void test_client_that_leaves_second_ends_with_its_server(void **state)
 	context_table__reset(&call.table);
 }
 
+/* The clock is set between the two ends of a call: both are as long as they were. */
+static void test_clock_that_is_set(void **state)
+{
+	static const int64_t steps[] = { -3600000000000, 3600000000000 };
+	const uint64_t noon = 1700000000000000000;
+
+	for (size_t i = 0; i < sizeof(steps) / sizeof(steps[0]); i++) {
+		struct span client = { .start_unix_ns = noon + 10,
+				       .end_unix_ns = noon + 20,
+				       .unix_offset_ns = (int64_t)noon };
+		int64_t later = (int64_t)noon + steps[i];
+		struct span server = { .start_unix_ns = (uint64_t)later + 12,
+				       .end_unix_ns = (uint64_t)later + 21,
+				       .unix_offset_ns = later };
+		struct call call;
+
+		call__begin(&call);
+		edge__fit(&call.table, call.client, &client);
+		edge__fit(&call.table, call.server, &server);
+		assert_true(server.start_unix_ns == (uint64_t)later + 12);
+		assert_true(server.end_unix_ns == (uint64_t)later + 20);
+		context_table__reset(&call.table);
+	}
+}
+
 static void test_server_does_not_begin_before_its_client(void **state)
 {
 	uint64_t from = 10, to = 20, server_from = 9, server_to = 9;
@@ -115,6 +140,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_server_that_leaves_second_ends_with_its_client),
 		cmocka_unit_test(test_client_that_leaves_second_ends_with_its_server),
+		cmocka_unit_test(test_clock_that_is_set),
 		cmocka_unit_test(test_server_does_not_begin_before_its_client),
 		cmocka_unit_test(test_client_that_gave_up_bounds_no_server),
 		cmocka_unit_test(test_only_a_child_is_fitted),

@@ -37,8 +37,9 @@ struct context {
 	struct place parent;	 /* conn_id 0: none */
 	const char *parent_link; /* what link becomes when @parent is found */
 	bool parent_remote;	 /* ... and it is the message itself, as its sender saw it */
-	/* For edge.h: of its span when that has left; else of the server's that it caused, or 0. */
-	uint64_t from_unix_ns, to_unix_ns;
+	/* For edge.h, CLOCK_MONOTONIC: of its span when that has left; else of the server's that
+	 * it caused, or 0. */
+	uint64_t from_ns, to_ns;
 	bool left;
 	bool answered;	       /* the end is that of a whole response */
 	bool rough_start;      /* the request may have been sent before */

@@ -43,6 +43,14 @@ static struct span *describe__start(const struct flow_config *config)
 	return span;
 }
 
+static void describe__times(struct span *span, uint64_t start_ns, uint64_t end_ns,
+			    int64_t unix_offset_ns)
+{
+	span->start_unix_ns = start_ns + (uint64_t)unix_offset_ns;
+	span->end_unix_ns = end_ns + (uint64_t)unix_offset_ns;
+	span->unix_offset_ns = unix_offset_ns;
+}
+
 void describe__context(struct span *span, const struct context *context)
 {
 	memcpy(span->trace_id, context->trace_id, sizeof(span->trace_id));
@@ -63,8 +71,7 @@ struct span *describe__transaction(const struct transaction *txn, const struct f
 		return NULL;
 	span->kind = txn->role == ROLE_SERVER ? SPAN_SERVER : SPAN_CLIENT;
 	span->scope = txn->protocol->scope;
-	span->start_unix_ns = txn->start_ns + (uint64_t)unix_offset_ns;
-	span->end_unix_ns = txn->end_ns + (uint64_t)unix_offset_ns;
+	describe__times(span, txn->start_ns, txn->end_ns, unix_offset_ns);
 	txn->protocol->describe(txn, config, span);
 	if (txn->failure)
 		span__fail(span, slice__str(txn->failure));
@@ -87,8 +94,7 @@ struct span *describe__connect_failed(const struct event_conn *event,
 	endpoint__from_event(event, &local, &peer);
 	span->kind = SPAN_CLIENT;
 	span->scope = "spanloom/connect";
-	span->start_unix_ns = event->start_ns + (uint64_t)unix_offset_ns;
-	span->end_unix_ns = end_ns + (uint64_t)unix_offset_ns;
+	describe__times(span, event->start_ns, end_ns, unix_offset_ns);
 	span__set_name(span, SLICE("connect"));
 	address = endpoint__address(&peer, text, sizeof(text));
 	span__add(span, "server.address", address);

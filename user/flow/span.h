@@ -39,7 +39,8 @@ struct span {
 	enum span_status status;
 	uint64_t start_unix_ns;
 	uint64_t end_unix_ns;
-	const char *scope; /* instrumentation scope, e.g. "spanloom/http1"; a literal */
+	int64_t unix_offset_ns; /* what both are ahead of CLOCK_MONOTONIC; clocks are set anew */
+	const char *scope;	/* instrumentation scope, e.g. "spanloom/http1"; a literal */
 	struct slice name;
 	struct slice trace_state;
 	struct slice status_message;
