@@ -46,11 +46,21 @@ struct activity {
 	__u64 thread;  /* pid_tgid that received the last one */
 };
 
-/* What works -> what it serves.  Made by its first request; those of threads and processes are
- * deleted when they end, the others make room for newer ones. */
+/* Threads and processes -> what they serve.  Made by their first request, deleted when they end.
+ * None makes room for another: it may have requests open, and would seem to serve only the next
+ * one. */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 8192);
+	__type(key, struct activity_key);
+	__type(value, struct activity);
+} workers SEC(".maps") __weak;
+
+/* Goroutines and connections of CPython -> likewise.  That these end is not seen: they make room
+ * for newer ones. */
 struct {
 	__uint(type, BPF_MAP_TYPE_LRU_HASH);
-	__uint(max_entries, 16384);
+	__uint(max_entries, 8192);
 	__type(key, struct activity_key);
 	__type(value, struct activity);
 } activities SEC(".maps") __weak;
@@ -114,6 +124,29 @@ static __always_inline struct activity_key activity__receiver(const struct conn 
 	return activity__key(ACTIVITY_NONE, thread, 0);
 }
 
+static __always_inline bool activity__is_worker(const struct activity_key *key)
+{
+	return key->kind == ACTIVITY_THREAD || key->kind == ACTIVITY_PROCESS;
+}
+
+/* NULL: it has served nothing, or too many have. */
+static __always_inline struct activity *activity__of(const struct activity_key *key)
+{
+	return activity__is_worker(key) ? bpf_map_lookup_elem(&workers, key)
+					: bpf_map_lookup_elem(&activities, key);
+}
+
+static __always_inline struct activity *activity__make(const struct activity_key *key)
+{
+	struct activity idle = {};
+
+	if (activity__is_worker(key))
+		bpf_map_update_elem(&workers, key, &idle, BPF_NOEXIST);
+	else
+		bpf_map_update_elem(&activities, key, &idle, BPF_NOEXIST);
+	return activity__of(key);
+}
+
 static __always_inline void activity__change(struct activity *a, __u64 conn_id, __u64 pos, __s64 by)
 {
 	__sync_fetch_and_add(&a->conn_id, by * conn_id);
@@ -130,9 +163,12 @@ static __always_inline void activity__end(struct conn *conn)
 	if (!key.kind)
 		return;
 	conn->served_by.kind = ACTIVITY_NONE;
-	a = bpf_map_lookup_elem(&activities, &key);
-	if (!a)
+	a = activity__of(&key);
+	if (!a) {
+		if (!activity__is_worker(&key))
+			count__one(COUNT_ACTIVITY_PUSHED_OUT);
 		return;
+	}
 	activity__change(a, conn->id, conn->request_pos, -1);
 	/* A goroutine that serves several connections at once is an event loop, for good. */
 	if (!a->open && key.kind != ACTIVITY_GOROUTINE)
@@ -162,16 +198,15 @@ static __always_inline void activity__begin(struct conn *conn, __u64 thread, boo
 					    __u64 pos)
 {
 	struct activity_key key = activity__receiver(conn, thread, blocking, pos);
-	struct activity idle = {}, *a;
+	struct activity *a;
 
 	activity__end(conn);
 	if (!key.kind)
 		return;
-	a = bpf_map_lookup_elem(&activities, &key);
+	a = activity__of(&key);
 	if (!a) {
 		heir__forget(key.tgid);
-		bpf_map_update_elem(&activities, &key, &idle, BPF_NOEXIST);
-		a = bpf_map_lookup_elem(&activities, &key);
+		a = activity__make(&key);
 	}
 	if (!a) {
 		count__one(COUNT_ACTIVITY_FULL);
@@ -221,7 +256,7 @@ static __always_inline void activity__begin_peeked(struct conn *conn, __u64 thre
 static __always_inline bool activity__serves(struct activity_key key, __u64 thread,
 					     enum ref_kind kind, struct event_data *data)
 {
-	const struct activity *a = bpf_map_lookup_elem(&activities, &key);
+	const struct activity *a = activity__of(&key);
 
 	if (!a || a->open != 1 || a->mixed || (thread && a->thread != thread))
 		return false;
@@ -318,7 +353,7 @@ static __always_inline void activity__fork(__u64 thread, __u32 pid)
 		return;
 	}
 	heir.served_by = activity__current(thread);
-	a = bpf_map_lookup_elem(&activities, &heir.served_by);
+	a = activity__of(&heir.served_by);
 	if (!a || a->open != 1 || a->mixed)
 		return;
 	heir.conn_id = a->conn_id;
@@ -363,14 +398,14 @@ static __always_inline void activity__forget(__u32 tgid, __u32 pid)
 {
 	struct activity_key key = activity__of_thread((__u64)tgid << 32 | pid);
 
-	bpf_map_delete_elem(&activities, &key);
+	bpf_map_delete_elem(&workers, &key);
 }
 
 static __always_inline void activity__forget_process(__u32 tgid)
 {
 	struct activity_key key = activity__of_process((__u64)tgid << 32);
 
-	bpf_map_delete_elem(&activities, &key);
+	bpf_map_delete_elem(&workers, &key);
 }
 
 #endif

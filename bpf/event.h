@@ -312,9 +312,11 @@ enum counter {
 	COUNT_IGNORED,	      /* of these, given up on user space's verdict */
 	COUNT_CONNECT_FAILED, /* connect() calls that failed */
 	COUNT_SERVER_SIDE,    /* connections left alone: the server's side of a database */
-	COUNT_ACTIVITY_FULL,  /* requests whose thread is not remembered: no room in "activities" */
-	COUNT_SCOPE_FULL,     /* child processes without a verdict: no room in "scope" */
-	COUNT_UNSAMPLED,      /* requests without a record, for their trace is not sampled */
+	COUNT_ACTIVITY_FULL,  /* requests whose thread is not remembered: no room in "workers" */
+	COUNT_ACTIVITY_PUSHED_OUT, /* open requests whose goroutine or context made room for others */
+	COUNT_SCOPE_FULL,	   /* child processes without a verdict: no room in "scope" */
+	COUNT_RUNTIME_FULL,	   /* child processes of unknown runtime: no room in "runtimes" */
+	COUNT_UNSAMPLED,	   /* requests without a record, for their trace is not sampled */
 	COUNT_UNSAMPLED_BYTES, /* of these, their responses, and what may be pipelined behind them */
 	COUNT_INJECTED,	       /* requests that got a traceparent header */
 	COUNT_INJECT_UPDATED,  /* requests whose forwarded header got our span's id */

@@ -66,6 +66,7 @@ int BPF_PROG(process_exits, struct task_struct *task)
 	heir__forget(task->tgid);
 	process__emit(task, PROCESS_EXIT, NULL);
 	scope__forget(task->tgid);
+	runtime__forget(task->tgid);
 	sdk__forget(task->tgid);
 	return 0;
 }

@@ -7,6 +7,7 @@
 #include <bpf/bpf_helpers.h>
 
 #include "bpf/config.bpf.h"
+#include "bpf/count.bpf.h"
 #include "bpf/event.h"
 
 /* tgid -> struct process_runtime.  User space adds and deletes.  Preallocated: uprobes read it, and
@@ -33,7 +34,15 @@ static __always_inline void runtime__inherit(__u32 parent, __u32 child)
 	if (!runtime)
 		return;
 	copy = *runtime;
-	bpf_map_update_elem(&runtimes, &child, &copy, BPF_ANY);
+	if (bpf_map_update_elem(&runtimes, &child, &copy, BPF_ANY))
+		count__one(COUNT_RUNTIME_FULL);
+}
+
+/* Here, too: the record of the end may be lost, and the pid becomes another's. */
+static __always_inline void runtime__forget(__u32 tgid)
+{
+	if (runtime_epoch)
+		bpf_map_delete_elem(&runtimes, &tgid);
 }
 
 #endif

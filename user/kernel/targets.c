@@ -76,8 +76,10 @@ void targets__process(struct targets *t, uint32_t pid)
 			cpython_files__process(t->cpython, pid);
 	}
 	if (err)
-		log_debug("targets", "pid %u: the kernel was not told of its runtime: %s", pid,
-			  errstr(err));
+		log_warn("targets",
+			 "pid=%u: the kernel was not told of its runtime: %s; its calls have no "
+			 "parents where these take knowledge of that",
+			 pid, err == -E2BIG ? "too many processes" : errstr(err));
 }
 
 void targets__connection(struct targets *t, uint32_t pid)

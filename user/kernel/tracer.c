@@ -297,6 +297,9 @@ int tracer__scope(struct tracer *t, uint32_t tgid, uint32_t verdict)
 	}
 	if (!err)
 		next_epoch(&t->skel->bss->scope_epoch);
+	else
+		log_warn("tracer", "pid=%u: the kernel was not told whether to trace it: %s", tgid,
+			 err == -E2BIG ? "too many processes" : errstr(err));
 	return err;
 }
 
