@@ -17,6 +17,9 @@
 struct transfer {
 	struct loop *loop;
 	struct loop_timer *timer; /* libcurl's: when it wants to be called without an event */
+	struct loop_timer *deadline;
+	uint32_t timeout_ms;
+	bool overdue;
 	CURLM *multi;
 	CURL *easy;
 	struct curl_slist *headers;
@@ -170,8 +173,7 @@ static void transfer__finish(struct transfer *t, CURLcode code)
 	struct transfer_result result;
 
 	transfer__read_result(t, code, &result);
-	curl_multi_remove_handle(t->multi, t->easy);
-	t->running = false;
+	transfer__cancel(t);
 	t->done(t->ctx, &result);
 	if (!t->running)
 		transfer__reset_answer(t);
@@ -206,6 +208,21 @@ static void transfer__on_fd(void *ctx, int fd, uint32_t events)
 static void transfer__on_time(void *ctx)
 {
 	transfer__act(ctx, CURL_SOCKET_TIMEOUT, 0);
+}
+
+/* Not libcurl's own timeout, which ends a transfer whose answer is here: so it is when this
+ * process was stopped.  What is here goes first. */
+static void transfer__on_deadline(void *ctx)
+{
+	struct transfer *t = ctx;
+
+	if (!t->overdue) {
+		t->overdue = true;
+		loop_timer__after(t->deadline, 0);
+		return;
+	}
+	snprintf(t->error, sizeof(t->error), "no answer within %u ms", t->timeout_ms);
+	transfer__finish(t, CURLE_OPERATION_TIMEDOUT);
 }
 
 static int transfer__on_socket(CURL *easy, curl_socket_t fd, int what, void *ctx, void *data)
@@ -364,7 +381,8 @@ static int transfer__open(struct transfer *t, const struct otlp_options *options
 	if (!t->target)
 		return -EINVAL;
 	t->timer = loop__timer(t->loop, transfer__on_time, t);
-	if (!t->timer)
+	t->deadline = loop__timer(t->loop, transfer__on_deadline, t);
+	if (!t->timer || !t->deadline)
 		return -errno;
 	t->multi = curl_multi_init();
 	t->easy = curl_easy_init();
@@ -413,6 +431,8 @@ void transfer__free(struct transfer *t)
 	curl_multi_cleanup(t->multi); /* closes the connection, so it still watches and times */
 	if (t->timer)
 		loop_timer__stop(t->timer);
+	if (t->deadline)
+		loop_timer__stop(t->deadline);
 	curl_slist_free_all(t->headers);
 	free(t->body);
 	free(t->target);
@@ -435,11 +455,13 @@ int transfer__start(struct transfer *t, struct slice body, uint32_t timeout_ms)
 	code = curl_easy_setopt(t->easy, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)body.len);
 	if (!code)
 		code = curl_easy_setopt(t->easy, CURLOPT_POSTFIELDS, body.data);
-	if (!code)
-		code = curl_easy_setopt(t->easy, CURLOPT_TIMEOUT_MS, (long)timeout_ms);
 	if (code || curl_multi_add_handle(t->multi, t->easy) != CURLM_OK)
 		return -ENOMEM;
 	t->running = true;
+	t->overdue = false;
+	t->timeout_ms = timeout_ms;
+	if (timeout_ms)
+		loop_timer__after(t->deadline, timeout_ms * MS_NS);
 	return 0;
 }
 
@@ -447,6 +469,7 @@ void transfer__cancel(struct transfer *t)
 {
 	if (!t->running)
 		return;
+	loop_timer__stop(t->deadline);
 	curl_multi_remove_handle(t->multi, t->easy);
 	t->running = false;
 }
