@@ -30,7 +30,7 @@ class Sink(ThreadingHTTPServer):
     request_queue_size = 128
 
     def __init__(self, port=0):
-        self.bodies, self.headers, self.answers = [], [], []
+        self.bodies, self.headers, self.answers, self.delay = [], [], [], 0
         super().__init__(("127.0.0.1", port), SinkHandler)
         threading.Thread(target=self.serve_forever, args=(0.05,), daemon=True).start()
         defer(self.close)
@@ -60,6 +60,7 @@ class SinkHandler(BaseHTTPRequestHandler):
             self.rfile.read(int(self.headers["Content-Length"]))
         if self.headers.get("Content-Encoding") == "gzip":
             body = gzip.decompress(body)
+        time.sleep(self.server.delay)
         status = self.server.answers.pop(0) if self.server.answers else 200
         if status == 200:
             self.server.headers.append(dict(self.headers, path=self.path))
