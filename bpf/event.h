@@ -298,6 +298,7 @@ enum counter {
 	COUNT_RECEIVES,		  /* receives on traced connections */
 	COUNT_NO_STATE,		  /* messages not seen: no memory for connection state */
 	COUNT_RETURN_MISSED,	  /* likewise: kprobes only, the kernel did not tell their end */
+	COUNT_PROGRAMS_MISSED,	  /* likewise: runs that the kernel left out; user space asks it */
 	COUNT_NO_BUFFER_SENDFILE, /* messages of which only the length is known, by cause */
 	COUNT_NO_BUFFER_SPLICE,
 	COUNT_NO_BUFFER_IO_URING,

@@ -9,6 +9,7 @@ static const char *const counter_names[COUNTERS] = {
 	[COUNT_RECEIVES] = "receives",
 	[COUNT_NO_STATE] = "conn.no_memory",
 	[COUNT_RETURN_MISSED] = "returns.missed",
+	[COUNT_PROGRAMS_MISSED] = "programs.missed",
 	[COUNT_NO_BUFFER_SENDFILE] = "no_buffer.sendfile",
 	[COUNT_NO_BUFFER_SPLICE] = "no_buffer.splice",
 	[COUNT_NO_BUFFER_IO_URING] = "no_buffer.io_uring",

@@ -336,6 +336,25 @@ int tracer__sdk_process(struct tracer *t, uint32_t tgid, const struct sdk_proces
 	return err == -ENOENT ? 0 : err;
 }
 
+/* Where programs can be preempted, the kernel leaves out a run while another of the same program is
+ * under way on that processor (since 5.12 it counts them, 9ed9e9ba2337). */
+static uint64_t runs_missed(const struct bpf_object *obj)
+{
+	struct bpf_program *prog;
+	uint64_t missed = 0;
+
+	bpf_object__for_each_program(prog, obj)
+	{
+		struct bpf_prog_info info = { 0 };
+		uint32_t len = sizeof(info);
+		int fd = bpf_program__fd(prog);
+
+		if (fd >= 0 && bpf_obj_get_info_by_fd(fd, &info, &len) == 0)
+			missed += info.recursion_misses;
+	}
+	return missed;
+}
+
 int tracer__counters(const struct tracer *t, uint64_t out[COUNTERS])
 {
 	int fd = bpf_map__fd(t->skel->maps.counters);
@@ -354,6 +373,7 @@ int tracer__counters(const struct tracer *t, uint64_t out[COUNTERS])
 		for (int cpu = 0; cpu < cpus && !err; cpu++)
 			out[i] += per_cpu[cpu];
 	}
+	out[COUNT_PROGRAMS_MISSED] = runs_missed(t->skel->obj);
 	free(per_cpu);
 	return err;
 }
