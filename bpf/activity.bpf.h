@@ -16,11 +16,11 @@
  *	In a program of CPython a connection is an activity: of whatever loop, its contexts tell what
  *	works for its open request.
  *
- * A request is open from its receipt until the first bytes of its response.  All that are open
- * are kept as sums, so that the last one left can be read off them.  When there were several, no
- * call is anybody's until there are none: who has his response may still be at work.  Whoever
- * reads the sums while another processor changes them gets a place at which no request stands,
- * and no link.
+ * A request is open from its receipt until the first bytes of its response; one of FastCGI until
+ * its last ones, for the application says where they are.  All that are open are kept as sums, so
+ * that the last one left can be read off them.  When there were several, no call is anybody's
+ * until there are none: who has his response may still be at work.  Whoever reads the sums while
+ * another processor changes them gets a place at which no request stands, and no link.
  */
 #ifndef SPANLOOM_ACTIVITY_BPF_H
 #define SPANLOOM_ACTIVITY_BPF_H

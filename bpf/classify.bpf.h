@@ -44,6 +44,12 @@ static __always_inline __u32 classify__depth(enum proto_id proto)
 	}
 }
 
+/* A protocol whose requests are handled, and make calls: HTTP, or what hands it on. */
+static __always_inline bool classify__is_web(enum proto_id proto)
+{
+	return proto == PROTO_HTTP1 || proto == PROTO_FASTCGI;
+}
+
 /* A protocol of which the server's own view is not asked for, unless db_server_spans. */
 static __always_inline bool classify__is_database(enum proto_id proto)
 {

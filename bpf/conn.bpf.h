@@ -233,6 +233,28 @@ static __always_inline bool conn__is_nginx(const struct conn *conn)
 	return c[0] == 'n' && c[1] == 'g' && c[2] == 'i' && c[3] == 'n' && c[4] == 'x' && !c[5];
 }
 
+/*
+ * Does the direction of the traffic turn with these bytes?  Where one thread sends and another
+ * receives, the answer may come while the send is still under way: both are turns then, and
+ * what follows of the answer is none.
+ */
+static __always_inline bool conn__turns(struct conn *conn, enum event_dir dir)
+{
+	bool turns = conn->last_dir != dir;
+
+	if (dir == DIR_SEND && conn->marks & CONN_OVERTAKEN) {
+		conn->marks &= ~CONN_OVERTAKEN;
+		return true;
+	}
+	if (dir == DIR_RECV && conn->send_start_ns && conn->last_dir != DIR_SEND &&
+	    !(conn->marks & CONN_OVERTAKEN)) {
+		conn->marks |= CONN_OVERTAKEN;
+		turns = true;
+	}
+	conn->last_dir = dir;
+	return turns;
+}
+
 /* Is @tgid traced?  The answer is kept until another process or verdict comes. */
 static __always_inline bool conn__in_scope(struct conn *conn, __u32 tgid)
 {

@@ -20,6 +20,7 @@
 #include "bpf/config.bpf.h"
 #include "bpf/conn.bpf.h"
 #include "bpf/event.h"
+#include "bpf/fastcgi_params.bpf.h"
 #include "bpf/head.bpf.h"
 #include "bpf/ids.h"
 #include "bpf/payload.bpf.h"
@@ -59,6 +60,7 @@ struct open_head {
 	__u64 ref_pos;
 	__u64 has_option;
 	struct traceparent option; /* that came with the request */
+	struct fastcgi_walk walk;  /* where the head is one of FastCGI */
 };
 
 /* conn_id -> what was read of a head that came in pieces.  Bound as above; deleted with the
@@ -282,6 +284,33 @@ static __always_inline bool context__read(struct head_work *work, const struct t
 	return work->head.done || (!left && t->piece.len >= size);
 }
 
+/* One step in the parameters of FastCGI; 0: they are broken.  @slot: HEAD_SLOT_RECV. */
+__weak int context__step(__u32 slot)
+{
+	struct head_work *work = head__work(slot);
+	struct open_head *open = context__scratch();
+
+	return work && open && fastcgi__step(&open->walk, &work->head);
+}
+
+/* Likewise in the parameters of FastCGI. */
+static __always_inline bool context__read_params(const struct head_work *work,
+						 struct open_head *open, const struct transfer *t,
+						 __u32 size)
+{
+	if (!size || t->piece.len < size)
+		return false;
+	open->walk.at = t->piece.base;
+	open->walk.left = size;
+	for (int i = 0; i < FASTCGI_STEPS; i++) {
+		if (!open->walk.left || work->head.done)
+			return true;
+		if (!context__step(HEAD_SLOT_RECV))
+			return false;
+	}
+	return false;
+}
+
 /* What is known of the head that the bytes at @t go on in, or begin with @turn.  False: nothing. */
 static __always_inline bool context__resume(struct head_work *work, struct open_head *open,
 					    const struct transfer *t, bool turn)
@@ -291,6 +320,7 @@ static __always_inline bool context__resume(struct head_work *work, struct open_
 
 	if (turn) {
 		head__start(&work->head);
+		__builtin_memset(&open->walk, 0, sizeof(open->walk));
 		open->pos = t->data.pos;
 		open->ref_conn = t->data.ref == REF_PEER ? t->data.ref_conn : 0;
 		open->ref_pos = t->data.ref_pos;
@@ -307,13 +337,15 @@ static __always_inline bool context__resume(struct head_work *work, struct open_
 	open->ref_pos = known->ref_pos;
 	open->has_option = known->has_option;
 	open->option = known->option;
+	open->walk = known->walk;
 	return true;
 }
 
 enum context_how {
-	CONTEXT_TURN = 1 << 0, /* the request's first bytes; else more of a head that is open */
-	CONTEXT_OPEN = 1 << 1, /* a head was open, or is now */
-	CONTEXT_ONE = 1 << 2,  /* all bytes are of one request, whose end is known */
+	CONTEXT_TURN = 1 << 0,	 /* the request's first bytes; else more of a head that is open */
+	CONTEXT_OPEN = 1 << 1,	 /* a head was open, or is now */
+	CONTEXT_ONE = 1 << 2,	 /* all bytes are of one request, whose end is known */
+	CONTEXT_PARAMS = 1 << 3, /* the request is one of FastCGI */
 };
 
 static __always_inline bool context__is_one(const struct head *head, __u32 size)
@@ -341,10 +373,13 @@ __weak int context__receive(__u32 slot, __u32 size, __u32 how)
 	if (!work || !t || !open)
 		return 0;
 	id = t->data.hdr.conn_id;
-	if (context__resume(work, open, t, how & CONTEXT_TURN) && context__read(work, t, size)) {
+	if (context__resume(work, open, t, how & CONTEXT_TURN) &&
+	    (how & CONTEXT_PARAMS ? context__read_params(work, open, t, size)
+				  : context__read(work, t, size))) {
 		if (work->head.done) {
 			context__settle(id, work, open);
-			if (how & CONTEXT_TURN && context__is_one(&work->head, size))
+			if (how & CONTEXT_TURN && !(how & CONTEXT_PARAMS) &&
+			    context__is_one(&work->head, size))
 				found = CONTEXT_ONE;
 		} else {
 			open->head = work->head;

@@ -20,6 +20,7 @@
 #include "bpf/context.bpf.h"
 #include "bpf/count.bpf.h"
 #include "bpf/event.h"
+#include "bpf/fastcgi.bpf.h"
 #include "bpf/ids.h"
 #include "bpf/option.bpf.h"
 #include "bpf/output.bpf.h"
@@ -88,18 +89,21 @@ static __always_inline void traffic__close(struct conn *conn, enum conn_mark mar
 static __always_inline void traffic__nothing(struct sock *sk, struct conn *conn, enum event_dir dir,
 					     int ret)
 {
+	bool reset = ret == -ECONNRESET || ret == -EPIPE || ret == -ETIMEDOUT;
+	bool eof = ret == 0 && dir == DIR_RECV && BPF_CORE_READ(sk, sk_shutdown) & RCV_SHUTDOWN;
+
 	conn->mmsg_vector = 0;
 	if (dir == DIR_SEND) {
 		conn->send_start_ns = 0;
 		conn->marks &= ~CONN_OVERTAKEN;
 	}
-	if (ret == -ECONNRESET || ret == -EPIPE || ret == -ETIMEDOUT)
+	/* mostly a client that went away; a unix socket's end is not seen */
+	if (eof || (reset && dir == DIR_SEND))
+		activity__end(conn);
+	if (reset)
 		traffic__close(conn, CONN_RESET, CLOSE_RESET, -ret);
-	else if (ret == 0 && dir == DIR_RECV && BPF_CORE_READ(sk, sk_shutdown) & RCV_SHUTDOWN) {
-		activity__end(
-			conn); /* mostly a client that went away; a unix socket's end is not seen */
+	else if (eof)
 		traffic__close(conn, CONN_EOF, CLOSE_PEER_EOF, 0);
-	}
 }
 
 /* The trace of the message at the beginning of @data; NULL: not known, or nobody asks. */
@@ -232,6 +236,13 @@ static __always_inline void traffic__describe(struct transfer *t, const struct c
 	t->data.dir = dir;
 }
 
+/* How to read on in the head of a request: enum context_how. */
+static __always_inline __u32 traffic__how(const struct conn *conn, bool turn)
+{
+	return (turn ? CONTEXT_TURN : 0) | (conn->head & CONTEXT_OPEN) |
+	       (conn->proto == PROTO_FASTCGI ? CONTEXT_PARAMS : 0);
+}
+
 /*
  * On whose behalf is this?  A server learns which client's message it has received, and its
  * thread serves that request from now on; what a client sends is of the request that its
@@ -246,7 +257,7 @@ static __always_inline void traffic__refer(struct sock *sk, struct conn *conn, s
 	if (conn->side == ROLE_CLIENT) {
 		if (dir == DIR_SEND)
 			activity__find(sk, conn, thread, &t->data);
-		if (dir == DIR_SEND && turn && conn->proto == PROTO_HTTP1)
+		if (dir == DIR_SEND && turn && classify__is_web(conn->proto))
 			unix__tell(sk, conn, slot, size, now);
 		return;
 	}
@@ -254,12 +265,12 @@ static __always_inline void traffic__refer(struct sock *sk, struct conn *conn, s
 		return;
 	if (option_wanted && dir == DIR_RECV)
 		option__receive(sk, t, size);
-	if (conn->proto != PROTO_HTTP1)
+	if (!classify__is_web(conn->proto))
 		return;
 	if (dir == DIR_RECV && conn->marks & CONN_PEEKED)
 		activity__begin_peeked(conn, thread);
 	if (dir == DIR_SEND) {
-		if (turn) {
+		if (conn->proto == PROTO_FASTCGI ? fastcgi__ends(t, size) : turn) {
 			conn->marks &= ~CONN_PEEKED;
 			activity__end(conn);
 		}
@@ -270,9 +281,7 @@ static __always_inline void traffic__refer(struct sock *sk, struct conn *conn, s
 		unix__find(sk, conn, slot, now, &t->data);
 	}
 	if (contexts_wanted && (turn || conn->head & CONTEXT_OPEN))
-		conn->head =
-			context__receive(slot, located ? size : 0,
-					 (turn ? CONTEXT_TURN : 0) | (conn->head & CONTEXT_OPEN));
+		conn->head = context__receive(slot, located ? size : 0, traffic__how(conn, turn));
 	if (turn) {
 		if (activity__peeks(conn, thread, size, t->data.pos))
 			return;
@@ -335,33 +344,11 @@ static __always_inline void traffic__emit(struct sock *sk, struct conn *conn, st
 	payload__emit(t, slot, size, budget);
 }
 
-/*
- * Does the direction of the traffic turn with these bytes?  Where one thread sends and another
- * receives, the answer may come while the send is still under way: both are turns then, and
- * what follows of the answer is none.
- */
-static __always_inline bool traffic__turns(struct conn *conn, enum event_dir dir)
-{
-	bool turns = conn->last_dir != dir;
-
-	if (dir == DIR_SEND && conn->marks & CONN_OVERTAKEN) {
-		conn->marks &= ~CONN_OVERTAKEN;
-		return true;
-	}
-	if (dir == DIR_RECV && conn->send_start_ns && conn->last_dir != DIR_SEND &&
-	    !(conn->marks & CONN_OVERTAKEN)) {
-		conn->marks |= CONN_OVERTAKEN;
-		turns = true;
-	}
-	conn->last_dir = dir;
-	return turns;
-}
-
 /* @size bytes were moved on @conn, a connection that is not ignored. */
 static __always_inline void traffic__moved(struct sock *sk, struct conn *conn, enum slot slot,
 					   enum event_dir dir, __u32 size, int flags, __u64 now)
 {
-	bool turn = traffic__turns(conn, dir);
+	bool turn = conn__turns(conn, dir);
 	__u64 pid_tgid = bpf_get_current_pid_tgid();
 	__u64 pos = conn->pos[dir];
 	__u64 start_ns = 0;
@@ -385,10 +372,10 @@ static __always_inline void traffic__moved(struct sock *sk, struct conn *conn, e
 	located = syscall__locate(t, conn, dir, size, flags);
 	if (!located)
 		t->piece.len = t->pieces = 0;
-	if (turn && conn->state != CONN_BOUND) {
-		if (!traffic__classify(conn, t, slot, dir, size))
-			return;
-	}
+	if (turn && conn->state != CONN_BOUND && !traffic__classify(conn, t, slot, dir, size))
+		return;
+	if (conn->proto == PROTO_FASTCGI && conn->side == ROLE_SERVER && dir == DIR_RECV)
+		turn = fastcgi__begins(conn, t, size, turn);
 	if (turn) {
 		conn->budget = capture_bytes * classify__depth(conn->proto);
 		t->data.flags |= DATA_TURN;
@@ -492,7 +479,7 @@ static __always_inline void traffic__begins(struct sock *sk)
 		return;
 	pair__tell(sk, 0, conn->id, conn->pos[DIR_SEND]);
 	if (contexts_wanted &&
-	    (option_wanted || conn->state != CONN_BOUND || conn->proto == PROTO_HTTP1))
+	    (option_wanted || conn->state != CONN_BOUND || classify__is_web(conn->proto)))
 		traffic__call(sk, conn);
 }
 

@@ -73,7 +73,7 @@ const struct argp_option options_table[] = {
 };
 
 const char options_doc[] =
-	"Trace the HTTP, PostgreSQL and Redis traffic of this host's processes.\v"
+	"Trace the HTTP, FastCGI, PostgreSQL and Redis traffic of this host's processes.\v"
 	"Examples:\n"
 	"  sudo spanloom run\n"
 	"  sudo spanloom run --endpoint http://collector:4318 --exe 'python3*'\n"

@@ -3,6 +3,7 @@
 #ifndef SPANLOOM_CLASSIFY_ALL_H
 #define SPANLOOM_CLASSIFY_ALL_H
 
+#include "bpf/classify/fastcgi.h"
 #include "bpf/classify/http1.h"
 #include "bpf/classify/postgres.h"
 #include "bpf/classify/redis.h"

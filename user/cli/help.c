@@ -6,8 +6,10 @@
 static const char help_text[] =
 	"Usage: spanloom COMMAND [OPTION...]\n"
 	"\n"
-	"Traces the HTTP, PostgreSQL and Redis traffic of unmodified programs on this host with\n"
-	"eBPF and sends OpenTelemetry spans.  Traced programs are neither changed nor restarted.\n"
+	"Traces the HTTP, FastCGI, PostgreSQL and Redis traffic of unmodified programs on this "
+	"host\n"
+	"with eBPF and sends OpenTelemetry spans.  Traced programs are neither changed nor\n"
+	"restarted.\n"
 	"\n"
 	"Commands:\n"
 	"  run      trace until a signal: sudo spanloom run --exporter console\n"

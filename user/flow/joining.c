@@ -33,7 +33,7 @@ void joining__finished(const struct pipeline_callbacks *callbacks, struct conn *
 		       const struct transaction *txn)
 {
 	if ((!conn->apart && !conn->joining) || !callbacks->join || conn->role != ROLE_CLIENT ||
-	    !conn->protocol || !conn->protocol->traceparent_field || txn->flags & TXN_INCOMPLETE)
+	    !conn->protocol || conn->protocol->id != PROTO_HTTP1 || txn->flags & TXN_INCOMPLETE)
 		return;
 	if (conn->apart) {
 		conn->apart = false;

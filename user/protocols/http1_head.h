@@ -27,6 +27,11 @@ enum http1_field {
 	HTTP1_FORWARDED_PROTO,
 	HTTP1_FORWARDED_HOST,
 	HTTP1_UPGRADE,
+	/* What a web server says of the request that it hands on by another protocol. */
+	HTTP1_PROTOCOL, /* that one's name, of HTTP1_VERSION then */
+	HTTP1_SCHEME,	/* "https" */
+	HTTP1_QUERY,	/* where the target has none */
+	HTTP1_CLIENT,	/* address of the web server's client */
 	HTTP1_FIELDS,
 };
 
@@ -36,6 +41,7 @@ enum http1_number {
 	HTTP1_STATUS,
 	HTTP1_TRACEPARENTS, /* how many traceparent lines there were */
 	HTTP1_LENGTH,	    /* Content-Length */
+	HTTP1_NUMBERS,
 };
 
 enum http1_coding {

@@ -57,6 +57,8 @@ static struct slice scheme_of(const struct view *v)
 {
 	struct slice said = v->forwarded.proto.len ? v->forwarded.proto : v->target.scheme;
 
+	if (said.len == 0)
+		said = v->txn->request.field[HTTP1_SCHEME];
 	return slice__ieq(said, SLICE("https")) ? SLICE("https") : SLICE("http");
 }
 
@@ -77,13 +79,19 @@ static bool logical_host(const struct view *v, struct slice *authority, struct u
 	return false;
 }
 
+/* Whom a web server hands a request on to is not whom that is for. */
+static bool is_handed_on(const struct view *v)
+{
+	return v->txn->role == ROLE_CLIENT && v->txn->request.field[HTTP1_PROTOCOL].len;
+}
+
 static void add_server(const struct view *v)
 {
 	char text[ENDPOINT_TEXT_BYTES];
 	struct slice authority;
 	struct url_host host;
 
-	if (!logical_host(v, &authority, &host)) {
+	if (is_handed_on(v) || !logical_host(v, &authority, &host)) {
 		host.name = endpoint__address(v->txn->server, text, sizeof(text));
 		host.port = v->txn->server ? v->txn->server->port : 0;
 	} else if (host.port < 0) {
@@ -94,15 +102,17 @@ static void add_server(const struct view *v)
 		span__add_int(v->span, "server.port", host.port);
 }
 
-/* The other end of the socket. */
+/* The other end of the socket, and whom it speaks for. */
 static void add_peer(const struct view *v, const struct endpoint *peer)
 {
 	char text[ENDPOINT_TEXT_BYTES];
 	struct slice address = endpoint__address(peer, text, sizeof(text));
+	struct slice client = v->txn->request.field[HTTP1_CLIENT];
 
+	if (v->forwarded.client.len)
+		client = v->forwarded.client;
 	if (v->txn->role == ROLE_SERVER)
-		span__add(v->span, "client.address",
-			  v->forwarded.client.len ? v->forwarded.client : address);
+		span__add(v->span, "client.address", client.len ? client : address);
 	span__add(v->span, "network.peer.address", address);
 	if (address.len && peer->port)
 		span__add_int(v->span, "network.peer.port", peer->port);
@@ -127,7 +137,7 @@ static struct slice socket_authority(const struct view *v)
 static void add_url_full(const struct view *v)
 {
 	bool has_path = v->target.form == URL_ORIGIN || v->target.form == URL_ABSOLUTE;
-	struct slice scheme = v->target.scheme.len ? v->target.scheme : SLICE("http");
+	struct slice scheme = v->target.scheme.len ? v->target.scheme : scheme_of(v);
 	struct slice path = has_path ? v->target.path : slice__of("", 0);
 	struct slice authority;
 	struct url_host host;
@@ -220,6 +230,7 @@ static void add_protocol(const struct view *v)
 
 	if (version.len == 0)
 		version = v->txn->response.field[HTTP1_VERSION];
+	span__add(v->span, "network.protocol.name", v->txn->request.field[HTTP1_PROTOCOL]);
 	span__add(v->span, "network.protocol.version", version);
 }
 
@@ -233,6 +244,8 @@ static void view__init(struct view *v, const struct transaction *txn,
 	*v = (struct view){ .txn = txn, .config = config, .span = span };
 	url__split(txn->request.field[HTTP1_TARGET], slice__eq(method, SLICE("CONNECT")),
 		   &v->target);
+	if (v->target.query.len == 0)
+		v->target.query = txn->request.field[HTTP1_QUERY];
 	v->known_method = method_is_known(config, method);
 	v->status = txn->response.number[HTTP1_STATUS];
 	if (txn->role == ROLE_SERVER)
