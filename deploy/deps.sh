@@ -54,6 +54,15 @@ missing_commands()
 	has_command nginx || echo nginx-light
 	has_command node || echo nodejs
 	has_fuzzer || echo libclang-rt-dev
+	[ -n "$(php_daemons)" ] || echo php-fpm
+}
+
+# Their names have the version: of php-fpm8.2 it is php8.2-fpm.
+php_daemons()
+{
+	for path in /usr/sbin/php-fpm*; do
+		[ ! -x "$path" ] || echo "php${path#*php-fpm}-fpm"
+	done
 }
 
 # The packages of the arguments that dpkg does not have.
@@ -76,7 +85,7 @@ missing_elsewhere()
 		pkg-config --exists "$library" 2>/dev/null || echo "$library (headers)"
 	done
 	[ "$what" = build ] && return
-	for command in nginx redis-server psql wrk curl python3 node; do
+	for command in nginx redis-server psql wrk curl python3 node php-fpm; do
 		has_command "$command" || echo "$command"
 	done
 	has_fuzzer || echo "compiler-rt (libclang_rt.fuzzer)"
@@ -95,7 +104,7 @@ forbid_daemons()
 disable_new_daemons()
 {
 	has_command systemctl || return 0
-	for daemon in $DAEMONS; do
+	for daemon in $DAEMONS $(php_daemons); do
 		case " $present " in
 		*" $daemon "*) ;;
 		*) systemctl disable --quiet "$daemon" >/dev/null 2>&1 ||
@@ -138,6 +147,8 @@ for daemon in $DAEMONS; do
 	! has_command "$daemon" || present="$present $daemon"
 done
 [ ! -d /etc/postgresql ] || present="$present postgresql"
+# shellcheck disable=SC2046 # a list of words
+present=$(echo $present $(php_daemons))
 
 echo "deps: installing $missing"
 forbid_daemons

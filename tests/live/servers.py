@@ -212,6 +212,67 @@ class Postgres:
         return int(count)
 
 
+# ---- PHP-FPM ----------------------------------------------------------------------------
+
+PHP_FPM_CONF = """
+[global]
+error_log = {dir}/error.log
+daemonize = no
+[www]
+listen = {listen}
+pm = static
+pm.max_children = {workers}
+clear_env = no
+"""
+
+FASTCGI = """
+location {path} {{
+	fastcgi_pass {upstream};
+	fastcgi_keep_conn {keep};
+	fastcgi_param SCRIPT_FILENAME {script};
+	fastcgi_param REQUEST_METHOD $request_method;
+	fastcgi_param REQUEST_URI $request_uri;
+	fastcgi_param CONTENT_LENGTH $content_length;
+	fastcgi_param REMOTE_ADDR $remote_addr;
+}}
+"""
+
+
+def php_fpm_command():
+    """The newest there is; None: there is none."""
+    found = (shutil.which(name, path=f"{os.environ['PATH']}:/usr/sbin") for name in
+             ("php-fpm", *(f"php-fpm8.{minor}" for minor in range(9, -1, -1))))
+    return next(filter(None, found), None)
+
+
+class PhpFpm:
+    """Workers that serve one connection at a time, at a port or a unix socket."""
+
+    def __init__(self, workers=4, unix=False, env=None):
+        self.dir = folder() / f"php-fpm{next(_serial)}"
+        self.dir.mkdir()
+        self.port, self.socket = free_port(), self.dir / "fpm.sock"
+        self.address = self.socket if unix else self.port
+        conf, command = self.dir / "php-fpm.conf", php_fpm_command()
+        assert command, "PHP-FPM is not installed (deploy/deps.sh)"
+        conf.write_text(PHP_FPM_CONF.format(dir=self.dir, workers=workers, listen=self.socket
+                                            if unix else f"127.0.0.1:{self.port}"))
+        self.process = spawn([command, "-R", "-F", "-y", conf],
+                             log=f"{self.dir.name}.log", env={**os.environ, **(env or {})})
+        wait_until(self.socket.exists if unix else lambda: listening(self.port),
+                   "PHP-FPM to listen")
+
+    @property
+    def upstream(self):
+        """As nginx has it."""
+        return f"unix:{self.socket}" if self.address == self.socket else f"127.0.0.1:{self.port}"
+
+    def location(self, path, script, upstream=None, keep="off"):
+        """What nginx needs to hand on the requests below @path."""
+        return FASTCGI.format(path=path, script=script, upstream=upstream or self.upstream,
+                              keep=keep)
+
+
 # ---- programs ---------------------------------------------------------------------------
 
 
