@@ -36,16 +36,21 @@ static __always_inline __u64 output__wakeup(__u64 filled, __u32 len)
 	return passed ? BPF_RB_FORCE_WAKEUP : BPF_RB_NO_WAKEUP;
 }
 
+static __always_inline void output__lost(__u64 traffic)
+{
+	ring_full_ns = bpf_ktime_get_ns();
+	count__one(COUNT_RING_FULL);
+	count__add(COUNT_RING_FULL_BYTES, traffic);
+}
+
 /* A record of the constant size @len to be filled and submitted, or NULL, counted.  @traffic:
  * bytes of traffic that the record stands for. */
 static __always_inline void *output__reserve(__u32 len, __u64 traffic)
 {
 	void *record = bpf_ringbuf_reserve(&events, len, 0);
 
-	if (!record) {
-		count__one(COUNT_RING_FULL);
-		count__add(COUNT_RING_FULL_BYTES, traffic);
-	}
+	if (!record)
+		output__lost(traffic);
 	return record;
 }
 
@@ -63,8 +68,7 @@ static __always_inline bool output__copy(void *record, __u32 len, __u64 traffic)
 	__u64 filled = bpf_ringbuf_query(&events, BPF_RB_AVAIL_DATA) + len;
 
 	if (bpf_ringbuf_output(&events, record, len, output__wakeup(filled, len))) {
-		count__one(COUNT_RING_FULL);
-		count__add(COUNT_RING_FULL_BYTES, traffic);
+		output__lost(traffic);
 		return false;
 	}
 	count__one(COUNT_RECORDS);

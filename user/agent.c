@@ -341,6 +341,7 @@ static int agent__start_tracer(struct agent *agent, const struct features *featu
 	agent->tracer = tracer__new(&config, agent__on_record, agent, why, why_len);
 	if (!agent->tracer)
 		return -EPERM;
+	agent->flow.lost_ns = tracer__lost_ns(agent->tracer);
 	agent->targets = targets__new(agent->tracer, config.python);
 	if (!agent->targets)
 		return -errno;

@@ -38,6 +38,7 @@ struct player {
 	uint64_t ref_pos;
 	uint64_t pos[CONNS][2];
 	unsigned int last_dir[CONNS];
+	uint64_t lost_ns;
 	uint32_t random;
 	const char *rest; /* of the line */
 };
@@ -350,6 +351,10 @@ static bool player__line(struct player *p, const char *line, char *buf)
 		return player__skip_line(p, buf);
 	if (strcmp(verb, "lost") == 0)
 		return player__lost(p);
+	if (strcmp(verb, "ring-full") == 0) {
+		p->lost_ns = line__number(&p->rest) * US;
+		return true;
+	}
 	if (strcmp(verb, "eof") == 0)
 		return player__end(p, CLOSE_PEER_EOF);
 	if (strcmp(verb, "reset") == 0)
@@ -415,6 +420,7 @@ int replay__run(struct replay *replay)
 
 	memset(&replay->ledger, 0, sizeof(replay->ledger));
 	flow_config__defaults(&p.config);
+	p.config.lost_ns = &p.lost_ns;
 	p.proto = player__proto(replay->path);
 	p.out = open_memstream(&replay->spans, &spans_len);
 	for (uint32_t i = 0; i < PROCESSES; i++)

@@ -14,6 +14,7 @@
  *   recv ID TIME "bytes"                   bytes that it received
  *   skip send|recv ID TIME N ["tail"]      N bytes that were not captured, but for their end
  *   lost send|recv ID N                    N bytes whose record was lost
+ *   ring-full US                           a record of some connection was lost then
  *   match request|response|either          of the next send or recv (default: by direction)
  *   ref thread|peer ID POS                 what caused the next send, recv or failed: the message
  *                                          that begins at POS of connection ID

@@ -34,9 +34,11 @@ struct flow_config {
 	size_t max_connections;		/* more are evicted, longest idle first, and counted */
 	/* in flight, of all connections; one connection may have as many as are left to others */
 	size_t max_transactions;
-	size_t max_held_bytes;	      /* by all connections, see quota.h */
-	size_t max_stream_bytes;      /* buffered per direction of a connection */
-	uint64_t idle_timeout_ns;     /* without traffic: open requests are given up */
+	size_t max_held_bytes;	  /* by all connections, see quota.h */
+	size_t max_stream_bytes;  /* buffered per direction of a connection */
+	uint64_t idle_timeout_ns; /* without traffic: open requests are given up */
+	/* When a record of the kernel was last lost (CLOCK_MONOTONIC), 0: none was; or NULL. */
+	const volatile uint64_t *lost_ns;
 	uint64_t response_timeout_ns; /* a request without any answer is given up: incomplete */
 	uint8_t id_key[16]; /* random, of this run: the seed of trace and span ids (bpf/ids.h) */
 };

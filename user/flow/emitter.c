@@ -72,11 +72,26 @@ static struct resource *emitter__resource(const struct emitter *e, uint32_t tgid
 	return e->callbacks->resource(e->callbacks->ctx, tgid, comm);
 }
 
-/* No memory for @txn among those that bear a header: another that bears the same, too, would look
- * like the only one.  None is taken for that while @txn may be under way. */
-static void emitter__miss_bearer(struct emitter *e, const struct transaction *txn)
+static void emitter__miss(struct emitter *e, uint64_t missed_ns)
 {
-	e->bearers_missed_until_ns = txn->start_ns + e->config->response_timeout_ns;
+	if (e->missed_ns < missed_ns)
+		e->missed_ns = missed_ns;
+}
+
+/* Of two requests that bear the same header one may have been missed, and the other looks like the
+ * only one.  None is taken for that while one that was missed at @missed_ns may be under way. */
+static bool emitter__was_missed(const struct emitter *e, uint64_t missed_ns, uint64_t now_ns)
+{
+	return missed_ns &&
+	       (now_ns < missed_ns || now_ns - missed_ns < e->config->response_timeout_ns);
+}
+
+static bool emitter__knows_all(const struct emitter *e, uint64_t now_ns)
+{
+	const volatile uint64_t *lost_ns = e->config->lost_ns;
+
+	return !emitter__was_missed(e, e->missed_ns, now_ns) &&
+	       !(lost_ns && emitter__was_missed(e, *lost_ns, now_ns));
 }
 
 /* The header that a request came with, and that a call of the same process may pass on. */
@@ -88,12 +103,12 @@ static void emitter__match_header(struct emitter *e, const struct transaction *t
 	if (txn->role == ROLE_SERVER) {
 		context->bearer = bearers__join(&e->contexts.bearers, txn, context);
 		if (!context->bearer)
-			emitter__miss_bearer(e, txn);
+			emitter__miss(e, txn->start_ns);
 		return;
 	}
 	if (context->parent.conn_id) /* what the kernel saw tells more */
 		return;
-	if (txn->start_ns < e->bearers_missed_until_ns)
+	if (!emitter__knows_all(e, txn->start_ns))
 		return;
 	request = bearers__find(&e->contexts.bearers, txn, context);
 	if (!request)
@@ -154,7 +169,7 @@ static void emitter__add_context(struct emitter *e, struct transaction *txn)
 		return;
 	context = context_table__add(&e->contexts, place);
 	if (!context)
-		emitter__miss_bearer(e, txn);
+		emitter__miss(e, txn->start_ns);
 	/* The second of a pipeline has no place of its own, and none is caused by it. */
 	if (!context || context->requests > 1)
 		return;

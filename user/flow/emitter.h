@@ -26,7 +26,8 @@ struct emitter {
 	struct ledger *ledger;
 	int64_t unix_offset_ns; /* see pipeline__set_clock() */
 	struct context_table contexts;
-	uint64_t bearers_missed_until_ns; /* CLOCK_MONOTONIC: contexts.bearers may lack some */
+	uint64_t
+		missed_ns; /* when a request was last not followed, 0: never, UINT64_MAX: all along */
 	struct sent sent;
 	struct waiting_span *waiting, **last_waiting; /* oldest first */
 	size_t waiting_count;

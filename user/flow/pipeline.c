@@ -87,6 +87,8 @@ static void pipeline__settle(struct pipeline *p, struct conn *conn)
 static void pipeline__end_conn(struct pipeline *p, struct conn *conn, enum ledger_entry why)
 {
 	ledger__add(p->ledger, why, 1);
+	if (why == LEDGER_CONNECTIONS_NO_MEMORY)
+		p->emitter.missed_ns = UINT64_MAX;
 	pipeline__settle(p, conn);
 	conn->ended = true;
 	if (p->callbacks.ignore)
@@ -128,6 +130,7 @@ static void pipeline__forget(struct pipeline *p, struct conn *conn, const char *
 static void pipeline__evict(struct pipeline *p, struct conn *conn)
 {
 	ledger__add(p->ledger, LEDGER_CONNECTIONS_EVICTED, 1);
+	p->emitter.missed_ns = UINT64_MAX; /* it will bring requests that are not seen */
 	if (p->callbacks.ignore)
 		p->callbacks.ignore(p->callbacks.ctx, conn->id);
 	pipeline__forget(p, conn, NULL, conn__last_byte_ns(conn));
@@ -145,6 +148,7 @@ static void pipeline__record_conn(struct pipeline *p, const struct event_conn *e
 	conn = conn_table__add(&p->conns, event);
 	if (!conn) {
 		ledger__add(p->ledger, LEDGER_CONNECTIONS_NO_MEMORY, 1);
+		p->emitter.missed_ns = UINT64_MAX;
 		return;
 	}
 	ledger__add(p->ledger, LEDGER_CONNECTIONS, 1);
@@ -316,8 +320,6 @@ static void pipeline__record_close(struct pipeline *p, const struct event_close 
 		conn->reading[conn__direction(conn, DIR_SEND)].ended = !conn->reset && !conn->error;
 		pipeline__forget(p, conn, conn__failure(conn), event->hdr.ts_ns);
 		break;
-	default:
-		break;
 	}
 }
 
@@ -361,8 +363,6 @@ int pipeline__record(struct pipeline *p, const void *record, size_t len)
 		ledger__add(p->ledger, LEDGER_RECORDS_CONTEXT, 1);
 		joining__record(&p->callbacks, conn_table__find(&p->conns, view.hdr.conn_id),
 				&view);
-		break;
-	default:
 		break;
 	}
 	return 0;
@@ -461,6 +461,7 @@ struct pipeline *pipeline__new(const struct flow_config *config,
 		.quota = &p->quota,
 		.in_flight = &p->in_flight,
 		.max_in_flight = config->max_transactions,
+		.missed_ns = &p->emitter.missed_ns,
 		.begun = pipeline__begun,
 		.finish = pipeline__finish,
 		.drop = pipeline__drop,

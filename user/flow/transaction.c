@@ -266,6 +266,8 @@ static void request__begin(struct conn *conn, const struct message *fragment,
 	if (!txn) {
 		ledger__add(sink->ledger,
 			    admitted ? LEDGER_SPANS_NO_MEMORY : LEDGER_REQUESTS_REFUSED, 1);
+		if (*sink->missed_ns < at->start_ns)
+			*sink->missed_ns = at->start_ns;
 		if (!(doubt & TXN_LATE))
 			queue__pass(conn);
 		return;

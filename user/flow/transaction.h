@@ -80,6 +80,7 @@ struct transaction_sink {
 	struct quota *quota;
 	size_t *in_flight; /* transactions in all queues */
 	size_t max_in_flight;
+	uint64_t *missed_ns; /* when a request was last not followed */
 	/* Takes @txn, which is not to be told of. */
 	void (*drop)(void *ctx, struct transaction *txn);
 	/* The head of a request was read; its fields are there. */

@@ -303,6 +303,11 @@ int tracer__scope(struct tracer *t, uint32_t tgid, uint32_t verdict)
 	return err;
 }
 
+const volatile uint64_t *tracer__lost_ns(const struct tracer *t)
+{
+	return (const volatile uint64_t *)&t->skel->bss->ring_full_ns;
+}
+
 struct injection *tracer__injection(struct tracer *t)
 {
 	return t->injection;

@@ -64,6 +64,10 @@ void tracer__detach(struct tracer *t);
 int tracer__ignore_conn(struct tracer *t, uint64_t conn_id);
 int tracer__scope(struct tracer *t, uint32_t tgid, uint32_t verdict);
 
+/* CLOCK_MONOTONIC: when a record was last lost, 0: none was.  Changes at any time; valid as long as
+ * the tracer is. */
+const volatile uint64_t *tracer__lost_ns(const struct tracer *t);
+
 /* NULL where headers are not injected.  Belongs to the tracer. */
 struct injection *tracer__injection(struct tracer *t);
 
