@@ -11,32 +11,20 @@
 #include "user/kernel/features.h"
 
 static const struct argp_option option_table[] = {
-	{ "json", 'j', NULL, 0, "Print one JSON object instead of a table", 0 },
+	{ "json", CLI_JSON, NULL, 0, "Print one JSON object instead of a table", 0 },
 	{ 0 },
 };
 
 static error_t parse_option(int key, char *arg, struct argp_state *state)
 {
-	bool *json = state->input;
-
-	switch (key) {
-	case 'j':
-		*json = true;
-		return 0;
-	case ARGP_KEY_ARG:
-		argp_error(state, "unexpected argument \"%s\"; accepted: --json", arg);
-		return EINVAL;
-	default:
-		return ARGP_ERR_UNKNOWN;
-	}
+	return cli__option(key, arg, state, "--json", state->input);
 }
 
 static const struct argp argp = {
 	.options = option_table,
 	.parser = parse_option,
 	.doc = "Says whether spanloom can run here: kernel, privileges, hooks, and what each "
-	       "missing "
-	       "piece means.  Changes nothing, needs no root to tell what is missing.\v"
+	       "missing piece means.  Changes nothing, needs no root to tell what is missing.\v"
 	       "Exit status: 0 when spanloom can run, else 1.",
 };
 

@@ -7,13 +7,23 @@
 #ifndef SPANLOOM_CLI_H
 #define SPANLOOM_CLI_H
 
+#include <errno.h>
 #include <stdbool.h>
 #include <stdio.h>
+
+struct argp_state;
 
 int cli__run(int argc, char **argv);
 int cli__probes(int argc, char **argv);
 int cli__check(int argc, char **argv);
 int cli__help(int argc, char **argv);
+
+#define CLI_JSON 'j' /* --json, of all that print tables */
+
+/* For the argp parser of a command that knows --json and takes no arguments; @accepted: the
+ * options to name when one is given. */
+error_t cli__option(int key, const char *arg, struct argp_state *state, const char *accepted,
+		    bool *json);
 
 /* For people: colours, when @stream is a terminal and NO_COLOR is not set. */
 enum cli_colour {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "user/cli/cli.h"
 
-#include <unistd.h>
+#include <stdio.h>
 
 static const char help_text[] =
 	"Usage: spanloom COMMAND [OPTION...]\n"
@@ -30,21 +30,4 @@ int cli__help(int argc, char **argv)
 {
 	fputs(help_text, stdout);
 	return 0;
-}
-
-bool cli__colours(FILE *stream)
-{
-	const char *no_color = getenv("NO_COLOR");
-
-	return isatty(fileno(stream)) && (!no_color || !no_color[0]);
-}
-
-const char *cli__colour(bool on, enum cli_colour colour)
-{
-	static const char *const sequences[] = {
-		[CLI_PLAIN] = "\033[0m", [CLI_BOLD] = "\033[1m",   [CLI_DIM] = "\033[2m",
-		[CLI_RED] = "\033[31m",	 [CLI_GREEN] = "\033[32m", [CLI_YELLOW] = "\033[33m",
-	};
-
-	return on ? sequences[colour] : "";
 }

@@ -25,7 +25,7 @@ struct probes_options {
 };
 
 static const struct argp_option option_table[] = {
-	{ "json", 'j', NULL, 0, "Print one JSON object instead of tables", 0 },
+	{ "json", CLI_JSON, NULL, 0, "Print one JSON object instead of tables", 0 },
 	{ "measure", 'm', "SECONDS", 0,
 	  "Count hits and run times for SECONDS (1 to 3600); the kernel does not count otherwise, "
 	  "unless kernel.bpf_stats_enabled is 1",
@@ -38,33 +38,23 @@ static error_t parse_option(int key, char *arg, struct argp_state *state)
 	struct probes_options *options = state->input;
 	int64_t seconds;
 
-	switch (key) {
-	case 'j':
-		options->json = true;
-		return 0;
-	case 'm':
-		seconds = slice__number(slice__str(arg));
-		if (seconds < 1 || seconds > MEASURE_MAX_SECONDS)
-			argp_error(state, "--measure \"%s\": accepted: 1 to %d seconds", arg,
-				   MEASURE_MAX_SECONDS);
-		options->measure_seconds = (unsigned int)seconds;
-		return 0;
-	case ARGP_KEY_ARG:
-		argp_error(state, "unexpected argument \"%s\"; accepted: --json, --measure", arg);
-		return EINVAL;
-	default:
-		return ARGP_ERR_UNKNOWN;
-	}
+	if (key != 'm')
+		return cli__option(key, arg, state, "--json, --measure", &options->json);
+	seconds = slice__number(slice__str(arg));
+	if (seconds < 1 || seconds > MEASURE_MAX_SECONDS)
+		argp_error(state, "--measure \"%s\": accepted: 1 to %d seconds", arg,
+			   MEASURE_MAX_SECONDS);
+	options->measure_seconds = (unsigned int)seconds;
+	return 0;
 }
 
 static const struct argp argp = {
 	.options = option_table,
 	.parser = parse_option,
 	.doc = "Lists the BPF programs and maps of the running spanloom as the kernel tells of "
-	       "them: "
-	       "where they are attached, how often they ran, how long, and their memory; the "
-	       "processes that make spans themselves; and the Go programs, whose calls "
-	       "have parents where their goroutines are known.  Needs root; asks nothing of the "
+	       "them: where they are attached, how often they ran, how long, and their memory; "
+	       "the processes that make spans themselves; and the Go programs, whose calls have "
+	       "parents where their goroutines are known.  Needs root; asks nothing of the "
 	       "agent.\v"
 	       "Exit status: 0, or 1 when nothing is attached or the kernel does not tell.",
 };
