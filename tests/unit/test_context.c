@@ -10,6 +10,21 @@
 
 #define OVER_MAX 4
 
+static int begin(void **state)
+{
+	static struct context_table table;
+
+	context_table__init(&table, OVER_MAX);
+	*state = &table;
+	return 0;
+}
+
+static int end(void **state)
+{
+	context_table__reset(*state);
+	return 0;
+}
+
 static struct context *add(struct context_table *table, uint64_t conn_id, uint64_t parent)
 {
 	struct place place = { .conn_id = conn_id };
@@ -63,173 +78,159 @@ static void expect_root(const struct context *c)
 
 static void test_chain_has_one_trace(void **state)
 {
-	struct context_table table;
+	struct context_table *table = *state;
 	struct context *a, *b, *c;
 
-	context_table__init(&table, OVER_MAX);
-	c = add(&table, 3, 2);
-	assert_false(context_table__settle(&table, c, false)); /* 2 has not come */
-	b = add(&table, 2, 1);
-	assert_false(context_table__settle(&table, c, false));
-	a = add(&table, 1, 0);
+	c = add(table, 3, 2);
+	assert_false(context_table__settle(table, c, false)); /* 2 has not come */
+	b = add(table, 2, 1);
+	assert_false(context_table__settle(table, c, false));
+	a = add(table, 1, 0);
 	context__set_state(a, SLICE("ot=th:8"));
-	assert_true(context_table__settle(&table, c, false));
+	assert_true(context_table__settle(table, c, false));
 	expect_child(c, 1, 2);
 	expect_child(b, 1, 1);
 	expect_root(a);
 	assert_true(slice__eq(c->state, SLICE("ot=th:8")));
-	context_table__reset(&table);
 }
 
 static void test_who_does_not_come_is_nobodys_parent(void **state)
 {
-	struct context_table table;
+	struct context_table *table = *state;
 	struct context *b, *c;
 
-	context_table__init(&table, OVER_MAX);
-	c = add(&table, 3, 2);
-	b = add(&table, 2, 1);
-	assert_true(context_table__settle(&table, c, true));
+	c = add(table, 3, 2);
+	b = add(table, 2, 1);
+	assert_true(context_table__settle(table, c, true));
 	expect_root(b);
 	expect_child(c, 2, 2);
 	/* what is known stays, whoever comes late */
-	add(&table, 1, 0);
-	assert_true(context_table__settle(&table, b, false));
+	add(table, 1, 0);
+	assert_true(context_table__settle(table, b, false));
 	expect_root(b);
-	context_table__reset(&table);
 }
 
 static void test_several_and_hidden_are_nobodys_parent(void **state)
 {
-	struct context_table table;
+	struct context_table *table = *state;
 	struct context *b, *c;
 
-	context_table__init(&table, OVER_MAX);
-	add(&table, 1, 0);
-	add(&table, 1, 0);
-	b = add(&table, 2, 1);
-	assert_true(context_table__settle(&table, b, false));
+	add(table, 1, 0);
+	add(table, 1, 0);
+	b = add(table, 2, 1);
+	assert_true(context_table__settle(table, b, false));
 	expect_root(b);
 	b->hidden = true;
-	c = add(&table, 3, 2);
-	assert_true(context_table__settle(&table, c, false));
+	c = add(table, 3, 2);
+	assert_true(context_table__settle(table, c, false));
 	expect_root(c);
-	context_table__reset(&table);
 }
 
 /* Who brings his trace along waits for his parent alone, and those below him do not. */
 static void test_carried_trace_is_settled_before_its_parent(void **state)
 {
-	struct context_table table;
+	struct context_table *table = *state;
 	struct context *b, *c;
 
-	context_table__init(&table, OVER_MAX);
-	b = add(&table, 2, 1);
+	b = add(table, 2, 1);
 	carry(b, 7);
-	c = add(&table, 3, 2);
-	assert_true(context_table__settle(&table, c, false));
+	c = add(table, 3, 2);
+	assert_true(context_table__settle(table, c, false));
 	expect_child(c, 7, 2);
-	assert_false(context_table__settle(&table, b, false)); /* 1 has not come */
-	assert_true(context_table__settle(&table, b, true));
+	assert_false(context_table__settle(table, b, false)); /* 1 has not come */
+	assert_true(context_table__settle(table, b, true));
 	expect_no_child(b, 7);
-	context_table__reset(&table);
 }
 
 /* A request is the parent of what passes its own header on, and of nothing else with one. */
 static void test_header_is_passed_on_or_not(void **state)
 {
-	struct context_table table;
+	struct context_table *table = *state;
 	struct context *a, *b;
 
-	context_table__init(&table, OVER_MAX);
-	a = add(&table, 1, 0);
+	a = add(table, 1, 0);
 	carry(a, 7);
-	b = add(&table, 2, 1);
+	b = add(table, 2, 1);
 	carry(b, 7);
-	assert_true(context_table__settle(&table, b, false));
+	assert_true(context_table__settle(table, b, false));
 	expect_child(b, 7, 1);
-	b = add(&table, 3, 1);
+	b = add(table, 3, 1);
 	carry(b, 7);
 	memset(b->carried_id, 8, sizeof(b->carried_id));
-	assert_true(context_table__settle(&table, b, false));
+	assert_true(context_table__settle(table, b, false));
 	expect_no_child(b, 7);
-	b = add(&table, 4, 1);
+	b = add(table, 4, 1);
 	carry(b, 8);
-	assert_true(context_table__settle(&table, b, false));
+	assert_true(context_table__settle(table, b, false));
 	expect_no_child(b, 8);
-	context_table__reset(&table);
 }
 
 /* The message itself is the parent, in its own trace, when it is told of. */
 static void test_peer_is_between(void **state)
 {
-	struct context_table table;
+	struct context_table *table = *state;
 	struct context *a, *b;
 
-	context_table__init(&table, OVER_MAX);
-	a = add(&table, 1, 0);
+	a = add(table, 1, 0);
 	carry(a, 7);
-	b = add(&table, 2, 1);
+	b = add(table, 2, 1);
 	carry(b, 7);
 	memset(b->carried_id, 8, sizeof(b->carried_id));
 	b->parent_remote = true;
-	assert_true(context_table__settle(&table, b, false));
+	assert_true(context_table__settle(table, b, false));
 	expect_child(b, 7, 1);
 	assert_true(b->remote);
 	a->sampled = false;
-	b = add(&table, 3, 1);
+	b = add(table, 3, 1);
 	carry(b, 7);
 	b->parent_remote = true;
-	assert_true(context_table__settle(&table, b, false));
+	assert_true(context_table__settle(table, b, false));
 	expect_no_child(b, 7);
-	context_table__reset(&table);
 }
 
 /* Hostile or not, it ends. */
 static void test_loop_ends(void **state)
 {
-	struct context_table table;
+	struct context_table *table = *state;
 	struct context *a, *b;
 
-	context_table__init(&table, OVER_MAX);
-	a = add(&table, 1, 2);
-	b = add(&table, 2, 1);
-	assert_true(context_table__settle(&table, a, true));
-	assert_true(context_table__settle(&table, b, true));
+	a = add(table, 1, 2);
+	b = add(table, 2, 1);
+	assert_true(context_table__settle(table, a, true));
+	assert_true(context_table__settle(table, b, true));
 	assert_true(a->known && b->known);
 	assert_int_equal(a->trace_id[0], b->trace_id[0]);
-	context_table__reset(&table);
 }
 
 static void test_oldest_that_are_over_are_forgotten(void **state)
 {
-	struct context_table table;
+	struct context_table *table = *state;
 	struct place place = { .conn_id = 1 };
 
-	context_table__init(&table, OVER_MAX);
-	add(&table, 100, 0); /* not over */
+	add(table, 100, 0); /* not over */
 	for (uint64_t id = 1; id <= OVER_MAX + 2; id++)
-		context_table__release(&table, add(&table, id, 0));
-	assert_null(context_table__find(&table, place));
+		context_table__release(table, add(table, id, 0));
+	assert_null(context_table__find(table, place));
 	place.conn_id = 3;
-	assert_non_null(context_table__find(&table, place));
+	assert_non_null(context_table__find(table, place));
 	place.conn_id = 100;
-	assert_non_null(context_table__find(&table, place));
-	assert_int_equal(table.over, OVER_MAX);
-	context_table__reset(&table);
+	assert_non_null(context_table__find(table, place));
+	assert_int_equal(table->over, OVER_MAX);
 }
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, begin, end)
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_chain_has_one_trace),
-		cmocka_unit_test(test_who_does_not_come_is_nobodys_parent),
-		cmocka_unit_test(test_several_and_hidden_are_nobodys_parent),
-		cmocka_unit_test(test_carried_trace_is_settled_before_its_parent),
-		cmocka_unit_test(test_header_is_passed_on_or_not),
-		cmocka_unit_test(test_peer_is_between),
-		cmocka_unit_test(test_loop_ends),
-		cmocka_unit_test(test_oldest_that_are_over_are_forgotten),
+		TEST(test_chain_has_one_trace),
+		TEST(test_who_does_not_come_is_nobodys_parent),
+		TEST(test_several_and_hidden_are_nobodys_parent),
+		TEST(test_carried_trace_is_settled_before_its_parent),
+		TEST(test_header_is_passed_on_or_not),
+		TEST(test_peer_is_between),
+		TEST(test_loop_ends),
+		TEST(test_oldest_that_are_over_are_forgotten),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
