@@ -20,6 +20,7 @@ struct core_syscall {
 	__u32 nr;
 	bool compat;  /* of a 32-bit program: other numbers, other structures */
 	bool running; /* not over yet; else this is work queued for the way back to user mode */
+	__u16 pad;
 };
 
 /* bpf_get_current_task_btf(), 5.11 (3ca1032ab7ab), lets us load fields without a helper call;

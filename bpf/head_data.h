@@ -135,6 +135,7 @@ struct head_work {
 	__u32 used;
 	__u32 bad;	   /* a value is malformed */
 	__u32 digits, gap; /* of a Content-Length: how many, and are there blanks behind them? */
+	__u32 pad_number;
 	__u64 number;
 	__u32 line, last, to, out; /* tracestate: from..to is still to be copied */
 	struct head_members members;

@@ -95,7 +95,7 @@ static __always_inline __u64 ids__number(const struct ids_key *key, __u64 conn_i
 static __always_inline void ids__put_be64(__u8 *out, __u64 x)
 {
 	for (int i = 0; i < 8; i++)
-		out[i] = x >> (56 - 8 * i);
+		out[i] = (__u8)(x >> (56 - 8 * i));
 }
 
 static __always_inline __u64 ids__get_le64(const __u8 *in)

@@ -7,9 +7,10 @@
 
 #include "user/cli/cli.h"
 
-static const struct command {
+/* Not const: main() hands titles to argp, as strings of an argv. */
+static struct command {
 	const char *name;
-	char *title; /* argv[0] of the command, for its messages */
+	char title[sizeof("spanloom probes")]; /* argv[0] of the command, for its messages */
 	int (*run)(int argc, char **argv);
 } commands[] = {
 	{ "run", "spanloom run", cli__run },	      { "check", "spanloom check", cli__check },
@@ -17,7 +18,7 @@ static const struct command {
 	{ "--help", "spanloom help", cli__help },     { "-h", "spanloom help", cli__help },
 };
 
-static const struct command *find_command(const char *name)
+static struct command *find_command(const char *name)
 {
 	for (size_t i = 0; i < sizeof(commands) / sizeof(commands[0]); i++) {
 		if (strcmp(commands[i].name, name) == 0)
@@ -44,7 +45,8 @@ static int finish(int status)
 
 int main(int argc, char **argv)
 {
-	const struct command *command;
+	static char help_option[] = "--help";
+	struct command *command;
 
 	argp_err_exit_status = 1;
 	if (argc < 2) {
@@ -62,7 +64,7 @@ int main(int argc, char **argv)
 		command = find_command(argv[2]);
 		if (!command)
 			return refuse(argv[2]);
-		argv[2] = "--help";
+		argv[2] = help_option;
 		argc = 3;
 	}
 	argv[1] = command->title;

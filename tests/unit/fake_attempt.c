@@ -70,7 +70,7 @@ int attempt__sk_storage(struct attempt *a, enum hook_family family)
 
 enum injection_state injection__probe(char *detail, size_t len)
 {
-	snprintf(detail, len, "state %d", fake_kernel.injection);
+	snprintf(detail, len, "state %u", fake_kernel.injection);
 	return fake_kernel.injection;
 }
 

@@ -84,7 +84,7 @@ void expect_same(struct slice in, const struct head *want, size_t used, const ch
 {
 	struct head got = visible();
 
-	if (memcmp(&got, want, sizeof(got)) || (!want->broken && used != work->head.size))
+	if (memcmp(&got, want, sizeof(got)) != 0 || (!want->broken && used != work->head.size))
 		fail_msg("%s differs: \"%.*s\"", how, (int)in.len, in.data);
 }
 

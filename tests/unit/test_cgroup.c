@@ -53,7 +53,8 @@ static void test_cgroup(void **state)
 
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
 		cgroup__ids(slice__str(cases[i].text), &ids);
-		if (strcmp(ids.container, cases[i].container) || strcmp(ids.pod, cases[i].pod))
+		if (strcmp(ids.container, cases[i].container) != 0 ||
+		    strcmp(ids.pod, cases[i].pod) != 0)
 			fail_msg("%s: container %s pod %s", cases[i].text, ids.container, ids.pod);
 	}
 }

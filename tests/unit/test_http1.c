@@ -44,9 +44,12 @@ struct feed {
 	char said[2][512];
 };
 
-static void say(struct feed *f, enum direction dir, const char *text, int len)
+static void say(struct feed *f, enum direction dir, const char *text)
 {
-	strncat(f->said[dir], text, (size_t)len);
+	size_t at = strlen(f->said[dir]), len = strlen(text);
+
+	assert_true(at + len < sizeof(f->said[dir]));
+	memcpy(f->said[dir] + at, text, len + 1);
 }
 
 static void say_fragment(struct feed *f, enum direction dir, const struct message *m)
@@ -60,19 +63,19 @@ static void say_fragment(struct feed *f, enum direction dir, const struct messag
 			 (int)target.len, target.data);
 	if (m->type == MESSAGE_RESPONSE && m->flags & MESSAGE_BEGIN)
 		snprintf(text, sizeof(text), "[%d]", (int)m->number[HTTP1_STATUS]);
-	say(f, dir, text, (int)strlen(text));
+	say(f, dir, text);
 	if (m->flags & MESSAGE_TRUNCATED)
-		say(f, dir, "T", 1);
+		say(f, dir, "T");
 	if (m->flags & MESSAGE_UNTIL_CLOSE)
-		say(f, dir, "~", 1);
+		say(f, dir, "~");
 	if (m->flags & MESSAGE_END && m->skip) {
 		snprintf(text, sizeof(text), "+%llu", (unsigned long long)m->skip);
-		say(f, dir, text, (int)strlen(text));
+		say(f, dir, text);
 	}
 	if (m->flags & MESSAGE_END)
-		say(f, dir, ".", 1);
+		say(f, dir, ".");
 	if (m->flags & MESSAGE_UNBIND)
-		say(f, dir, "!", 1);
+		say(f, dir, "!");
 }
 
 /* Reads what there is of @in up to @end; false after an error, and where nobody reads on. */
@@ -98,7 +101,7 @@ static bool feed__read(struct feed *f, enum direction dir, struct slice in, size
 		assert_true(got <= (ssize_t)len);
 		if (got < 0) {
 			snprintf(text, sizeof(text), "E%d", (int)-got);
-			say(f, dir, text, (int)strlen(text));
+			say(f, dir, text);
 			return false;
 		}
 		if (got == 0)
@@ -213,7 +216,8 @@ static void check_exchange(const struct exchange *x, size_t at_request, size_t a
 	feed__init(&f);
 	feed__torn(&f, TO_SERVER, slice__str(x->request), at_request);
 	feed__torn(&f, TO_CLIENT, slice__str(x->response), at_response);
-	if (strcmp(f.said[TO_SERVER], x->requests) || strcmp(f.said[TO_CLIENT], x->responses))
+	if (strcmp(f.said[TO_SERVER], x->requests) != 0 ||
+	    strcmp(f.said[TO_CLIENT], x->responses) != 0)
 		fail_msg("torn at %zu, %zu: %s|%s, not %s|%s", at_request, at_response,
 			 f.said[TO_SERVER], f.said[TO_CLIENT], x->requests, x->responses);
 	free(f.state);
@@ -317,7 +321,7 @@ static void check_cut(enum direction dir, const char *head, const char *want)
 
 	feed__init(&f);
 	feed__read(&f, dir, slice__str(head), strlen(head), true);
-	if (strcmp(f.said[dir], want))
+	if (strcmp(f.said[dir], want) != 0)
 		fail_msg("\"%s\" cut: %s, not %s", head, f.said[dir], want);
 	free(f.state);
 }

@@ -67,7 +67,7 @@ static void check(enum conn_role role, const char *request, const char *response
 	txn->failure = failure;
 	protocol_http1.describe(txn, &config, span);
 	render(span, got, sizeof(got));
-	if (strcmp(got, want))
+	if (strcmp(got, want) != 0)
 		fail_msg("\n%s\nnot\n%s", got, want);
 	span__free(span);
 	free(state);

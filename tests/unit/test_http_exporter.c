@@ -22,7 +22,8 @@ static void assert_header(const struct scene *s, const char *line)
 static void test_request(void **state)
 {
 	static const struct answer script[] = { OK_ANSWER };
-	char *headers[] = { "X-Tenant: seven", NULL };
+	char tenant[] = "X-Tenant: seven";
+	char *headers[] = { tenant, NULL };
 	struct scene s;
 
 	scene__prepare(&s, script, COUNT(script), true);
@@ -194,7 +195,8 @@ static void test_free_when_flushed(void **state)
 
 static void test_bad_url(void **state)
 {
-	struct otlp_options options = { .url = "http://[::1", .max_queue_size = 1 };
+	char url[] = "http://[::1";
+	struct otlp_options options = { .url = url, .max_queue_size = 1 };
 
 	assert_null(http_exporter__new(scene__loop(), &options));
 }

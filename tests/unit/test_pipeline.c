@@ -22,7 +22,6 @@
 #define GET	  "GET / HTTP/1.1\r\nHost: h\r\n\r\n"
 #define RESPONSE  "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"
 #define NOT_FOUND "HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n"
-#define REDIS_GET "*2\r\n$3\r\nGET\r\n$1\r\nk\r\n"
 
 struct seen {
 	int64_t status; /* of HTTP; 0: none */

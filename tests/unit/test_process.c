@@ -132,12 +132,21 @@ static const struct attribute *find(const struct resource *r, const char *key)
 	return NULL;
 }
 
-static void assert_attr(const struct resource *r, const char *key, const char *value)
+/* The one that must be there. */
+static const struct attribute *get(const struct resource *r, const char *key)
 {
+	static const struct attribute none;
 	const struct attribute *attribute = find(r, key);
 
 	if (!attribute)
 		fail_msg("no %s", key);
+	return attribute ? attribute : &none;
+}
+
+static void assert_attr(const struct resource *r, const char *key, const char *value)
+{
+	const struct attribute *attribute = get(r, key);
+
 	assert_int_equal(attribute->type, ATTRIBUTE_STRING);
 	if (!slice__eq(attribute->string, slice__str(value)))
 		fail_msg("%s is %.*s, not %s", key, (int)attribute->string.len,
@@ -177,11 +186,11 @@ static void test_resource(void **state)
 	assert_attr(r, "host.name", "web1");
 	assert_attr(r, "host.id", "00112233445566778899aabbccddeeff");
 	assert_attr(r, "os.type", "linux");
-	assert_int_equal(find(r, "process.pid")->integer, 42);
+	assert_int_equal(get(r, "process.pid")->integer, 42);
 	assert_null(find(r, "process.vpid"));
 	assert_null(find(r, "container.id"));
-	assert_int_equal(find(r, "service.instance.id")->string.len, 36);
-	assert_int_equal(find(r, "service.instance.id")->string.data[14], '5');
+	assert_int_equal(get(r, "service.instance.id")->string.len, 36);
+	assert_int_equal(get(r, "service.instance.id")->string.data[14], '5');
 	/* 12345 ticks of 10 ms after 2023-11-14T22:13:20Z */
 	assert_int_equal(sysconf(_SC_CLK_TCK), 100);
 	assert_attr(r, "process.creation.time", "2023-11-14T22:15:23.450Z");
@@ -218,8 +227,8 @@ static void test_environment(void **state)
 	assert_attr(r, "deployment.environment.name", "prod");
 	assert_attr(r, "telemetry.sdk.name", "spanloom");
 	assert_attr(r, "telemetry.sdk.language", "nodejs");
-	assert_int_equal(find(r, "process.pid")->integer, 42);
-	assert_int_equal(find(r, "service.instance.id")->string.len, 36);
+	assert_int_equal(get(r, "process.pid")->integer, 42);
+	assert_int_equal(get(r, "service.instance.id")->string.len, 36);
 	resource__put(r);
 
 	/* one bad escape: nothing of the variable is used */
@@ -304,7 +313,7 @@ static void test_gone(void **state)
 	assert_attr(r, "service.name", "unknown_service:curl");
 	assert_attr(r, "process.executable.name", "curl");
 	assert_attr(r, "host.name", "web1");
-	assert_int_equal(find(r, "process.pid")->integer, 50);
+	assert_int_equal(get(r, "process.pid")->integer, 50);
 	assert_null(find(r, "service.instance.id"));
 	assert_null(find(r, "process.executable.path"));
 	assert_true(slice__eq(r->executable, SLICE("/usr/bin/curl")));
@@ -350,7 +359,7 @@ static void test_pid_reuse(void **state)
 	assert_name(p, 42, "four", "unknown_service:four");
 	/* gone, but not replaced: it keeps its name */
 	remove_process(42);
-	processes__tick(p, now_ns += 10000000000);
+	processes__tick(p, now_ns + 10000000000);
 	assert_name(p, 42, "four", "unknown_service:four");
 	processes__free(p);
 }
@@ -413,7 +422,7 @@ static void test_container(void **state)
 	r = processes__resource(p, 42, "app");
 	assert_attr(r, "container.id", ID);
 	assert_attr(r, "k8s.pod.uid", UID);
-	assert_int_equal(find(r, "process.vpid")->integer, 1);
+	assert_int_equal(get(r, "process.vpid")->integer, 1);
 	assert_null(find(r, "process.owner"));
 	assert_attr(r, "telemetry.sdk.language", "native");
 	resource__put(r);

@@ -23,7 +23,8 @@ static void test_sha1(void **state)
 {
 	static const uint8_t dns[UUID_BYTES] = { 0x6b, 0xa7, 0xb8, 0x10, 0x9d, 0xad, 0x11, 0xd1,
 						 0x80, 0xb4, 0x00, 0xc0, 0x4f, 0xd4, 0x30, 0xc8 };
-	char million[1000000], uuid[UUID_TEXT_LEN + 1];
+	static char million[1000000];
+	char uuid[UUID_TEXT_LEN + 1];
 
 	assert_sha1(slice__of(NULL, 0), "da39a3ee5e6b4b0d3255bfef95601890afd80709");
 	assert_sha1(SLICE("abc"), "a9993e364706816aba3e25717850c26c9cd0d89d");

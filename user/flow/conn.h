@@ -108,8 +108,8 @@ enum direction conn__direction(const struct conn *conn, enum event_dir dir);
 const struct endpoint *conn__server(const struct conn *conn);
 const struct endpoint *conn__client(const struct conn *conn);
 
-/* Client or server: by the handshake, else by what the first message looks like. */
-enum conn_role conn__role_of(const struct conn *conn, const struct event_data *first);
+/* Client or server: by the handshake, else by what @data, the first message, looks like. */
+enum conn_role conn__role_of(const struct conn *conn, const struct event_data *data);
 
 /* When the last byte that was read passed, in either direction. */
 uint64_t conn__last_byte_ns(const struct conn *conn);

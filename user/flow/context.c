@@ -117,7 +117,7 @@ static void context__join(struct context *context, const struct context *parent)
  */
 static bool context__is_between(const struct context *parent, const struct context *context)
 {
-	if (memcmp(parent->trace_id, context->trace_id, sizeof(context->trace_id)) ||
+	if (memcmp(parent->trace_id, context->trace_id, sizeof(context->trace_id)) != 0 ||
 	    parent->sampled != context->sampled)
 		return false;
 	return context->parent_remote ||
@@ -170,9 +170,7 @@ bool context_table__settle(const struct context_table *table, struct context *co
 		}
 	}
 	while (depth--) {
-		if (chain[depth]->known)
-			context = chain[depth];
-		else
+		if (!chain[depth]->known)
 			context__follow(chain[depth], context);
 		context = chain[depth];
 	}

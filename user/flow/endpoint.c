@@ -56,7 +56,7 @@ struct slice endpoint__address(const struct endpoint *e, char *buf, size_t len)
 	if (v4)
 		return v4_text(v4, buf);
 	if (e->family == AF_INET6)
-		text = inet_ntop(AF_INET6, e->addr, buf, len);
+		text = inet_ntop(AF_INET6, e->addr, buf, (socklen_t)len);
 	return slice__str(text);
 }
 

@@ -31,7 +31,7 @@ void memo__reset(struct memo *memo)
 
 void memo__trim(struct memo *memo, size_t max_bytes)
 {
-	while (memo->bytes > max_bytes) {
+	while (memo->entries && memo->bytes > max_bytes) {
 		memo->evicted++;
 		memo__drop(memo, memo->entries);
 	}

@@ -154,7 +154,7 @@ const char *trace__link(uint8_t ref)
 /* What the kernel saw: which message caused this one.  @option: its sender has said so, too. */
 static void trace__refer(const struct transaction *txn, bool option, struct context *out)
 {
-	if (txn->ref <= REF_NONE || txn->ref > REF_PEER) {
+	if (txn->ref == REF_NONE || txn->ref > REF_PEER) {
 		out->known = true;
 		return;
 	}

@@ -158,15 +158,15 @@ static const char *event_type(uint32_t fd_type)
 static void name_file(char name[static 200], uint32_t pid)
 {
 	static const char own[] = "/proc/self/";
-	char link[64], path[200];
+	char descriptor[64], file[200];
 	ssize_t len;
 
 	if (strncmp(name, own, strlen(own)) != 0)
 		return;
-	snprintf(link, sizeof(link), "/proc/%u/%.40s", pid, name + strlen(own));
-	len = readlink(link, path, sizeof(path) - 1);
+	snprintf(descriptor, sizeof(descriptor), "/proc/%u/%.40s", pid, name + strlen(own));
+	len = readlink(descriptor, file, sizeof(file) - 1);
 	if (len > 0)
-		snprintf(name, 200, "%.*s", (int)len, path);
+		snprintf(name, 200, "%.*s", (int)len, file);
 }
 
 /* An event that has no program, or is closed meanwhile, is no error. */

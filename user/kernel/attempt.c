@@ -54,7 +54,7 @@ void attempt__reset(struct attempt *a)
 static int load(struct attempt *a, const struct program *p)
 {
 	LIBBPF_OPTS(bpf_prog_load_opts, opts, .expected_attach_type = p->attach_type,
-		    .attach_btf_id = p->btf_id);
+		    .attach_btf_id = (uint32_t)p->btf_id);
 
 	a->step = "load";
 	return bpf_prog_load(p->type, ATTEMPT_NAME, ATTEMPT_LICENSE, p->insns, p->count, &opts);
@@ -245,7 +245,7 @@ out:
 }
 
 /* Loads a program that looks up the storage of its first argument, a struct sock *. */
-static int load_sk_storage(struct attempt *a, struct program *p, int map_fd)
+static int load_sk_storage(struct attempt *a, const struct program *p, int map_fd)
 {
 	const struct bpf_insn lookup[] = {
 		/* r2 = ctx[0]; r1 = map (two slots); r3 = r4 = 0 */
@@ -261,10 +261,11 @@ static int load_sk_storage(struct attempt *a, struct program *p, int map_fd)
 		return_zero[0],
 		return_zero[1],
 	};
+	struct program whole = *p;
 
-	p->insns = lookup;
-	p->count = sizeof(lookup) / sizeof(lookup[0]);
-	return load_only(a, p);
+	whole.insns = lookup;
+	whole.count = sizeof(lookup) / sizeof(lookup[0]);
+	return load_only(a, &whole);
 }
 
 int attempt__sk_storage(struct attempt *a, enum hook_family family)

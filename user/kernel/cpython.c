@@ -156,18 +156,18 @@ static void match_symbols(Elf *elf, Elf_Scn *section, const GElf_Shdr *shdr, str
 	}
 }
 
-/* The address as linked of what stands first in the file; -1: it is not known. */
+/* The address as linked of what stands first in the file; UINT64_MAX: it is not known. */
 static uint64_t first_address(Elf *elf)
 {
 	size_t count;
 	GElf_Phdr p;
 
 	if (elf_getphdrnum(elf, &count))
-		return -1;
+		return UINT64_MAX;
 	for (size_t i = 0; i < count; i++)
 		if (gelf_getphdr(elf, (int)i, &p) && p.p_type == PT_LOAD && p.p_offset < PAGE_BYTES)
 			return p.p_vaddr & ~(PAGE_BYTES - 1);
-	return -1;
+	return UINT64_MAX;
 }
 
 static int read_symbols(Elf *elf, uint32_t type, uint64_t *first, struct symbol *symbols,
@@ -305,7 +305,7 @@ static uint64_t copy_of(int memory, uint64_t type)
 	static const char copy[] = "copy";
 	char name[sizeof(copy)];
 
-	for (int i = 0; methods && i < METHODS_MAX; i++) {
+	for (uint64_t i = 0; methods && i < METHODS_MAX; i++) {
 		uint64_t method = methods + i * METHOD_WORDS * sizeof(uint64_t);
 		uint64_t at = word_at(memory, method + METHOD_NAME * sizeof(uint64_t));
 

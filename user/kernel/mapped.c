@@ -15,17 +15,19 @@ bool mapped_line__parse(char *line, struct mapped_line *out)
 {
 	unsigned int major, minor;
 	int path_at = 0;
-	char mode[5];
+	char mode[5], *path;
 
+	/* NOLINTNEXTLINE(cert-err34-c): the kernel wrote these numbers, each fits */
 	if (sscanf(line, "%" SCNx64 "-%" SCNx64 " %4s %" SCNx64 " %x:%x %" SCNu64 " %n",
 		   &out->range.start, &out->range.end, mode, &out->range.offset, &major, &minor,
 		   &out->inode, &path_at) != 7 ||
-	    !path_at || line[path_at] != '/' || out->range.end <= out->range.start)
+	    path_at <= 0 || line[path_at] != '/' || out->range.end <= out->range.start)
 		return false;
 	out->dev = makedev(major, minor);
 	out->range.code = mode[2] == 'x';
-	out->path = line + path_at;
-	line[path_at + strcspn(line + path_at, "\n")] = '\0';
+	path = line + path_at;
+	path[strcspn(path, "\n")] = '\0';
+	out->path = path;
 	return true;
 }
 

@@ -251,7 +251,7 @@ static bool holds_marker(const struct walk *walk, int fd_dir_fd, uint32_t pid)
 		ssize_t len = readlinkat(dirfd(dir), entry->d_name, link, sizeof(link));
 		int64_t id;
 
-		if (len != (ssize_t)strlen(MAP_LINK) || memcmp(link, MAP_LINK, (size_t)len))
+		if (len != (ssize_t)strlen(MAP_LINK) || memcmp(link, MAP_LINK, (size_t)len) != 0)
 			continue;
 		snprintf(path, sizeof(path), "/proc/%u/fdinfo/%.20s", pid, entry->d_name);
 		id = proc_number(AT_FDCWD, path, "map_id:");

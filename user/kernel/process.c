@@ -83,7 +83,7 @@ static struct process_list *process__list(struct processes *p, struct process *p
 static void processes__drop(struct processes *p, struct process *proc)
 {
 	TAILQ_REMOVE(process__list(p, proc), proc, order);
-	HASH_DEL(p->by_pid, proc);
+	HASH_DEL(p->by_pid, proc); /* NOLINT(clang-analyzer-core.NullDereference): it is in there */
 	resource__put(proc->resource);
 	free(proc);
 }

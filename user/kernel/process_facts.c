@@ -92,7 +92,7 @@ static struct slice status_line(struct slice text, struct slice name)
 
 static void read_status(struct process_facts *facts, int dir)
 {
-	char text[8192];
+	char text[8192] = "";
 	ssize_t len = process_facts__file(dir, "status", text, sizeof(text));
 	struct slice all = slice__of(text, len > 0 ? (size_t)len : 0);
 	struct slice uids = status_line(all, SLICE("Uid:"));

@@ -369,7 +369,7 @@ int tracer__counters(const struct tracer *t, uint64_t out[COUNTERS])
 
 	if (cpus < 0)
 		return cpus;
-	per_cpu = calloc(cpus, sizeof(*per_cpu));
+	per_cpu = calloc((size_t)cpus, sizeof(*per_cpu));
 	if (!per_cpu)
 		return -ENOMEM;
 	for (uint32_t i = 0; i < COUNTERS && !err; i++) {

@@ -37,8 +37,8 @@ struct http1 {
 	struct side side[2]; /* by enum direction */
 	struct http1_join join;
 	uint8_t kind[REQUESTS_MAX]; /* ring of enum request_kind, @waiting from @oldest */
-	uint8_t oldest;
-	uint8_t waiting;
+	unsigned int oldest;
+	unsigned int waiting;
 	uint32_t surplus; /* further requests: ordinary ones, for all that is known */
 };
 

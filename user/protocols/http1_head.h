@@ -57,7 +57,7 @@ struct http1_framing {
 
 /* Several tracestate lines as one; borrowed by the message until the next call. */
 struct http1_join {
-	uint16_t len;
+	size_t len;
 	char bytes[HTTP1_JOIN_BYTES];
 };
 

@@ -58,7 +58,8 @@ bool postgres_queue__push(struct postgres_queue *q, enum answer_kind kind)
 
 	if (q->full) {
 		last = postgres_queue__last(q);
-		last->count += answer__is_ready(kind) && last->count < UINT16_MAX;
+		if (answer__is_ready(kind) && last->count < UINT16_MAX)
+			last->count++;
 		return false;
 	}
 	q->full = q->entries >= ENTRIES_MAX;

@@ -35,7 +35,7 @@ struct answer {
 };
 
 struct postgres_queue {
-	uint16_t first, entries;
+	unsigned int first, entries;
 	bool full; /* the last entry is ANSWER_LOST and takes all that comes */
 	struct answer ring[POSTGRES_QUEUE_MAX];
 };

@@ -122,7 +122,8 @@ static void response__ack(struct postgres_state *st, struct message *out)
 	const struct answer *next = &st->queue.ring[st->queue.first];
 
 	response__part(st, out);
-	st->acks += st->acks < UINT8_MAX;
+	if (st->acks < UINT8_MAX)
+		st->acks++;
 	if (postgres_queue__next(&st->queue) != ANSWER_PREPARE || st->acks < next->acks)
 		return;
 	response__end(st, out);

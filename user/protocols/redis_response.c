@@ -65,7 +65,8 @@ static int response__sort(struct redis_state *s, const struct parse_input *in)
 		return 1;
 	r->word = (int8_t)redis_pending__word(name);
 	if (r->word >= 0)
-		r->none = !oldest || oldest->kind != REDIS_SUBSCRIBE || oldest->word != r->word;
+		r->none = !oldest || oldest->kind != REDIS_SUBSCRIBE ||
+			  oldest->word != (uint8_t)r->word;
 	else if (is_message(name))
 		r->none = true;
 	return 1;
