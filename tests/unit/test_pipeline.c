@@ -422,6 +422,22 @@ static void test_hold_ends_in_time(void **state)
 	assert_int_equal(b->seen[0].end_ns, START);
 }
 
+/* Where nothing that is sent is a message, each byte of it alone must not cost a search from
+ * each of those before it. */
+static void test_lost_bytes_one_by_one(void **state)
+{
+	struct bench *b = *state;
+
+	b->proto = PROTO_POSTGRES;
+	bench__start(b);
+	feed_conn(b, 1, ROLE_CLIENT, 0);
+	b->pos[1][DIR_RECV] = 100;
+	for (int i = 0; i < 100000; i++)
+		feed(b, 1, DIR_RECV, "x");
+	assert_int_equal(b->ledger.count[LEDGER_PARSE_ERRORS], 0);
+	assert_true(b->ledger.count[LEDGER_BYTES_DROPPED] >= 100000 - 256);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -443,6 +459,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_evicted_connection_is_ignored, setup,
 						teardown),
 		cmocka_unit_test_setup_teardown(test_hold_ends_in_time, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_lost_bytes_one_by_one, setup, teardown),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

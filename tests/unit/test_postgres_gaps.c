@@ -162,6 +162,22 @@ static void behind_lost_requests_a_sync_is_waited_for(void **ctx)
 	pg_talk__close(&t);
 }
 
+/* ... or for a query: who sends one has no other request open. */
+static void behind_lost_requests_a_query_will_do(void **ctx)
+{
+	const struct slice parts[] = { SLICE("\1x\0\0"), BIND, EXECUTE, PG('Q', "SELECT b\0"),
+				       EXECUTE };
+	static struct pg_talk t;
+	char buffer[256];
+	struct slice in = join(buffer, parts, COUNT(parts));
+
+	pg_talk__open(&t);
+	assert_int_equal(resync(&t, TO_SERVER, in), parts[0].len + parts[1].len + parts[2].len);
+	assert_int_equal(resync(&t, TO_SERVER, slice__head(in, parts[0].len + parts[1].len)),
+			 parts[0].len + parts[1].len);
+	pg_talk__close(&t);
+}
+
 static void an_answer_behind_a_gap_without_a_request_has_none(void **ctx)
 {
 	static struct pg_talk t;
@@ -248,6 +264,7 @@ int main(void)
 		cmocka_unit_test(a_long_answer_is_found_again_at_its_end),
 		cmocka_unit_test(a_long_answer_without_all_its_ends_is_cut),
 		cmocka_unit_test(behind_lost_requests_a_sync_is_waited_for),
+		cmocka_unit_test(behind_lost_requests_a_query_will_do),
 		cmocka_unit_test(an_answer_behind_a_gap_without_a_request_has_none),
 		cmocka_unit_test(garbage_stays_within_bounds),
 		cmocka_unit_test(a_search_ends),

@@ -78,6 +78,8 @@ static size_t message__find_start(struct conn *conn, enum direction dir, struct 
 
 		if (offset < rest.len)
 			return from + offset;
+		if (conn->protocol->resync_scans)
+			break; /* for each byte that was sent alone it would cost a cube */
 	}
 	return bytes.len;
 }

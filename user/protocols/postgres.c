@@ -134,5 +134,6 @@ const struct protocol protocol_postgres = {
 	.state_size = sizeof(struct postgres_state),
 	.parse = postgres__parse,
 	.resync = postgres__resync,
+	.resync_scans = true,
 	.describe = postgres__describe,
 };

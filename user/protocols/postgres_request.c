@@ -391,14 +391,15 @@ ssize_t postgres__request(struct postgres_state *st, const struct parse_input *i
 
 /* -- after a gap ---------------------------------------------------------------------------- */
 
-/* Offset of the first Sync of a chain; in.len when it has none. */
-static size_t find_sync(struct slice in)
+/* Offset of the first message of a chain that no extended request goes on with, a Sync included;
+ * in.len when it has none. */
+static size_t find_restart(struct slice in)
 {
 	struct postgres_message m;
 	size_t at = 0;
 
 	while (!postgres__message(slice__skip(in, at), TO_SERVER, &m) && m.total <= in.len - at) {
-		if (m.tag == 'S')
+		if (strchr("QScdf", m.tag))
 			return at;
 		at += m.total;
 	}
@@ -420,7 +421,7 @@ size_t postgres__resync_requests(struct postgres_state *st, struct slice in)
 		postgres_queue__close(&st->queue, ANSWER_EXECUTE);
 	st->unit_open = false;
 	st->lost = !st->ready;
-	if (at == in.len || st->ready || strchr("Qcdf", in.data[at]))
+	if (at == in.len || st->ready)
 		return at;
-	return at + find_sync(slice__skip(in, at));
+	return at + find_restart(slice__skip(in, at));
 }

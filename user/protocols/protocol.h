@@ -63,6 +63,9 @@ struct protocol {
 	 * is called again with what comes next).  Must not invent: when in doubt, none.
 	 */
 	size_t (*resync)(void *state, enum direction dir, struct slice in);
+	/* resync looks for a start in all of @in.  Else it may look at the beginning only, and is
+	 * asked for each place where bytes begin that were moved at once. */
+	bool resync_scans;
 	/*
 	 * Names the span and adds the attributes of this protocol, status included.  kind, times,
 	 * ids, resource and the attributes of a broken call (txn->failure -> error.type) are the

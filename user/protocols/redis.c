@@ -165,5 +165,6 @@ const struct protocol protocol_redis = {
 	.state_size = sizeof(struct redis_state),
 	.parse = redis__parse,
 	.resync = redis__resync,
+	.resync_scans = true,
 	.describe = redis__describe,
 };
