@@ -103,17 +103,9 @@ static enum match match_of(enum direction dir)
 static bool may_become_head(struct slice in)
 {
 	static const struct slice version = SLICE("HTTP/1.");
-	size_t len = 0;
 
-	if (slice__starts(version, slice__head(in, version.len)))
-		return true;
-	while (len < in.len && len <= HTTP1_METHOD_MAX &&
-	       (in.data[len] == '-' || in.data[len] == '_' ||
-		((in.data[len] | 0x20) >= 'a' && (in.data[len] | 0x20) <= 'z')))
-		len++;
-	if (len == 0 || len > HTTP1_METHOD_MAX)
-		return false;
-	return len == in.len || in.data[len] == ' ';
+	return slice__starts(version, slice__head(in, version.len)) ||
+	       http1_head__is_method(slice__head(in, slice__find(in, ' ')));
 }
 
 /* 0: a head of this direction, or the beginning of one; else as protocol->parse. */

@@ -74,6 +74,11 @@ static bool is_token(struct slice in)
 	return in.len > 0;
 }
 
+bool http1_head__is_method(struct slice in)
+{
+	return in.len <= HTTP1_METHOD_MAX && is_token(in);
+}
+
 static bool has_control(struct slice in)
 {
 	for (size_t i = 0; i < in.len; i++)
@@ -106,8 +111,8 @@ int http1_head__request_line(struct slice line, struct message *out)
 	struct slice last = slice__skip(rest, target_len + 1);
 	struct slice version = version_of(last);
 
-	if (!is_token(method) || method.len > HTTP1_METHOD_MAX || target.len == 0 ||
-	    has_control(target) || version.len == 0 || last.len != 8)
+	if (!http1_head__is_method(method) || target.len == 0 || has_control(target) ||
+	    version.len == 0 || last.len != 8)
 		return -EBADMSG;
 	out->type = MESSAGE_REQUEST;
 	out->field[HTTP1_METHOD] = method;
@@ -130,8 +135,7 @@ int http1_head__cut_request_line(struct slice line, struct message *out)
 	struct slice target = slice__trim(slice__skip(line, method.len));
 
 	target = slice__head(target, slice__find(target, ' '));
-	if (!is_token(method) || method.len > HTTP1_METHOD_MAX || target.len == 0 ||
-	    has_control(target))
+	if (!http1_head__is_method(method) || target.len == 0 || has_control(target))
 		return -EBADMSG;
 	out->type = MESSAGE_REQUEST;
 	out->field[HTTP1_METHOD] = method;

@@ -64,6 +64,8 @@ struct http1_join {
 /* Reads a line that ended off @rest, without its end; false when there is none. */
 bool http1_head__line(struct slice *rest, struct slice *line);
 
+bool http1_head__is_method(struct slice in);
+
 /* One line, without its end.  0 or -EBADMSG. */
 int http1_head__request_line(struct slice line, struct message *out);
 int http1_head__status_line(struct slice line, struct message *out);
