@@ -16,8 +16,9 @@ BINARY = OUT / "spanloom-fuzz"
 AT_ONCE = 2
 INPUT_S = 30  # more for one input is a finding; machines that test are busy
 START_S = 120  # to read the corpus
-INPUT_BYTES = {"golang": 32768, "cpython": 32768, "process": 16384}  # else DEFAULT_BYTES
-DEFAULT_BYTES = 4096  # no more than a stream holds ranges of one byte: see flow.c
+INPUT_BYTES = {"golang": 32768, "cpython": 32768, "process": 16384}
+FLOW_BYTES = 1536  # each is a record, and more than a stream has ranges would be lost
+DEFAULT_BYTES = 4096
 SEEN = re.compile(r"cov: (\d+)")
 FINDING = re.compile(r"Test unit written to (\S+)")
 
@@ -67,6 +68,10 @@ def dictionary(name):
     return []
 
 
+def input_bytes(name):
+    return FLOW_BYTES if name.endswith("-flow") else INPUT_BYTES.get(name, DEFAULT_BYTES)
+
+
 def command(name, seconds):
     corpus, found = OUT / "corpus" / name, OUT / "found" / name
     corpus.mkdir(parents=True, exist_ok=True)
@@ -74,8 +79,8 @@ def command(name, seconds):
     seeds = [OUT / "seeds" / name, HERE / "crashes" / name]
     return [
         "nice", "-n", "10", BINARY, f"--target={name}", f"-max_total_time={seconds}",
-        f"-timeout={INPUT_S}", "-rss_limit_mb=2048", "-print_final_stats=1", "-verbosity=1",
-        f"-max_len={INPUT_BYTES.get(name, DEFAULT_BYTES)}", f"-artifact_prefix={found}/",
+        f"-timeout={INPUT_S}", f"-report_slow_units={INPUT_S}", "-rss_limit_mb=2048",
+        "-print_final_stats=1", f"-max_len={input_bytes(name)}", f"-artifact_prefix={found}/",
         *dictionary(name), corpus, *[path for path in seeds if path.exists()],
     ]
 

@@ -113,14 +113,6 @@ static void stage__on_conn(void *ctx, uint64_t conn_id)
 
 /* ---- records ------------------------------------------------------------------------------ */
 
-static void stage__feed(struct stage *s, struct slice record)
-{
-	char *copy = fuzz__copy(record);
-
-	pipeline__record(s->pipeline, copy, record.len);
-	free(copy);
-}
-
 /* Where the stream goes on, or a little off. */
 static uint64_t stage__place(struct stage *s, uint64_t conn, unsigned int dir, unsigned int off)
 {
@@ -161,7 +153,7 @@ static void stage__data(struct stage *s, uint64_t conn, struct reader *r)
 	memcpy(record, &data, sizeof(data));
 	if (payload.len)
 		memcpy(record + sizeof(data), payload.data, payload.len);
-	stage__feed(s, slice__of(record, data.hdr.len));
+	pipeline__record(s->pipeline, record, data.hdr.len);
 	s->pos[conn][dir] = data.pos + data.size;
 	free(record);
 }
@@ -179,16 +171,19 @@ static void stage__fixed(struct stage *s, uint64_t conn, uint32_t type, size_t s
 	memcpy(record, &hdr, sizeof(hdr));
 	if (body.len)
 		memcpy(record + sizeof(hdr), body.data, body.len);
-	stage__feed(s, slice__of(record, size));
+	pipeline__record(s->pipeline, record, size);
 	free(record);
 }
 
 static void stage__raw(struct stage *s, struct reader *r)
 {
 	size_t len = reader__be(r, 1);
+	struct slice record = slice__head(r->rest, len);
+	char *copy = fuzz__copy(record);
 
-	stage__feed(s, slice__head(r->rest, len));
-	r->rest = slice__skip(r->rest, len);
+	r->rest = slice__skip(r->rest, record.len);
+	pipeline__record(s->pipeline, copy, record.len);
+	free(copy);
 }
 
 static void stage__record(struct stage *s, struct reader *r)
