@@ -42,6 +42,7 @@ void fuzz_flow(struct slice in, unsigned int proto);
 void fuzz_classifiers(struct slice in, unsigned int proto);
 void fuzz_pipeline(struct slice in, unsigned int proto);
 void fuzz_events(struct slice in, unsigned int proto);
+void fuzz_stream(struct slice in, unsigned int proto);
 void fuzz_head(struct slice in, unsigned int proto);
 void fuzz_chunks(struct slice in, unsigned int proto);
 void fuzz_traces(struct slice in, unsigned int proto);

@@ -14,6 +14,7 @@ static const struct fuzz_target targets[] = {
 	{ "classifiers", fuzz_classifiers, 0 },
 	{ "pipeline", fuzz_pipeline, 0 },
 	{ "events", fuzz_events, 0 },
+	{ "stream", fuzz_stream, 0 },
 	{ "head", fuzz_head, 0 },
 	{ "chunks", fuzz_chunks, 0 },
 	{ "traces", fuzz_traces, 0 },

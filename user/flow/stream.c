@@ -13,8 +13,7 @@
 void stream__init(struct stream *s, uint64_t pos)
 {
 	memset(s, 0, sizeof(*s));
-	s->cursor = pos;
-	s->end = pos;
+	s->cursor = s->end = s->run_end = pos;
 }
 
 void stream__reset(struct stream *s)
@@ -27,7 +26,18 @@ void stream__reset(struct stream *s)
 void stream__skip_to(struct stream *s, uint64_t pos)
 {
 	if (s->cursor == s->end && pos > s->end)
-		s->cursor = s->end = pos;
+		s->cursor = s->end = s->run_end = pos;
+}
+
+/* First and one past the last captured position of a segment. */
+static uint64_t segment__from(const struct segment *g)
+{
+	return g->tail ? g->pos + g->size - g->captured : g->pos;
+}
+
+static uint64_t segment__to(const struct segment *g)
+{
+	return g->tail ? g->pos + g->size : g->pos + g->captured;
 }
 
 static struct segment *stream__at(const struct stream *s, size_t i)
@@ -65,6 +75,8 @@ static int stream__push(struct stream *s, const struct segment *segment)
 	*stream__at(s, s->count) = *segment;
 	s->count++;
 	s->end = segment->pos + segment->size;
+	if (s->run_end == segment->pos && segment__from(segment) == segment->pos)
+		s->run_end = segment__to(segment);
 	return 0;
 }
 
@@ -145,6 +157,7 @@ int64_t stream__add(struct stream *s, const struct segment *range, struct slice 
 	if (s->len + captured.len > max_bytes || stream__reserve(s, captured.len))
 		captured.len = 0;
 	fresh.captured = (uint32_t)captured.len;
+	fresh.tail = range->tail && captured.len; /* of nothing there is no end */
 	err = stream__push(s, &fresh);
 	if (err)
 		return err;
@@ -154,19 +167,8 @@ int64_t stream__add(struct stream *s, const struct segment *range, struct slice 
 	return missing + (int64_t)(fresh.size - fresh.captured);
 }
 
-/* First and one past the last captured position of a segment. */
-static uint64_t segment__from(const struct segment *g)
-{
-	return g->tail ? g->pos + g->size - g->captured : g->pos;
-}
-
-static uint64_t segment__to(const struct segment *g)
-{
-	return g->tail ? g->pos + g->size : g->pos + g->captured;
-}
-
-/* One past the last byte of the run at the cursor; the cursor when there is none. */
-static uint64_t stream__run_end(const struct stream *s)
+/* One past the run at the cursor; the cursor when there is none. */
+static uint64_t stream__find_run_end(const struct stream *s)
 {
 	uint64_t at = s->cursor;
 
@@ -184,14 +186,14 @@ static uint64_t stream__run_end(const struct stream *s)
 
 struct slice stream__run(const struct stream *s)
 {
-	uint64_t len = stream__run_end(s) - s->cursor;
+	uint64_t len = s->run_end - s->cursor;
 
 	return len ? slice__of(s->bytes + s->begin, len) : slice__of("", 0);
 }
 
 bool stream__cut(const struct stream *s)
 {
-	return s->closed || stream__run_end(s) < s->end;
+	return s->closed || s->run_end < s->end;
 }
 
 uint64_t stream__range(const struct stream *s, size_t index)
@@ -266,6 +268,8 @@ uint64_t stream__advance(struct stream *s, uint64_t len)
 			s->count--;
 		}
 	}
+	if (s->cursor >= s->run_end)
+		s->run_end = stream__find_run_end(s);
 	s->begin += held;
 	s->len -= held;
 	if (s->len == 0)

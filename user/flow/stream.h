@@ -33,6 +33,7 @@ struct stream {
 	bool closed; /* no more will come */
 	uint64_t cursor;
 	uint64_t end;		  /* one past the last byte that passed */
+	uint64_t run_end;	  /* one past the run at the cursor, see stream__run() */
 	struct segment *segments; /* ring: @count from @first */
 	size_t first, count, room;
 	char *bytes; /* captured bytes of all segments, in order; @begin is the first unread */
