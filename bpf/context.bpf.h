@@ -72,21 +72,22 @@ struct {
 	__type(value, struct open_head);
 } open_heads SEC(".maps") __weak;
 
-/* Where one is put together. */
+/* 1: by a twin -> where one is put together. */
 struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
-	__uint(max_entries, 1);
+	__uint(max_entries, 2);
 	__type(key, __u32);
 	__type(value, struct open_head);
 } open_scratch SEC(".maps") __weak;
 
 static const struct trace_context context_unknown;
 
-static __always_inline struct open_head *context__scratch(void)
+/* Of the one whose head is at work in @slot. */
+static __always_inline struct open_head *context__scratch(__u32 slot)
 {
-	__u32 slot = 0;
+	__u32 twin = slot == HEAD_SLOT_TWIN;
 
-	return bpf_map_lookup_elem(&open_scratch, &slot);
+	return bpf_map_lookup_elem(&open_scratch, &twin);
 }
 
 /* NULL: not known, or no more. */
@@ -199,12 +200,12 @@ static __always_inline void context__continue(struct trace_context *context,
 }
 
 /* The tracestate that stands beside a traceparent. */
-static __always_inline void context__read_state(struct trace_context *context)
+static __always_inline void context__read_state(struct trace_context *context, __u32 slot)
 {
 	const struct head_work *work;
 
-	head__normalise_slot(HEAD_SLOT_RECV);
-	work = head__work(HEAD_SLOT_RECV);
+	head__normalise_slot(slot);
+	work = head__work(slot);
 	if (!work || work->head.state_len > HEAD_STATE_MAX)
 		return;
 	context->state_len = work->head.state_len;
@@ -223,8 +224,8 @@ static __always_inline bool context__is_named(const struct trace_context *peer,
 	return !differ;
 }
 
-/* The head of the request at @pos is read to its end. */
-static __always_inline void context__settle(__u64 conn_id, struct head_work *work,
+/* The head in @slot, of the request at @pos, is read to its end. */
+static __always_inline void context__settle(__u64 conn_id, __u32 slot, struct head_work *work,
 					    const struct open_head *open)
 {
 	struct trace_context *context = context__open(conn_id, open->pos);
@@ -239,7 +240,7 @@ static __always_inline void context__settle(__u64 conn_id, struct head_work *wor
 	ids__span(&key, conn_id, DIR_RECV, open->pos, context->span_id);
 	if (head__context(&work->head, &parent)) {
 		context__continue(context, &parent);
-		context__read_state(context);
+		context__read_state(context, slot);
 	} else if (peer && (!open->has_option || context__is_named(peer, &open->option))) {
 		if (!context__follow(context, peer, open->ref_conn, open->ref_pos))
 			return;
@@ -274,7 +275,7 @@ static __always_inline bool context__read(struct head_work *work, const struct t
 		if (bpf_probe_read_user(work->bytes, len, (void *)base))
 			return false;
 		work->len = len;
-		head__scan_slot(HEAD_SLOT_RECV);
+		head__scan_slot(t->head);
 		base += len;
 		left -= len;
 	}
@@ -284,11 +285,11 @@ static __always_inline bool context__read(struct head_work *work, const struct t
 	return work->head.done || (!left && t->piece.len >= size);
 }
 
-/* One step in the parameters of FastCGI; 0: they are broken.  @slot: HEAD_SLOT_RECV. */
+/* One step in the parameters of FastCGI; 0: they are broken.  @slot: enum head_slot. */
 __weak int context__step(__u32 slot)
 {
 	struct head_work *work = head__work(slot);
-	struct open_head *open = context__scratch();
+	struct open_head *open = context__scratch(slot);
 
 	return work && open && fastcgi__step(&open->walk, &work->head);
 }
@@ -305,7 +306,7 @@ static __always_inline bool context__read_params(const struct head_work *work,
 	for (int i = 0; i < FASTCGI_STEPS; i++) {
 		if (!open->walk.left || work->head.done)
 			return true;
-		if (!context__step(HEAD_SLOT_RECV))
+		if (!context__step(t->head))
 			return false;
 	}
 	return false;
@@ -363,21 +364,25 @@ static __always_inline bool context__is_one(const struct head *head, __u32 size)
  */
 __weak int context__receive(__u32 slot, __u32 size, __u32 how)
 {
-	struct head_work *work = head__work(HEAD_SLOT_RECV);
 	const struct transfer *t = payload__transfer(slot);
-	struct open_head *open = context__scratch();
+	struct head_work *work;
+	struct open_head *open;
 	bool more = false;
 	int found = 0;
 	__u64 id;
 
-	if (!work || !t || !open)
+	if (!t)
+		return 0;
+	work = head__work(t->head);
+	open = context__scratch(t->head);
+	if (!work || !open)
 		return 0;
 	id = t->data.hdr.conn_id;
 	if (context__resume(work, open, t, how & CONTEXT_TURN) &&
 	    (how & CONTEXT_PARAMS ? context__read_params(work, open, t, size)
 				  : context__read(work, t, size))) {
 		if (work->head.done) {
-			context__settle(id, work, open);
+			context__settle(id, t->head, work, open);
 			if (how & CONTEXT_TURN && !(how & CONTEXT_PARAMS) &&
 			    context__is_one(&work->head, size))
 				found = CONTEXT_ONE;

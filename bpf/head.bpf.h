@@ -17,10 +17,12 @@
 enum head_slot {
 	HEAD_SLOT_RECV,
 	HEAD_SLOT_SEND, /* and those behind: see inject_desk.bpf.h */
-	HEAD_SLOTS = HEAD_SLOT_SEND + HEAD_DESKS,
+	/* receives, see twin.bpf.h */
+	HEAD_SLOT_TWIN = HEAD_SLOT_SEND + HEAD_DESKS,
+	HEAD_SLOTS,
 };
 
-/* enum head_slot -> the head at work. */
+/* enum head_slot -> the head at work.  User space cuts off the last where there is no twin. */
 struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
 	__uint(max_entries, HEAD_SLOTS);

@@ -50,7 +50,9 @@ struct transfer {
 	__u32 filled;	    /* bytes that were put together behind @data */
 	__u32 fault;	    /* user memory could not be read */
 	__u32 fresh;	    /* for the classifiers */
-	__u32 has_context;  /* a message at @context_pos came with one, see option.bpf.h */
+	__u32 head;	    /* enum head_slot, for what is received */
+	__u32 pad;
+	__u32 has_context; /* a message at @context_pos came with one, see option.bpf.h */
 	__u64 context_pos;
 	struct traceparent context;
 	__u64 ahead_at; /* where in user memory the list in @ahead stands, and ends */

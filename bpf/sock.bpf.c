@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 /*
  * Hooks on sockets that are tracepoints: S, D and R of the family "tp", and the life of TCP
- * connections for every family.
+ * connections for every family; and their twins, see twin.bpf.h.
  */
 #include "vmlinux.h"
 #include <bpf/bpf_core_read.h>
@@ -9,6 +9,7 @@
 #include <bpf/bpf_tracing.h>
 
 #include "bpf/traffic.bpf.h"
+#include "bpf/twin.bpf.h"
 
 static __always_inline bool sock__is_stream(struct sock *sk)
 {
@@ -22,17 +23,43 @@ int BPF_PROG(tp_send_begins, struct sock *sk)
 	return 0;
 }
 
+/* When it was seen, this is nothing. */
+SEC("tp_btf/tcp_sendmsg_locked")
+int BPF_PROG(twin_send_begins, struct sock *sk)
+{
+	traffic__begins(sk);
+	return 0;
+}
+
 SEC("tp_btf/sock_send_length")
 int BPF_PROG(tp_send_done, struct sock *sk, int ret, int flags)
 {
-	traffic__done(sk, sock__is_stream(sk), SLOT_SEND, DIR_SEND, ret, 0);
+	if (sock__is_stream(sk) && twin__first(DIR_SEND))
+		traffic__done(sk, true, SLOT_SEND, DIR_SEND, ret, 0);
+	return 0;
+}
+
+SEC("tp_btf/sock_send_length")
+int BPF_PROG(twin_send_done, struct sock *sk, int ret, int flags)
+{
+	if (sock__is_stream(sk) && twin__second(DIR_SEND))
+		traffic__done(sk, true, SLOT_SEND_TWIN, DIR_SEND, ret, 0);
 	return 0;
 }
 
 SEC("tp_btf/sock_recv_length")
 int BPF_PROG(tp_receive_done, struct sock *sk, int ret, int flags)
 {
-	traffic__done(sk, sock__is_stream(sk), SLOT_RECV, DIR_RECV, ret, flags);
+	if (sock__is_stream(sk) && twin__first(DIR_RECV))
+		traffic__done(sk, true, SLOT_RECV, DIR_RECV, ret, flags);
+	return 0;
+}
+
+SEC("tp_btf/sock_recv_length")
+int BPF_PROG(twin_receive_done, struct sock *sk, int ret, int flags)
+{
+	if (sock__is_stream(sk) && twin__second(DIR_RECV))
+		traffic__done(sk, true, SLOT_RECV_TWIN, DIR_RECV, ret, flags);
 	return 0;
 }
 
@@ -47,17 +74,26 @@ static __always_inline void sock__remember_cause(struct sock *sk, struct conn *c
 	conn->ref_pos = found.ref_pos;
 }
 
+/* Has the current connect() of the socket been seen? */
+static __always_inline bool sock__is_connecting(const struct conn *conn)
+{
+	return conn->role == ROLE_CLIENT && conn->state == CONN_UNKNOWN &&
+	       !(conn->marks & CONN_ANNOUNCED) && !conn->pos[DIR_SEND] && !conn->pos[DIR_RECV];
+}
+
 /* connect(): the process is the current one, the local port is not chosen yet. */
-static __always_inline void sock__connects(struct sock *sk)
+static __always_inline void sock__connects(struct sock *sk, enum slot slot)
 {
 	struct conn *conn = conn__find(sk);
 	__u64 now = bpf_ktime_get_ns();
 
+	if (slot == SLOT_STATE_TWIN && conn && sock__is_connecting(conn))
+		return;
 	if (conn) { /* the socket is used again */
 		traffic__close(conn, CONN_DONE, CLOSE_DONE, 0);
-		conn__reset(conn, SLOT_STATE, now);
+		conn__reset(conn, slot, now);
 	} else {
-		conn = conn__open(sk, SLOT_STATE, now);
+		conn = conn__open(sk, slot, now);
 	}
 	if (!conn)
 		return;
@@ -68,13 +104,13 @@ static __always_inline void sock__connects(struct sock *sk)
 }
 
 /* accept() will return this socket.  We are in a softirq: the current process is any. */
-static __always_inline void sock__accepted(struct sock *sk)
+static __always_inline void sock__accepted(struct sock *sk, enum slot slot)
 {
 	struct conn *conn = conn__find(sk);
 
-	if (conn) /* data came with the handshake and was read already */
+	if (conn) /* data came with the handshake and was read already, or the twin asks */
 		return;
-	conn = conn__open(sk, SLOT_STATE, bpf_ktime_get_ns());
+	conn = conn__open(sk, slot, bpf_ktime_get_ns());
 	if (!conn)
 		return;
 	conn->role = ROLE_SERVER;
@@ -96,34 +132,66 @@ static __always_inline void sock__refused(struct sock *sk)
 	conn->state = CONN_IGNORED; /* until it connects again */
 }
 
-SEC("tp_btf/inet_sock_set_state")
-int BPF_PROG(state_changes, struct sock *sk, int from, int to)
+static __always_inline void sock__changes(struct sock *sk, enum slot slot, int from, int to)
 {
 	if (sk->sk_protocol != IPPROTO_TCP)
-		return 0;
+		return;
 	if (to == TCP_SYN_SENT)
-		sock__connects(sk);
+		sock__connects(sk, slot);
 	else if (to == TCP_LISTEN)
 		heir__forget(bpf_get_current_pid_tgid() >> 32);
 	else if (from == TCP_SYN_RECV && to == TCP_ESTABLISHED)
-		sock__accepted(sk);
+		sock__accepted(sk, slot);
 	else if (from == TCP_SYN_SENT && to == TCP_CLOSE)
 		sock__refused(sk);
+}
+
+SEC("tp_btf/inet_sock_set_state")
+int BPF_PROG(state_changes, struct sock *sk, int from, int to)
+{
+	sock__changes(sk, SLOT_STATE, from, to);
 	return 0;
 }
 
-SEC("tp_btf/tcp_receive_reset")
-int BPF_PROG(reset_received, struct sock *sk)
+/* This and the next two change nothing when the first has been there. */
+SEC("tp_btf/inet_sock_set_state")
+int BPF_PROG(twin_state_changes, struct sock *sk, int from, int to)
+{
+	sock__changes(sk, SLOT_STATE_TWIN, from, to);
+	return 0;
+}
+
+static __always_inline void sock__reset(struct sock *sk)
 {
 	struct conn *conn = conn__find(sk);
 
 	if (conn)
 		traffic__close(conn, CONN_RESET, CLOSE_RESET, ECONNRESET);
+}
+
+SEC("tp_btf/tcp_receive_reset")
+int BPF_PROG(reset_received, struct sock *sk)
+{
+	sock__reset(sk);
+	return 0;
+}
+
+SEC("tp_btf/tcp_receive_reset")
+int BPF_PROG(twin_reset_received, struct sock *sk)
+{
+	sock__reset(sk);
 	return 0;
 }
 
 SEC("tp_btf/tcp_destroy_sock")
 int BPF_PROG(socket_gone, struct sock *sk)
+{
+	traffic__gone(sk);
+	return 0;
+}
+
+SEC("tp_btf/tcp_destroy_sock")
+int BPF_PROG(twin_socket_gone, struct sock *sk)
 {
 	traffic__gone(sk);
 	return 0;

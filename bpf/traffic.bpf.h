@@ -217,14 +217,15 @@ static __always_inline bool traffic__classify(struct conn *conn, struct transfer
 
 /* All of a record that does not depend on its bytes. */
 static __always_inline void traffic__describe(struct transfer *t, const struct conn *conn,
-					      enum event_dir dir, __u64 pos, __u64 now,
-					      __u64 start_ns, __u64 pid_tgid)
+					      enum slot slot, enum event_dir dir, __u64 pos,
+					      __u64 now, __u64 start_ns, __u64 pid_tgid)
 {
 	__builtin_memset(&t->data, 0, sizeof(t->data));
 	t->data.hdr.type = EVENT_DATA;
 	t->data.hdr.len = sizeof(t->data);
 	t->data.hdr.ts_ns = now;
 	t->data.hdr.conn_id = conn->id;
+	t->head = slot == SLOT_RECV_TWIN ? HEAD_SLOT_TWIN : HEAD_SLOT_RECV;
 	t->data.start_ns = start_ns ? start_ns : now;
 	t->data.flags = start_ns ? DATA_EXACT_START : 0;
 	t->has_context = 0;
@@ -351,12 +352,10 @@ static __always_inline void traffic__moved(struct sock *sk, struct conn *conn, e
 	bool turn = conn__turns(conn, dir);
 	__u64 pid_tgid = bpf_get_current_pid_tgid();
 	__u64 pos = conn->pos[dir];
-	__u64 start_ns = 0;
+	__u64 start_ns = dir == DIR_SEND ? conn->send_start_ns : 0;
 	struct transfer *t;
 	bool located;
 
-	if (dir == DIR_SEND)
-		start_ns = conn->send_start_ns;
 	if (!conn->tgid)
 		conn__adopt(conn);
 	if (conn->state == CONN_IGNORED || conn__given_up(conn))
@@ -368,7 +367,7 @@ static __always_inline void traffic__moved(struct sock *sk, struct conn *conn, e
 	t = payload__transfer(slot);
 	if (!t)
 		return;
-	traffic__describe(t, conn, dir, pos, now, start_ns, pid_tgid);
+	traffic__describe(t, conn, slot, dir, pos, now, start_ns, pid_tgid);
 	located = syscall__locate(t, conn, dir, size, flags);
 	if (!located)
 		t->piece.len = t->pieces = 0;

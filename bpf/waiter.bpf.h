@@ -51,13 +51,13 @@ static __noinline int waiter__copy(struct head_work *work, __u64 from, __u32 len
 /* Were the @size bytes that the current system call has received one request, and all of it? */
 static __always_inline bool waiter__has_whole(const struct transfer *t, __u32 size)
 {
-	struct head_work *work = head__work(HEAD_SLOT_RECV);
+	struct head_work *work = head__work(t->head);
 
 	if (!work || t->piece.len < size || waiter__copy(work, t->piece.base, size))
 		return false;
 	head__start(&work->head);
 	work->len = size;
-	head__scan_slot(HEAD_SLOT_RECV);
+	head__scan_slot(t->head);
 	return work->head.done && !work->head.chunked &&
 	       work->head.size + (work->head.has_length ? work->head.content_length : 0) == size;
 }

@@ -20,7 +20,7 @@
 #define RING_BYTES_MIN	 (64 * 1024)
 #define RING_BYTES_MAX	 (1024 * 1024 * 1024)
 #define STACK_BYTES_MIN	 (16 * 1024)
-#define TP_TRANSFERS	 2 /* SLOT_SEND and SLOT_RECV of bpf/conn.bpf.h */
+#define TP_TRANSFERS	 2 /* SLOT_SEND and SLOT_RECV of bpf/conn.bpf.h; their twins are next */
 
 static bool starts_with(const char *s, const char *prefix)
 {
@@ -52,18 +52,52 @@ static bool is_probe(const char *name)
 	return starts_with(name, "go_") || starts_with(name, "python_");
 }
 
+/* Does the kernel have the symbol @wanted?  /proc/kallsyms: "ADDRESS TYPE NAME". */
+static bool has_symbol(const char *wanted)
+{
+	FILE *symbols = fopen("/proc/kallsyms", "re");
+	char line[512], name[128];
+	bool found = false;
+
+	if (!symbols)
+		return false;
+	while (!found && fgets(line, sizeof(line), symbols))
+		found = sscanf(line, "%*s %*s %127s", name) == 1 && strcmp(name, wanted) == 0;
+	fclose(symbols);
+	return found;
+}
+
+/* What of the kernel decides. */
+struct traits {
+	bool send_tracepoint; /* for the starts of TCP sends: 6.16, 0f08335ade71 */
+	bool preempts;	      /* programs of tracepoints: 7.0, a46023d5616e */
+};
+
+/* Before 6.13 the symbol was there for something else, but not the tracepoint. */
+static struct traits traits_of(const struct plan *plan, const struct btf *btf)
+{
+	struct traits traits = { .send_tracepoint =
+					 target_exists(btf, "tp_btf/tcp_sendmsg_locked") };
+
+	traits.preempts =
+		plan->family == HOOKS_TP && traits.send_tracepoint && has_symbol("tracepoint_srcu");
+	return traits;
+}
+
 /*
- * A program's name begins with its hook family; without one it is for every family.  "extra_":
- * for fentry, and for tp where fentry works; of these the starts of TCP sends only where there
- * is no tracepoint for them (6.16, 0f08335ade71).
+ * A program's name begins with its hook family; without one it is for every family.  "twin_":
+ * for tp where that can be preempted.  "extra_": for fentry, and for tp where fentry works; of
+ * these the starts of TCP sends only where there is no tracepoint for them.
  */
 static bool plan__has(const struct plan *plan, const struct tracer_config *config, const char *name,
-		      bool has_send_tracepoint)
+		      const struct traits *traits)
 {
 	bool tp = plan->family == HOOKS_TP;
 
 	if (starts_with(name, "tp_"))
 		return tp;
+	if (starts_with(name, "twin_"))
+		return traits->preempts;
 	if (starts_with(name, "fentry_"))
 		return plan->family == HOOKS_FENTRY;
 	if (starts_with(name, "kprobe_"))
@@ -75,28 +109,24 @@ static bool plan__has(const struct plan *plan, const struct tracer_config *confi
 	if (starts_with(name, "python_"))
 		return config->python;
 	if (starts_with(name, "extra_inet"))
-		return plan->extras && !(tp && has_send_tracepoint);
+		return plan->extras && !(tp && traits->send_tracepoint);
 	if (starts_with(name, "extra_"))
 		return plan->extras;
 	return true;
 }
 
 static int select_programs(struct spanloom_bpf *skel, const struct tracer_config *config,
-			   const struct plan *plan)
+			   const struct plan *plan, const struct btf *btf,
+			   const struct traits *traits)
 {
-	struct btf *btf = btf__load_vmlinux_btf();
 	struct bpf_program *prog;
-	bool send_tracepoint;
 	int err;
 
-	if (!btf)
-		return -errno;
-	send_tracepoint = target_exists(btf, "tp_btf/tcp_sendmsg_locked");
 	bpf_object__for_each_program(prog, skel->obj)
 	{
 		const char *name = bpf_program__name(prog);
 		const char *section = bpf_program__section_name(prog);
-		bool wanted = plan__has(plan, config, name, send_tracepoint);
+		bool wanted = plan__has(plan, config, name, traits);
 
 		if (wanted && !is_probe(name) && !target_exists(btf, section)) {
 			log_debug("tracer", "%s: this kernel has no %s", name, section);
@@ -104,15 +134,12 @@ static int select_programs(struct spanloom_bpf *skel, const struct tracer_config
 		}
 		err = bpf_program__set_autoload(prog, wanted);
 		if (err)
-			goto out;
+			return err;
 		/* these are attached to more than a name says; injection.c, tcp_option.c */
 		bpf_program__set_autoattach(prog, !starts_with(name, "inject_") &&
 							  !starts_with(name, "option_"));
 	}
-	err = 0;
-out:
-	btf__free(btf);
-	return err;
+	return 0;
 }
 
 static uint32_t power_of_two(uint32_t bytes)
@@ -133,7 +160,7 @@ static long kernel_stack_bytes(void)
 }
 
 static void set_knobs(struct spanloom_bpf *skel, const struct tracer_config *config,
-		      const struct plan *plan)
+		      const struct plan *plan, const struct traits *traits)
 {
 	struct ids_key key = ids__key(config->id_key);
 	uint32_t ring_bytes = power_of_two(config->ring_bytes);
@@ -147,6 +174,7 @@ static void set_knobs(struct spanloom_bpf *skel, const struct tracer_config *con
 	skel->rodata->db_server_spans = config->db_server_spans;
 	skel->rodata->likely_links = config->likely_links;
 	skel->rodata->use_sk_storage = plan->use_sk_storage;
+	skel->rodata->twins_wanted = traits->preempts;
 	skel->rodata->contexts_wanted = config->contexts;
 	skel->rodata->option_wanted = config->tcp_option;
 	skel->rodata->inject_blocking = config->inject_blocking;
@@ -196,13 +224,20 @@ out:
 }
 
 static int set_sizes(struct spanloom_bpf *skel, const struct tracer_config *config,
-		     const struct plan *plan)
+		     const struct plan *plan, const struct traits *traits)
 {
+	bool twins = traits->preempts;
 	int err;
 
 	err = bpf_map__set_max_entries(skel->maps.events, power_of_two(config->ring_bytes));
 	if (!err && plan->family == HOOKS_TP && !plan->extras)
-		err = bpf_map__set_max_entries(skel->maps.transfers, TP_TRANSFERS);
+		err = bpf_map__set_max_entries(skel->maps.transfers,
+					       (twins ? 2 : 1) * TP_TRANSFERS);
+	if (!err && !twins) /* the last one is the twin's */
+		err = bpf_map__set_max_entries(skel->maps.heads,
+					       bpf_map__max_entries(skel->maps.heads) - 1);
+	if (!err && !twins)
+		err = bpf_map__set_autocreate(skel->maps.twin_marks, false);
 	if (!err && !plan->use_sk_storage)
 		err = bpf_map__set_max_entries(skel->maps.conns_by_address, CONNS_BY_ADDRESS);
 	if (!err && plan->family == HOOKS_KPROBE)
@@ -234,9 +269,17 @@ unsigned int plan__ports_max(void)
 int plan__apply(const struct plan *plan, const struct tracer_config *config,
 		struct spanloom_bpf *skel)
 {
+	struct btf *btf = btf__load_vmlinux_btf();
+	struct traits traits;
 	int err;
 
-	set_knobs(skel, config, plan);
-	err = set_sizes(skel, config, plan);
-	return err ? err : select_programs(skel, config, plan);
+	if (!btf)
+		return -errno;
+	traits = traits_of(plan, btf);
+	set_knobs(skel, config, plan, &traits);
+	err = set_sizes(skel, config, plan, &traits);
+	if (!err)
+		err = select_programs(skel, config, plan, btf, &traits);
+	btf__free(btf);
+	return err;
 }

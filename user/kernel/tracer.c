@@ -341,21 +341,49 @@ int tracer__sdk_process(struct tracer *t, uint32_t tgid, const struct sdk_proces
 	return err == -ENOENT ? 0 : err;
 }
 
-/* Where programs can be preempted, the kernel leaves out a run while another of the same program is
- * under way on that processor (since 5.12 it counts them, 9ed9e9ba2337). */
-static uint64_t runs_missed(const struct bpf_object *obj)
+/* 0 also where the kernel does not tell (before 5.12, 9ed9e9ba2337). */
+static uint64_t missed_by(const struct bpf_program *prog)
 {
-	struct bpf_program *prog;
-	uint64_t missed = 0;
+	struct bpf_prog_info info = { 0 };
+	__u32 len = sizeof(info);
+	int fd = prog ? bpf_program__fd(prog) : -1;
 
-	bpf_object__for_each_program(prog, obj)
+	if (fd < 0 || bpf_obj_get_info_by_fd(fd, &info, &len))
+		return 0;
+	return info.recursion_misses;
+}
+
+static bool is_twin(const char *name)
+{
+	return strncmp(name, "twin_", 5) == 0;
+}
+
+/* The program that sees what @name misses, or NULL: "twin_X" for "tp_X" and "X". */
+static struct bpf_program *twin_of(const struct tracer *t, const char *name)
+{
+	char twin[64];
+
+	snprintf(twin, sizeof(twin), "twin_%s", strncmp(name, "tp_", 3) == 0 ? name + 3 : name);
+	return bpf_object__find_program_by_name(t->skel->obj, twin);
+}
+
+/* Where a program was under way on the processor already; of those that have a twin, at most so
+ * many were missed by both. */
+static uint64_t runs_missed(const struct tracer *t)
+{
+	struct bpf_program *prog, *twin;
+	uint64_t missed = 0, one, other;
+
+	bpf_object__for_each_program(prog, t->skel->obj)
 	{
-		struct bpf_prog_info info = { 0 };
-		uint32_t len = sizeof(info);
-		int fd = bpf_program__fd(prog);
-
-		if (fd >= 0 && bpf_obj_get_info_by_fd(fd, &info, &len) == 0)
-			missed += info.recursion_misses;
+		if (is_twin(bpf_program__name(prog)))
+			continue;
+		twin = twin_of(t, bpf_program__name(prog));
+		one = missed_by(prog);
+		other = missed_by(twin);
+		if (twin && bpf_program__fd(twin) >= 0 && other < one)
+			one = other;
+		missed += one;
 	}
 	return missed;
 }
@@ -378,7 +406,7 @@ int tracer__counters(const struct tracer *t, uint64_t out[COUNTERS])
 		for (int cpu = 0; cpu < cpus && !err; cpu++)
 			out[i] += per_cpu[cpu];
 	}
-	out[COUNT_PROGRAMS_MISSED] = runs_missed(t->skel->obj);
+	out[COUNT_PROGRAMS_MISSED] = runs_missed(t);
 	free(per_cpu);
 	return err;
 }
