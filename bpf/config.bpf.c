@@ -17,6 +17,7 @@ const volatile __u64 sampler_threshold = 0;
 const volatile bool sampler_parent_based = true;
 const volatile __u8 root_state_len = 0;
 const volatile __u8 root_state[ROOT_STATE_MAX] = {};
+const volatile bool inject_wanted = false;
 const volatile bool inject_blocking = false;
 const volatile bool inject_asks = false;
 const volatile bool contexts_wanted = false;

@@ -26,6 +26,7 @@ extern const volatile __u64 sampler_threshold;	 /* sampled when R >= this; UINT6
 extern const volatile bool sampler_parent_based; /* traces that others began keep their word */
 extern const volatile __u8 root_state_len;	 /* tracestate of traces that are begun here */
 extern const volatile __u8 root_state[ROOT_STATE_MAX];
+extern const volatile bool inject_wanted;   /* bpf/inject.bpf.h; needs contexts_wanted */
 extern const volatile bool inject_blocking; /* into sockets that a thread waits in, too */
 extern const volatile bool inject_asks;	    /* only processes with SCOPE_INJECT get headers */
 extern const volatile bool contexts_wanted; /* bpf/context.bpf.h */

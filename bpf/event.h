@@ -183,12 +183,14 @@ struct event_head {
 	__u64 pos;
 };
 
-/* A socket whose requests get headers and that has bytes under way, as tracer__stalls() has it
- * from the kernel. */
+/* A socket whose requests get headers and that has bytes under way, or is to leave: what the
+ * iterator "inject_watch" writes. */
 struct inject_socket_state {
 	__u64 conn_id;
 	__u32 unsent[2]; /* sequence numbers of the first byte that is not acknowledged, ... */
 	__u32 unread[2]; /* ... not read, and behind the last */
+	__u32 tgid;	 /* who has connected it */
+	__u32 rests;	 /* 1: no socket of that one is to get headers now */
 };
 
 /* Why requests on a connection get no more headers. */
@@ -326,7 +328,11 @@ enum counter {
 	COUNT_INJECT_SPLIT,	 /* likewise: the end of the head was sent in pieces */
 	COUNT_INJECT_NO_ROOM, /* likewise: the socket's buffer is too full, or a helper refused */
 	COUNT_INJECT_NOT_WANTED, /* likewise: the process is not to be touched */
-	COUNT_INJECT_FULL,	 /* connections that get no header: no room in "sockets" */
+	COUNT_INJECT_UNFIT, /* likewise: a thread waits in the socket, or it is for MSG_ZEROCOPY */
+	COUNT_INJECT_APART, /* likewise: the connection is older than the agent, or has left */
+	COUNT_INJECT_FULL,  /* connections that get no header: no room in "sockets" */
+	COUNT_LEFT,	    /* likewise, from here on: they have left, by enum leave_reason */
+	COUNT_LEFT_LAST = COUNT_LEFT + LEAVE_REASONS - 1,
 	COUNT_OPTION_CALLS,	 /* calls whose context was to go out in a TCP option */
 	COUNT_OPTION_NO_CONTEXT, /* calls without: the context that they belong to is not known */
 	COUNT_OPTION_NO_MEMORY,	 /* connections without: no memory for what they carry */
@@ -343,7 +349,7 @@ _Static_assert(sizeof(struct event_data) == 80, "event_data is ABI");
 _Static_assert(offsetof(struct event_data, payload) == 80, "event_data is ABI");
 _Static_assert(sizeof(struct event_context) == 88, "event_context is ABI");
 _Static_assert(sizeof(struct event_head) == 32, "event_head is ABI");
-_Static_assert(sizeof(struct inject_socket_state) == 24, "inject_socket_state is ABI");
+_Static_assert(sizeof(struct inject_socket_state) == 32, "inject_socket_state is ABI");
 _Static_assert(sizeof(struct event_leave) == 32, "event_leave is ABI");
 _Static_assert(sizeof(struct event_close) == 32, "event_close is ABI");
 _Static_assert(sizeof(struct process_runtime) == 104, "process_runtime is ABI");

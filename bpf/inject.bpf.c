@@ -13,13 +13,13 @@
 
 #include "bpf/inject.bpf.h"
 #include "bpf/inject_chunks.bpf.h"
+#include "bpf/inject_destination.bpf.h"
 #include "bpf/inject_request.bpf.h"
 #include "bpf/traffic.bpf.h"
 
 #define INJECT_WINDOWS	  (INJECT_HEAD_MAX / HEAD_WINDOW)
 #define INJECT_BULK_BYTES (8 << 20)  /* of a body: from here on passing by is too dear */
 #define INJECT_FAR	  (1U << 30) /* bytes that need not be shown to the program */
-#define NOT_HTTP_NS	  (10 * 1000000000ULL)
 
 /* ---- leaving ----------------------------------------------------------------------------- */
 
@@ -28,6 +28,7 @@ static __always_inline void inject__leave(const struct inject_message *m, enum l
 	struct event_leave *event;
 
 	m->in->state = INJECT_OFF;
+	count__one(COUNT_LEFT + reason);
 	event = output__reserve(sizeof(*event), 0);
 	if (!event)
 		return; /* it stays, and is passed by */
@@ -40,27 +41,10 @@ static __always_inline void inject__leave(const struct inject_message *m, enum l
 	output__submit(event, sizeof(*event));
 }
 
-static __always_inline __u32 inject__netns(const struct tcp_sock *tcp)
-{
-	return BPF_CORE_READ((struct sock *)tcp, __sk_common.skc_net.net, ns.inum);
-}
-
 /* What stands at the beginning is no request: other connections to this server need not try. */
 static __always_inline void inject__not_http(const struct inject_message *m)
 {
-	struct destination to = { .port = m->msg->remote_port };
-	__u64 now = bpf_ktime_get_ns();
-
-	if (m->msg->family == AF_INET) {
-		to.addr[0] = m->msg->remote_ip4;
-	} else {
-		to.addr[0] = m->msg->remote_ip6[0];
-		to.addr[1] = m->msg->remote_ip6[1];
-		to.addr[2] = m->msg->remote_ip6[2];
-		to.addr[3] = m->msg->remote_ip6[3];
-	}
-	to.netns = inject__netns(m->tcp);
-	bpf_map_update_elem(&not_http, &to, &now, BPF_ANY);
+	destination__refuse(m->tcp);
 	inject__leave(m, LEAVE_NOT_HTTP);
 }
 
@@ -147,7 +131,9 @@ static __always_inline void inject__request(struct inject_message *m, const stru
 	__u64 body = head->has_length ? head->content_length : 0;
 	__u32 whole = inject__whole(m, size), grown = 0;
 
+	m->in->judged_ns = m->in->send_ns;
 	if (!inject__proven(m)) {
+		count__one(COUNT_INJECT_APART);
 		inject__pass_by(m);
 	} else if (head->telemetry || !inject__allowed(m)) {
 		count__one(COUNT_INJECT_NOT_WANTED);
@@ -312,10 +298,6 @@ static __always_inline void inject__lines(struct inject_message *m, __u64 pos, _
 		inject__leave(m, LEAVE_LOST);
 		return;
 	}
-	if (core__is_zerocopy((struct sock *)m->tcp)) {
-		inject__leave(m, LEAVE_ZEROCOPY);
-		return;
-	}
 	m->desk = inject_desk__take();
 	if (m->desk >= HEAD_DESKS) {
 		inject__leave(m, LEAVE_LOST);
@@ -326,6 +308,15 @@ static __always_inline void inject__lines(struct inject_message *m, __u64 pos, _
 	else
 		inject__head(m, pos, size);
 	inject_desk__leave(m->desk);
+}
+
+/* The program counts completions, since it connected: one for each piece that a send goes out
+ * in.  Until user space has taken the socket away, that should be one. */
+static __always_inline void inject__let_go(const struct inject_message *m)
+{
+	bpf_msg_pull_data(m->msg, 0, m->msg->size, 0);
+	if (m->in->state != INJECT_OFF)
+		inject__leave(m, LEAVE_ZEROCOPY);
 }
 
 SEC("sk_msg")
@@ -340,8 +331,13 @@ int inject_message(struct sk_msg_md *msg)
 	m.in = bpf_sk_storage_get(&injections, sk, NULL, 0);
 	m.conn = bpf_sk_storage_get(&conns, sk, NULL, 0);
 	m.tcp = bpf_skc_to_tcp_sock(sk);
-	if (!m.in || !m.conn || !m.tcp || m.in->state == INJECT_OFF ||
-	    m.conn->state == CONN_IGNORED) {
+	if (!m.in || !m.conn || !m.tcp)
+		return SK_PASS;
+	if (core__is_zerocopy((struct sock *)m.tcp)) {
+		inject__let_go(&m);
+		return SK_PASS;
+	}
+	if (m.in->state == INJECT_OFF || m.conn->state == CONN_IGNORED) {
 		bpf_msg_apply_bytes(msg, INJECT_FAR);
 		return SK_PASS;
 	}
@@ -356,25 +352,6 @@ int inject_message(struct sk_msg_md *msg)
 }
 
 /* ---- joining ----------------------------------------------------------------------------- */
-
-static __always_inline bool inject__speaks_http(struct bpf_sock_ops *ops,
-						const struct tcp_sock *tcp)
-{
-	struct destination to = { .port = ops->remote_port };
-	__u64 *found;
-
-	if (ops->family == AF_INET) {
-		to.addr[0] = ops->remote_ip4;
-	} else {
-		to.addr[0] = ops->remote_ip6[0];
-		to.addr[1] = ops->remote_ip6[1];
-		to.addr[2] = ops->remote_ip6[2];
-		to.addr[3] = ops->remote_ip6[3];
-	}
-	to.netns = inject__netns(tcp);
-	found = bpf_map_lookup_elem(&not_http, &to);
-	return !found || bpf_ktime_get_ns() - *found > NOT_HTTP_NS;
-}
 
 /* A connect() has succeeded.  The current process is any. */
 SEC("sockops")
@@ -395,7 +372,8 @@ int inject_socket(struct bpf_sock_ops *ops)
 	tcp = bpf_skc_to_tcp_sock(sk);
 	if (!conn || !tcp || !inject__bears((struct sock *)tcp) || conn->state == CONN_IGNORED ||
 	    conn->role != ROLE_CLIENT || !conn__in_scope(conn, conn->tgid) ||
-	    !address__wanted((struct sock *)tcp) || !inject__speaks_http(ops, tcp))
+	    !address__wanted((struct sock *)tcp) || inject__rests(conn->tgid) ||
+	    !destination__speaks_http(tcp))
 		return 1;
 	in = bpf_sk_storage_get(&injections, sk, NULL, BPF_SK_STORAGE_GET_F_CREATE);
 	if (!in)

@@ -25,8 +25,12 @@
 
 #include "bpf/chunk.h"
 #include "bpf/config.bpf.h"
+#include "bpf/conn.bpf.h"
 #include "bpf/core.bpf.h"
+#include "bpf/count.bpf.h"
 #include "bpf/event.h"
+#include "bpf/scope.bpf.h"
+#include "bpf/sdk.bpf.h"
 
 enum inject_state {
 	INJECT_HEAD,
@@ -37,10 +41,11 @@ enum inject_state {
 };
 
 struct injection {
-	__u64 send_ns;	/* the send under way, by conn.send_start_ns */
-	__u64 passed;	/* bytes of it that went by */
-	__u64 head_pos; /* where the current head begins */
-	__u64 next_pos; /* where the next bytes must begin; of a body: where it ends */
+	__u64 send_ns;	 /* the send under way, by conn.send_start_ns */
+	__u64 passed;	 /* bytes of it that went by */
+	__u64 judged_ns; /* the send in which a request was last counted, likewise */
+	__u64 head_pos;	 /* where the current head begins */
+	__u64 next_pos;	 /* where the next bytes must begin; of a body: where it ends */
 	struct chunk chunk;
 	__u32 shift;  /* what a sequence number is ahead of the position of its byte */
 	__u8 state;   /* enum inject_state */
@@ -75,20 +80,15 @@ struct {
 	__type(value, __u32);
 } joins SEC(".maps") __weak;
 
-struct destination {
-	__u32 addr[4]; /* as the kernel has it; IPv4 in the first */
-	__u32 port;
-	__u32 netns;
-};
-
-/* Servers that do not speak HTTP -> when that was found (ns).  The newest take the place of the
- * oldest; none is believed for ever. */
+/* tgid -> 1: none of its sockets gets headers for some time, for many of them stood still.  User
+ * space adds and deletes. */
 struct {
-	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(type, BPF_MAP_TYPE_HASH);
 	__uint(max_entries, 1024);
-	__type(key, struct destination);
-	__type(value, __u64);
-} not_http SEC(".maps") __weak;
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, __u32);
+	__type(value, __u32);
+} resting SEC(".maps") __weak;
 
 /*
  * May @sk be in the map?  Not when its program counts the completions of its sends, which a copy
@@ -98,6 +98,38 @@ struct {
 static __always_inline bool inject__bears(struct sock *sk)
 {
 	return !core__is_zerocopy(sk) && (inject_blocking || !core__blocks(sk));
+}
+
+static __always_inline bool inject__rests(__u32 tgid)
+{
+	return bpf_map_lookup_elem(&resting, &tgid);
+}
+
+/* May headers go into what @tgid sends?  An id of ours would be of a span that nobody makes when
+ * it has an SDK. */
+static __always_inline bool inject__touches(__u32 tgid)
+{
+	return scope__injected(tgid) && !sdk__adopted(tgid);
+}
+
+/* @tgid has sent a client's request.  Was it not looked at? */
+static __always_inline void inject__sent(struct sock *sk, const struct conn *conn, __u32 tgid)
+{
+	const struct injection *in;
+
+	if (!inject_wanted || conn->proto != PROTO_HTTP1 ||
+	    BPF_CORE_READ(sk, __sk_common.skc_family) == AF_UNIX)
+		return;
+	in = bpf_sk_storage_get(&injections, sk, NULL, 0);
+	if (in && ((in->judged_ns && in->judged_ns == conn->send_start_ns) ||
+		   (in->in_head && in->state != INJECT_OFF)))
+		return;
+	if (!inject__touches(tgid))
+		count__one(COUNT_INJECT_NOT_WANTED);
+	else if (!inject__bears(sk))
+		count__one(COUNT_INJECT_UNFIT);
+	else
+		count__one(COUNT_INJECT_APART);
 }
 
 #endif

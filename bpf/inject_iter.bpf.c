@@ -27,7 +27,7 @@ int inject_join(struct bpf_iter__task_file *ctx)
 	if (!bpf_map_lookup_elem(&joins, &id))
 		return 0;
 	bpf_map_delete_elem(&joins, &id);
-	if (!inject__bears(sk))
+	if (!inject__bears(sk) || inject__rests(conn->tgid))
 		return 0;
 	in = bpf_sk_storage_get(&injections, sk, NULL, BPF_SK_STORAGE_GET_F_CREATE);
 	if (!in)
@@ -47,8 +47,17 @@ static __always_inline bool inject__peer_is_slow(const struct tcp_sock *tcp)
 	return tcp->inet_conn.icsk_retransmits || tcp->write_seq - tcp->snd_una > tcp->snd_wnd;
 }
 
-/* Those with bytes that are not acknowledged, or not read.  Where the peer has ended, what counts
- * as not read is that end: programs look when they need the connection again. */
+/* Has it bytes that are not acknowledged, or not read?  Where the peer has ended, what counts as not
+ * read is that end: programs look when they need the connection again. */
+static __always_inline bool inject__is_busy(const struct sock *sk, const struct tcp_sock *tcp)
+{
+	bool unsent = tcp->snd_una != tcp->write_seq, unread = tcp->copied_seq != tcp->rcv_nxt;
+
+	if (sk->__sk_common.skc_state != TCP_ESTABLISHED || (!unsent && !unread))
+		return false;
+	return !unsent || !inject__peer_is_slow(tcp);
+}
+
 SEC("iter/sockmap")
 int inject_watch(struct bpf_iter__sockmap *ctx)
 {
@@ -63,11 +72,11 @@ int inject_watch(struct bpf_iter__sockmap *ctx)
 	conn = bpf_sk_storage_get(&conns, sk, NULL, 0);
 	if (!tcp || !conn)
 		return 0;
-	if (sk->__sk_common.skc_state != TCP_ESTABLISHED ||
-	    (tcp->snd_una == tcp->write_seq && tcp->copied_seq == tcp->rcv_nxt) ||
-	    (tcp->snd_una != tcp->write_seq && inject__peer_is_slow(tcp)))
+	state.rests = inject__rests(conn->tgid);
+	if (!state.rests && !inject__is_busy(sk, tcp))
 		return 0;
 	state.conn_id = conn->id;
+	state.tgid = conn->tgid;
 	state.unsent[0] = tcp->snd_una;
 	state.unsent[1] = tcp->write_seq;
 	state.unread[0] = tcp->copied_seq;

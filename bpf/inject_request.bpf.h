@@ -4,6 +4,7 @@
 #define SPANLOOM_INJECT_REQUEST_BPF_H
 
 #include "vmlinux.h"
+#include <bpf/bpf_core_read.h>
 #include <bpf/bpf_helpers.h>
 
 #include "bpf/context.bpf.h"
@@ -69,7 +70,7 @@ static __always_inline bool inject__allowed(const struct inject_message *m)
 {
 	__u32 tgid = m->thread >> 32;
 
-	return conn__in_scope(m->conn, tgid) && scope__injected(tgid) && !sdk__adopted(tgid);
+	return conn__in_scope(m->conn, tgid) && inject__touches(tgid);
 }
 
 /* May @size bytes more wait to be sent?  What fits into one segment may always. */
@@ -82,6 +83,16 @@ static __always_inline bool inject__may_wait(const struct inject_message *m, __u
 	if (!most)
 		most = BPF_CORE_READ(sk, __sk_common.skc_net.net, ipv4.sysctl_tcp_notsent_lowat);
 	return (!waiting && size <= segment) || (__u64)waiting + size < most;
+}
+
+/* Would the kernel refuse memory for what is sent?  Never without this warning, but for the limit
+ * of a control group. */
+static __always_inline bool inject__is_short_of_memory(const struct sock *sk)
+{
+	unsigned long *warning = BPF_CORE_READ(sk, __sk_common.skc_prot, memory_pressure);
+	unsigned long given = 0;
+
+	return bpf_probe_read_kernel(&given, sizeof(given), warning) || given;
 }
 
 /*
@@ -100,7 +111,7 @@ static __always_inline bool inject__has_room(const struct inject_message *m, __u
 	if (needed < 2ULL * size)
 		needed = 2ULL * size;
 	return (__u64)sk->sk_wmem_queued + needed <= (__u64)sk->sk_sndbuf &&
-	       inject__may_wait(m, least, segment);
+	       inject__may_wait(m, least, segment) && !inject__is_short_of_memory(sk);
 }
 
 /* Puts the lines, of @len bytes, before offset @at of the message.  How many bytes it grew: all

@@ -22,6 +22,7 @@
 #include "bpf/event.h"
 #include "bpf/fastcgi.bpf.h"
 #include "bpf/ids.h"
+#include "bpf/inject.bpf.h"
 #include "bpf/option.bpf.h"
 #include "bpf/output.bpf.h"
 #include "bpf/pair.bpf.h"
@@ -258,8 +259,10 @@ static __always_inline void traffic__refer(struct sock *sk, struct conn *conn, s
 	if (conn->side == ROLE_CLIENT) {
 		if (dir == DIR_SEND)
 			activity__find(sk, conn, thread, &t->data);
-		if (dir == DIR_SEND && turn && classify__is_web(conn->proto))
+		if (dir == DIR_SEND && turn && classify__is_web(conn->proto)) {
 			unix__tell(sk, conn, slot, size, now);
+			inject__sent(sk, conn, thread >> 32);
+		}
 		return;
 	}
 	if (conn->side != ROLE_SERVER)

@@ -213,6 +213,10 @@ struct in6_addr {
 	} in6_u;
 };
 
+struct proto {
+	unsigned long *memory_pressure; /* not 0: its sockets have more than they should */
+};
+
 struct sock_common {
 	__be32 skc_daddr;
 	__be32 skc_rcv_saddr;
@@ -221,6 +225,7 @@ struct sock_common {
 	unsigned short skc_family;
 	volatile unsigned char skc_state;
 	unsigned long skc_flags; /* bits by enum sock_flags */
+	struct proto *skc_prot;
 	possible_net_t skc_net;
 	struct in6_addr skc_v6_daddr;
 	struct in6_addr skc_v6_rcv_saddr;

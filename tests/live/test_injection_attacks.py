@@ -6,6 +6,7 @@ import os
 import random
 import select
 import shutil
+import signal
 import socket
 import threading
 import time
@@ -14,7 +15,7 @@ import sending
 import servers
 import torments
 from agent import Agent
-from harness import defer, equal, free_port, in_threads, listening, run, takes, wait_until
+from harness import defer, equal, folder, free_port, in_threads, listening, run, takes, wait_until
 from spans import CLIENT, SERVER, at_port
 from torture import (AT_MOST_ONE, INJECT, TRACEPARENT, Strict, Torture, by_number,
                      traceparent_of)
@@ -267,3 +268,46 @@ def test_resting_connections():
     time.sleep(6)  # of twice as long as a connection may stand still
     torture.ask()
     agent.stop()
+
+
+STOPPED = """
+import os, signal, socket, sys, time
+port = int(sys.argv[1])
+def ask(path):
+    sock = socket.create_connection(("127.0.0.1", port))
+    sock.sendall(f"GET {path} HTTP/1.1\\r\\nHost: stopped\\r\\n\\r\\n".encode())
+    return sock
+def has_header(sock):
+    with sock:
+        return b"traceparent: 00-" in sock.recv(10000)
+owed = [ask("/owed") for _ in range(20)]
+os.kill(os.getpid(), signal.SIGSTOP)
+print(all(map(has_header, owed)))
+while not has_header(ask("/again")):
+    time.sleep(0.2)
+"""
+
+
+@takes(100)
+def test_a_stopped_program():
+    """It rests, for its answers stand still; all others get headers meanwhile, and so does it when
+    it has rested."""
+    server = Strict()
+    torture = Torture(server)
+    agent = Agent(*INJECT, *server.only())
+    out = folder() / "stopped"
+    with open(out, "wb") as stdout:
+        program = servers.python_program(STOPPED, server.port, stdout=stdout)
+
+    def told(text):
+        torture.ask()
+        return text in agent.stderr.read_text()
+
+    wait_until(lambda: told(f"of pid {program.pid} stood still within a minute"), "its rest", 20)
+    program.send_signal(signal.SIGCONT)
+    wait_until(lambda: told(f"of pid {program.pid} get headers again"), "its rest to end", 30)
+    equal(program.wait(10), 0, "exit status of the program")
+    equal(out.read_text(), "True\n", "have its first requests had headers")
+    assert not told("injection ends"), "a stopped program has ended injection"
+    server.check()
+    torture.check_spans(agent.stop())

@@ -2,6 +2,7 @@
 """What injection leaves alone: other traffic, headers that are there, who is not asked for; and
 what it does with connections that are older than the agent or outlive it."""
 
+import itertools
 import json
 import os
 import signal
@@ -75,21 +76,32 @@ def completions(sock, sends):
     return done
 
 
+def send_without_copies(torture, talk, size):
+    """Six requests; of each send the program waits for the completion."""
+    for number in range(1, 7):
+        request = torture.request(content(size))
+        talk.owed.append(request)
+        sent = talk.socket.send(request.bytes, 0x4000000)  # MSG_ZEROCOPY
+        equal(sent, len(request.bytes), "bytes sent at once")
+        talk.take()
+        equal(completions(talk.socket, number), number, f"completions of sends of {size} bytes")
+
+
 def test_zero_copy_is_left_alone():
-    """A program counts the completions of its sends: there must be one for each."""
+    """A program counts the completions of its sends: there must be one for each, also when it
+    asks for them late (Linux 6.5 and up)."""
     server = Strict()
     torture = Torture(server, wanted=NONE)
+    late = tuple(map(int, os.uname().release.split(".")[:2])) >= (6, 5)
     agent = Agent(*INJECT, *server.only())
-    with torture.talk(connect=False) as talk:
-        talk.socket.setsockopt(socket.SOL_SOCKET, 60, 1)  # SO_ZEROCOPY
-        talk.socket.connect(talk.address)
-        for number in range(1, 7):
-            request = torture.request(content(50000))
-            talk.owed.append(request)
-            sent = talk.socket.send(request.bytes, 0x4000000)  # MSG_ZEROCOPY
-            equal(sent, len(request.bytes), "bytes sent at once")
-            talk.take()
-            equal(completions(talk.socket, number), number, "completions")
+    for connected, size in itertools.product((False, True) if late else (False,), (100, 50000, 200000)):
+        with torture.talk(connect=connected) as talk:
+            if connected:
+                talk.ask(torture.request(wanted=ONE))
+            talk.socket.setsockopt(socket.SOL_SOCKET, 60, 1)  # SO_ZEROCOPY
+            if not connected:
+                talk.socket.connect(talk.address)
+            send_without_copies(torture, talk, size)
     server.check()
     agent.stop()
 

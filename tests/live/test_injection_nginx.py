@@ -2,7 +2,7 @@
 """nginx as a proxy while headers are injected by default: it asks by FIONREAD what it can read.
 
 client -> nginx -> strict_server.py.  Each request that reaches the latter has one header, the
-context of the span of nginx's call.
+context of the span of nginx's call, or it has none and is counted under the reason.
 """
 
 import hashlib
@@ -14,7 +14,7 @@ from agent import Agent
 from harness import SPANLOOM, Skip, equal, in_threads, run, takes
 from torture import TRACEPARENT, Strict, Torture
 
-CONNECTIONS, REQUESTS = 4, 50
+REQUESTS = 50  # of a connection
 KEPT = 'proxy_set_header Connection "";'
 
 PROXY = """
@@ -58,12 +58,27 @@ def judge(connection, torture, number):
     equal((report["size"], report["sha256"]), (len(body), hashlib.sha256(body).hexdigest()),
           f"body of {number}")
     found = TRACEPARENT.findall(report["head"].encode("latin-1"))
-    equal((len(found), report["head"].lower().count("traceparent:")), (1, 1),
-          f"headers in {report['head']!r}")
-    torture.seen[number] = found[0].decode()
+    headers = report["head"].lower().count("traceparent:")
+    assert headers == len(found) <= 1, f"headers in {report['head']!r}"
+    if found:
+        torture.seen[number] = found[0].decode()
 
 
-def proxied(more, buffering, *options):
+def check_counts(ledger, total, seen, callers):
+    """Each call of the @callers (nginx, and the client where it is not left alone) got a header, or
+    is counted under the reason.  What programs missed that were preempted (Linux 7.0) may be in no
+    count.  @seen: of nginx's calls, those with a header."""
+    missed = ledger["kernel.programs.missed"]
+    headers = ledger["kernel.inject.added"] + ledger["kernel.inject.updated"]
+    without = sum(ledger[f"kernel.inject.{reason}"] for reason in (
+        "no_context", "split", "no_room", "unfit", "apart", "full", "adopted"))
+    told = f"{seen} of {total} calls with a header: {ledger}"
+    assert abs(callers * total - headers - without) <= missed, told
+    assert total - seen <= without + missed, told
+    assert seen >= 0.9 * total and missed <= 0.2 * total, told
+
+
+def proxied(more, buffering, *options, connections=4, callers=1):
     need_safe_kernel()
     server = Strict()
     torture = Torture(server)
@@ -71,10 +86,10 @@ def proxied(more, buffering, *options):
     proxy = servers.Nginx(PROXY.format(buffering=buffering, more=more, back=server.port),
                           pool)
     agent = Agent("--ring-size", "64M", *server.only(proxy.port), *options)
-    in_threads(lambda index: ask(proxy, torture, index), CONNECTIONS)
+    in_threads(lambda index: ask(proxy, torture, index), connections)
     spans = agent.stop()
-    equal(len(torture.seen), CONNECTIONS * REQUESTS, "requests with a header")
-    torture.check_spans(spans)
+    check_counts(agent.ledger, connections * REQUESTS, len(torture.seen), callers)
+    torture.check_spans(spans, agent.ledger["kernel.programs.missed"])
 
 
 @takes(120)
@@ -89,4 +104,5 @@ def test_a_connection_for_each_request():
 
 @takes(120)
 def test_headers_that_nginx_passes_on():
-    proxied(KEPT, "off")
+    """One after the other: of several at once it is not certain which one a call is for."""
+    proxied(KEPT, "off", connections=1, callers=2)

@@ -53,6 +53,7 @@ struct conn {
 	bool uncertain; /* messages were lost: what the next responses answer is in doubt */
 	bool pipelines; /* the client sends requests before it has all responses */
 	bool apart;	/* its requests get no headers, but could: it can join */
+	uint8_t losses; /* how often the kernel has lost its place in them, up to a bound */
 	bool joining;	/* they will, if a request begins at @join_pos */
 	uint64_t join_pos;
 	bool orphan;	     /* the current response has no request */

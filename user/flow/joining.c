@@ -5,13 +5,35 @@
 #include "user/flow/pipeline.h"
 #include "user/protocols/protocol.h"
 
+#define LOSSES_MAX 4 /* of a connection, whose requests may get headers again */
+
+/*
+ * Where this request ends only the kernel does not know, or did not want to; or the kernel has
+ * lost its place.  A connection to which that happens again and again is one that several
+ * share, or whose sends are taken in part.
+ */
+static bool joining__returns(struct conn *conn, enum leave_reason reason)
+{
+	switch (reason) {
+	case LEAVE_BULK:
+	case LEAVE_UNKNOWN_END:
+		return true;
+	case LEAVE_LOST:
+		if (conn->losses == LOSSES_MAX)
+			return false;
+		conn->losses++;
+		return true;
+	default:
+		return false;
+	}
+}
+
 static void joining__left(const struct pipeline_callbacks *callbacks, struct conn *conn,
 			  const struct event_leave *event)
 {
 	if (conn) {
 		conn->joining = false;
-		/* Where this request ends only the kernel does not know, or did not want to. */
-		conn->apart = event->reason == LEAVE_BULK || event->reason == LEAVE_UNKNOWN_END;
+		conn->apart = joining__returns(conn, event->reason);
 	}
 	callbacks->leave(callbacks->ctx, event->hdr.conn_id);
 }

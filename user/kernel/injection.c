@@ -9,22 +9,12 @@
 
 #include "bpf/event.h"
 #include "spanloom.skel.h"
-#include "user/base/hash.h"
 #include "user/kernel/injection_probe.h"
+#include "user/kernel/stalls.h"
 #include "user/log.h"
 
-#define SECOND_NS     1000000000ULL
-#define STILL_SECONDS 3	 /* that bytes may stand still in a socket */
-#define STUCK_MAX     16 /* sockets that may in a minute, before injection ends */
-#define MINUTE_TICKS  60
-
-/* A socket with bytes under way, as of the last look. */
-struct watched {
-	UT_hash_handle hh;
-	struct inject_socket_state state;
-	unsigned int still; /* looks that found the same */
-	uint64_t look;
-};
+#define SECOND_NS   1000000000ULL
+#define WATCHED_MAX 1024 /* sockets that are looked at at once; the others with the next look */
 
 struct injection {
 	struct spanloom_bpf *skel;
@@ -32,10 +22,9 @@ struct injection {
 	struct bpf_link *join;	  /* iterators; NULL: this kernel has none */
 	struct bpf_link *watch;
 	bool joins; /* some wait to */
+	bool sound; /* the kernel was, at the start */
 	uint64_t next_ns;
-	uint64_t look;
-	unsigned int stuck; /* in this minute */
-	struct watched *watched;
+	struct stalls stalls;
 };
 
 int injection__set_sizes(struct spanloom_bpf *skel)
@@ -89,8 +78,6 @@ static void leave_all(struct injection *in)
 
 static void injection__end(struct injection *in)
 {
-	struct watched *w, *next;
-
 	bpf_link__destroy(in->sockets);
 	bpf_link__destroy(in->join);
 	bpf_link__destroy(in->watch);
@@ -98,20 +85,51 @@ static void injection__end(struct injection *in)
 	bpf_prog_detach2(bpf_program__fd(in->skel->progs.inject_message),
 			 bpf_map__fd(in->skel->maps.sockets), BPF_SK_MSG_VERDICT);
 	leave_all(in);
-	HASH_ITER (hh, in->watched, w, next) {
-		HASH_DEL(in->watched, w);
-		free(w);
+	stalls__reset(&in->stalls);
+}
+
+/* ---- what the watch finds --------------------------------------------------------------- */
+
+static void on_stalled(void *ctx, uint64_t conn_id)
+{
+	log_debug("inject", "connection %llx stands still, or its process rests: it leaves",
+		  (unsigned long long)conn_id);
+	injection__leave(ctx, conn_id);
+}
+
+static void on_rest(void *ctx, uint32_t tgid, unsigned int seconds)
+{
+	const struct injection *in = ctx;
+	int map = bpf_map__fd(in->skel->maps.resting), err;
+	uint32_t rests = 1;
+
+	if (seconds) {
+		log_warn("inject",
+			 "%d connections of pid %u stood still within a minute: for %u s its "
+			 "requests go out without traceparent; --inject-exclude leaves it alone",
+			 STALLS_OF_PROCESS, tgid, seconds);
+		err = bpf_map_update_elem(map, &tgid, &rests, BPF_ANY);
+	} else {
+		log_info("inject", "new connections of pid %u get headers again", tgid);
+		err = bpf_map_delete_elem(map, &tgid);
 	}
+	if (err)
+		log_warn("inject", "pid %u cannot be left alone, or no more: %s", tgid,
+			 errstr(err));
 }
 
 struct injection *injection__start(struct spanloom_bpf *skel)
 {
 	struct injection *in = calloc(1, sizeof(*in));
+	struct stalls_callbacks callbacks = { .leave = on_stalled, .rest = on_rest, .ctx = in };
+	char detail[128];
 	int err;
 
 	if (!in)
 		return NULL;
 	in->skel = skel;
+	in->sound = injection__probe(detail, sizeof(detail)) == INJECTION_SAFE;
+	stalls__init(&in->stalls, &callbacks);
 	err = attach(in);
 	if (err) {
 		injection__stop(in);
@@ -207,86 +225,33 @@ static void injection__admit(struct injection *in)
 
 /* ---- watching --------------------------------------------------------------------------- */
 
-/* The same bytes as at the last look? */
-static bool same(const struct inject_socket_state *a, const struct inject_socket_state *b)
+/* Many connections stand still: is it the kernel's fault?  Where it was known to be at fault from
+ * the start, who forced us knows; the programs that suffer rest. */
+static void injection__examine(struct injection *in)
 {
-	bool unsent = a->unsent[0] != a->unsent[1] && a->unsent[0] == b->unsent[0];
-	bool unread = a->unread[0] != a->unread[1] && a->unread[0] == b->unread[0];
+	char detail[128];
+	bool sound = injection__probe(detail, sizeof(detail)) == INJECTION_SAFE;
 
-	return unsent || unread;
-}
-
-/* NULL: no memory. */
-static struct watched *injection__begin_to_watch(struct injection *in,
-						 const struct inject_socket_state *state)
-{
-	struct watched *w = calloc(1, sizeof(*w));
-
-	if (!w)
-		return NULL;
-	w->state = *state;
-	HASH_ADD(hh, in->watched, state.conn_id, sizeof(w->state.conn_id), w);
-	if (hash__has(&w->hh))
-		return w;
-	free(w);
-	return NULL;
-}
-
-static void injection__look_at(struct injection *in, const struct inject_socket_state *state)
-{
-	struct watched *w;
-
-	HASH_FIND(hh, in->watched, &state->conn_id, sizeof(state->conn_id), w);
-	if (!w)
-		w = injection__begin_to_watch(in, state);
-	if (!w)
-		return; /* with the next look */
-	w->still = w->look + 1 == in->look && same(state, &w->state) ? w->still + 1 : 0;
-	w->state = *state;
-	w->look = in->look;
-	if (w->still < STILL_SECONDS)
+	log_debug("inject", "many connections stand still; the kernel: %s", detail);
+	if (!stalls__examined(&in->stalls, sound || !in->sound))
 		return;
-	w->still = 0;
-	in->stuck++;
-	log_debug("inject", "connection %llx stands still, it leaves",
-		  (unsigned long long)state->conn_id);
-	injection__leave(in, state->conn_id);
-}
-
-static void injection__forget(struct injection *in)
-{
-	struct watched *w, *next;
-
-	HASH_ITER (hh, in->watched, w, next) {
-		if (w->look == in->look)
-			continue;
-		HASH_DEL(in->watched, w);
-		free(w);
-	}
+	log_warn("inject",
+		 "header injection ends: connections stand still, and %s; requests go out without "
+		 "traceparent",
+		 detail);
+	injection__end(in);
 }
 
 static void injection__watch(struct injection *in)
 {
-	struct inject_socket_state states[1024];
+	struct inject_socket_state states[WATCHED_MAX];
 	ssize_t len = in->watch ? iterate(in->watch, states, sizeof(states)) : 0;
 
-	if (len < 0) {
+	if (len < 0)
 		log_warn("inject", "sockets that get headers cannot be looked at: %s",
 			 errstr((int)len));
-		return;
-	}
-	if (++in->look % MINUTE_TICKS == 0)
-		in->stuck = 0;
-	for (size_t i = 0; i < (size_t)len / sizeof(states[0]); i++)
-		injection__look_at(in, &states[i]);
-	injection__forget(in);
-	if (in->stuck < STUCK_MAX)
-		return;
-	log_warn("inject",
-		 "header injection ends: %u connections stood still within a minute; requests go "
-		 "out without traceparent, --inject off avoids it",
-		 in->stuck);
-	injection__end(in);
+	else if (stalls__look(&in->stalls, states, (size_t)len / sizeof(states[0])))
+		injection__examine(in);
 }
 
 void injection__tick(struct injection *in, uint64_t now_ns)

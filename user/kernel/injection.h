@@ -25,10 +25,8 @@ void injection__join(struct injection *in, uint64_t conn_id);
 void injection__proven(struct injection *in, uint64_t conn_id);
 void injection__leave(struct injection *in, uint64_t conn_id);
 
-/*
- * Call it about ten times a second, @now_ns is CLOCK_MONOTONIC.  A socket in which bytes stand
- * still for seconds leaves; when there are many of them, all do, and none joins any more.
- */
+/* Call it about ten times a second, @now_ns is CLOCK_MONOTONIC.  What becomes of sockets in which
+ * bytes stand still: stalls.h. */
 void injection__tick(struct injection *in, uint64_t now_ns);
 
 #endif

@@ -177,6 +177,7 @@ static void set_knobs(struct spanloom_bpf *skel, const struct tracer_config *con
 	skel->rodata->twins_wanted = traits->preempts;
 	skel->rodata->contexts_wanted = config->contexts;
 	skel->rodata->option_wanted = config->tcp_option;
+	skel->rodata->inject_wanted = config->inject;
 	skel->rodata->inject_blocking = config->inject_blocking;
 	skel->rodata->inject_asks = config->inject_asks;
 	skel->rodata->sampler_parent_based = config->parent_based;
