@@ -12,6 +12,8 @@ import argparse
 import shutil
 import subprocess
 import sys
+import tempfile
+from pathlib import Path
 
 import debian
 
@@ -33,8 +35,14 @@ def path(arch):
     return debian.CACHE / "roots" / arch
 
 
-def finish(tree):
-    """What scripts of the packages would do."""
+def unpack(arch, tree):
+    done = subprocess.run(
+        ["mmdebstrap", "--quiet", "--variant=extract", f"--architectures={arch}",
+         f"--keyring={KEYRING}", f"--include={','.join(BUILD + GUEST)}", SUITE, tree,
+         debian.mirror()], check=False)
+    if done.returncode:
+        raise debian.Missing(f"mmdebstrap cannot make a tree for {arch}")
+    # What scripts of the packages would do.
     for name in ("passwd", "group"):
         shutil.copy(tree / f"usr/share/base-passwd/{name}.master", tree / f"etc/{name}")
     if not (tree / "bin/sh").exists():
@@ -42,20 +50,20 @@ def finish(tree):
 
 
 def make(arch):
-    """The path of the tree; a complete one has the file .complete."""
+    """The path of the tree; a complete one has the file .complete, with what it was made of."""
     tree = path(arch)
-    if (tree / ".complete").exists():
+    wanted, complete = " ".join([SUITE, *BUILD, *GUEST]), tree / ".complete"
+    if complete.exists() and complete.read_text() == wanted:
         return tree
     debian.need_commands(COMMANDS, "arm64")
     print(f"  fetching a Debian tree for {arch}", flush=True)
-    shutil.rmtree(tree, ignore_errors=True)
     tree.parent.mkdir(parents=True, exist_ok=True)
-    subprocess.check_call(
-        ["mmdebstrap", "--quiet", "--variant=extract", f"--architectures={arch}",
-         f"--keyring={KEYRING}", f"--include={','.join(BUILD + GUEST)}", SUITE, tree,
-         debian.mirror()])
-    finish(tree)
-    (tree / ".complete").touch()
+    with tempfile.TemporaryDirectory(dir=tree.parent) as folder:
+        part = Path(folder) / arch
+        unpack(arch, part)
+        (part / ".complete").write_text(wanted)
+        shutil.rmtree(tree, ignore_errors=True)
+        part.rename(tree)
     return tree
 
 
@@ -69,7 +77,7 @@ def main():
         return
     try:
         make(args.arch)
-    except debian.Missing as reason:
+    except (debian.Missing, debian.Unreachable) as reason:
         sys.exit(f"sysroot: {reason}")
 
 
