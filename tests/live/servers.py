@@ -37,6 +37,7 @@ http {{
 	uwsgi_temp_path {dir}/uwsgi;
 	scgi_temp_path {dir}/scgi;
 	keepalive_requests 10000000;
+	keepalive_timeout 3600;
 	client_max_body_size 64m;
 	sendfile on;
 	tcp_nopush on;
