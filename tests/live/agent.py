@@ -58,6 +58,8 @@ class SinkHandler(BaseHTTPRequestHandler):
     def do_POST(self):
         body = self.chunks() if "chunked" in self.headers.get("Transfer-Encoding", "") else \
             self.rfile.read(int(self.headers["Content-Length"]))
+        if len(body) < int(self.headers.get("Content-Length", 0)):
+            return  # who sent it was killed
         if self.headers.get("Content-Encoding") == "gzip":
             body = gzip.decompress(body)
         time.sleep(self.server.delay)
