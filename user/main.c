@@ -4,6 +4,7 @@
  */
 #include <argp.h>
 #include <errno.h>
+#include <stdbool.h>
 
 #include "user/cli/cli.h"
 
@@ -37,9 +38,13 @@ static int refuse(const char *given)
 /* A full disk or a closed pipe behind stdout is a failure too. */
 static int finish(int status)
 {
-	if (fflush(stdout) == 0 && !ferror(stdout))
+	bool flushed = fflush(stdout) == 0;
+
+	if (flushed && !ferror(stdout))
 		return status;
-	fprintf(stderr, "spanloom: writing to stdout: %s\n", strerror(errno));
+	/* what failed long ago has left no errno */
+	fprintf(stderr, "spanloom: not all was written to stdout%s%s\n", flushed ? "" : ": ",
+		flushed ? "" : strerror(errno));
 	return 1;
 }
 

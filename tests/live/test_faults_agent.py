@@ -42,12 +42,12 @@ def killed_again_and_again(*options):
     assert at_port(sink.spans(), nginx.port), "no span was ever made"
 
 
-@takes(300)
+@takes(600)
 def test_killed_again_and_again():
     killed_again_and_again()
 
 
-@takes(300)
+@takes(600)
 def test_killed_again_and_again_while_it_sends():
     """What is in the clients' sockets when it dies goes on its way."""
     killed_again_and_again("--inject", "on", "--tcp-option", "on")
@@ -143,6 +143,8 @@ def check_full_console(text, status):
     check_ledger(text, ledger)
     assert ledger["console.hidden"] > 0 and ledger["flow.spans"] == 4000, ledger
     equal(status, 1, "exit status: its output is not whole")
+    assert re.fullmatch(r"spanloom: not all was written to stdout(: No space left on device)?",
+                        text.splitlines()[-1]), text
 
 
 def test_console_to_a_full_disk():
