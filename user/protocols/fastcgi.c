@@ -29,6 +29,7 @@ struct fastcgi {
 	bool open;     /* a request was read, and no END_REQUEST */
 	bool answered; /* a record of its response was */
 	uint16_t id;   /* of the request */
+	uint32_t need; /* bytes that the request being read has at least */
 	uint16_t left; /* bytes of output that may be its header, and the padding behind them */
 	uint8_t padding;
 	struct cgi_head head;
@@ -93,16 +94,24 @@ static ssize_t give_up(struct message *out)
 
 /* ---- requests ----------------------------------------------------------------------------- */
 
+/* At @rest of @in @size bytes are to come: before they are there it need not be looked at again. */
+static bool is_there(struct fastcgi *f, const struct parse_input *in, struct slice rest,
+		     size_t size)
+{
+	f->need = (uint32_t)(in->bytes.len - rest.len + size);
+	return in->bytes.len >= f->need || in->cut;
+}
+
 /*
  * Takes the record, whose header is at the head of @rest, off it; its @content, as far as it was
  * captured: what is missing is to be skipped, and @rest empty.  False: more bytes are needed.
  */
-static bool take(const struct parse_input *in, const struct record *record, struct slice *rest,
-		 struct slice *content, struct message *out)
+static bool take(struct fastcgi *f, const struct parse_input *in, const struct record *record,
+		 struct slice *rest, struct slice *content, struct message *out)
 {
 	size_t size = FASTCGI_HEADER + (size_t)record->len + record->padding;
 
-	if (rest->len < size && !in->cut)
+	if (!is_there(f, in, *rest, size))
 		return false;
 	*content = slice__head(slice__skip(*rest, FASTCGI_HEADER), record->len);
 	if (rest->len < size) {
@@ -126,7 +135,7 @@ static int read_params(struct fastcgi *f, uint16_t id, const struct parse_input 
 		err = record__read(TO_SERVER, *rest, &record);
 		if (err < 0)
 			return -EBADMSG;
-		if (err == 0 && !in->cut)
+		if (!is_there(f, in, *rest, FASTCGI_HEADER))
 			return 0;
 		if (err == 0) {
 			*rest = slice__skip(*rest, rest->len);
@@ -135,7 +144,7 @@ static int read_params(struct fastcgi *f, uint16_t id, const struct parse_input 
 		}
 		if (record.type != FASTCGI_PARAMS || record.id != id)
 			break; /* that should have been said by an empty record */
-		if (!take(in, &record, rest, &content, out))
+		if (!take(f, in, &record, rest, &content, out))
 			return 0;
 		fastcgi_params__read(&f->params, content, out);
 	} while (record.len);
@@ -153,7 +162,9 @@ static ssize_t parse_begin(struct fastcgi *f, const struct parse_input *in,
 		return give_up(out);
 	if (in->bytes.len > PARAMS_MAX)
 		return -EBADMSG;
-	if (!take(in, record, &rest, &body, out))
+	if (in->bytes.len < f->need && !in->cut)
+		return 0;
+	if (!take(f, in, record, &rest, &body, out))
 		return 0;
 	err = read_params(f, record->id, in, &rest, out);
 	if (err <= 0)
@@ -161,6 +172,7 @@ static ssize_t parse_begin(struct fastcgi *f, const struct parse_input *in,
 	f->open = true;
 	f->answered = false;
 	f->id = record->id;
+	f->need = 0;
 	f->left = 0;
 	f->head = (struct cgi_head){ 0 };
 	out->type = MESSAGE_REQUEST;
@@ -296,8 +308,10 @@ static size_t fastcgi__resync(void *state, enum direction dir, struct slice in)
 	struct fastcgi *f = state;
 	enum match match = classify(in);
 
-	if (dir == TO_SERVER)
+	if (dir == TO_SERVER) {
+		f->need = 0;
 		return !f->open && match == MATCH_REQUEST ? 0 : in.len;
+	}
 	if (f->open && !f->answered && match == MATCH_RESPONSE)
 		return 0;
 	f->left = 0;
