@@ -8,7 +8,8 @@
  * that does the same; they are known by name.  Where such a program runs a loop after all (uWSGI
  * with gevent), that waits in epoll, which shows in the socket.
  *
- * A thread of Puma gives a connection away before a request is whole, and takes up another's.
+ * A thread of Puma gives a connection away before a request is whole, and takes up another's.  So
+ * does PHP's own server ("php -S"): but where it has a request as a whole, it runs the script at once.
  */
 #ifndef SPANLOOM_WAITER_BPF_H
 #define SPANLOOM_WAITER_BPF_H
@@ -21,6 +22,8 @@
 #include "bpf/event.h"
 #include "bpf/head.bpf.h"
 #include "bpf/payload.bpf.h"
+
+#define WAITER_ARGS 64 /* bytes of a command line that are looked at */
 
 static __always_inline bool waiter__is_named(const char *comm, const char *name, int len)
 {
@@ -62,13 +65,28 @@ static __always_inline bool waiter__has_whole(const struct transfer *t, __u32 si
 	       work->head.size + (work->head.has_length ? work->head.content_length : 0) == size;
 }
 
+/* Is the current program "php -S ADDRESS ..."?  Others of PHP may be loops. */
+static __always_inline bool waiter__is_php_server(void)
+{
+	struct task_struct *task = (struct task_struct *)bpf_get_current_task();
+	char words[WAITER_ARGS] = {};
+
+	if (bpf_probe_read_user(words, sizeof(words), (void *)BPF_CORE_READ(task, mm, arg_start)))
+		return false;
+	for (int i = 0; i < WAITER_ARGS - 2; i++)
+		if (!words[i])
+			return words[i + 1] == '-' && words[i + 2] == 'S';
+	return false;
+}
+
 /* Threads of Apache and uWSGI are named as their programs, those of Puma by what they do. */
 static __always_inline bool waiter__is_known(const struct transfer *t, __u32 size)
 {
 	char comm[EVENT_COMM_LEN];
 
 	bpf_get_current_comm(comm, sizeof(comm));
-	if (waiter__is_named(comm, "puma srv tp ", 12))
+	if (waiter__is_named(comm, "puma srv tp ", 12) ||
+	    (waiter__is_named(comm, "php", 3) && waiter__is_php_server()))
 		return waiter__has_whole(t, size);
 	return waiter__is_named(comm, "uwsgi", 6) || waiter__is_named(comm, "apache2", 8) ||
 	       waiter__is_named(comm, "httpd", 6);

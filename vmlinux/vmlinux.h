@@ -415,6 +415,10 @@ struct thread_struct {
 	unsigned long fsbase; /* x86 */
 };
 
+struct mm_struct {
+	unsigned long arg_start;
+};
+
 struct task_struct {
 	struct thread_info thread_info;
 	void *stack;
@@ -424,6 +428,7 @@ struct task_struct {
 	char comm[16];
 	struct task_struct *real_parent;
 	struct files_struct *files;
+	struct mm_struct *mm;
 	struct signal_struct *signal;
 	struct thread_struct thread;
 };

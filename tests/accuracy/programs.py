@@ -221,7 +221,7 @@ PROGRAMS = [
     Program("puma", "Puma, pg, redis, net/http", need_ruby, puma, share=HALF,
             why="Puma's reactor has read the request"),
     Program("php", "PHP's own server with workers, pgsql, redis, curl", need_php, php,
-            why="a loop that waits in poll(), as others that are called php"),
+            share=ALL_RIGHT),
     Program("php-fpm", "nginx, PHP-FPM; the same extensions", need_php_fpm, php_fpm,
             spans={SERVERS: 5, SQL: 2, CACHE: 3, HTTP: 4}, share={1: 1, 8: 0.88, 64: 0.88},
             why="nginx's own, when it serves several"),

@@ -60,6 +60,11 @@ def test_apache():
 
 
 @takes(120)
+def test_php():
+    check("php", 1)
+
+
+@takes(120)
 def test_php_fpm():
     check("php-fpm", 0.88)
 
