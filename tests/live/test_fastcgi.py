@@ -2,13 +2,17 @@
 """FastCGI: nginx hands requests on to PHP-FPM, whose calls belong to them up to the end of the
 response; and a client of our own says what nginx does not."""
 
+import os
 import re
+import shutil
+from pathlib import Path
 
 import fastcgi
 import load
 import servers
 from agent import Agent
-from harness import equal, folder, in_threads, takes, wait_until
+from harness import (Skip, equal, folder, free_port, in_threads, listening, spawn, takes,
+                     wait_until)
 from spans import CLIENT, SERVER, at_port
 from test_hostile import noise, spoiled, throw
 from test_stitching import ask, judge, number_of
@@ -152,6 +156,46 @@ def test_a_header_that_nginx_passes_on():
     callers, served = sides(spans)
     equal(judge(spans, callers), {"right": 60, "wrong": 0, "none": 0}, "nginx's own calls")
     equal({span.trace_id for span in callers + served}, {TRACE}, "traces")
+
+
+APACHE_CONF = """
+ServerName localhost
+ServerRoot {dir}
+PidFile {dir}/apache.pid
+ErrorLog {dir}/apache-error.log
+Listen 127.0.0.1:{port}
+LoadModule mpm_event_module {modules}/mod_mpm_event.so
+LoadModule authz_core_module {modules}/mod_authz_core.so
+LoadModule proxy_module {modules}/mod_proxy.so
+LoadModule proxy_fcgi_module {modules}/mod_proxy_fcgi.so
+ProxyPass "/front/" "unix:{socket}|fcgi://localhost/"
+ProxyFCGISetEnvIf true SCRIPT_FILENAME {script}
+"""
+
+
+def test_apache():
+    """It sends a record at a time; its threads serve one request each."""
+    apache = shutil.which("apache2", path=f"{os.environ['PATH']}:/usr/sbin")
+    modules = Path("/usr/lib/apache2/modules")
+    if not apache or not (modules / "mod_proxy_fcgi.so").exists():
+        raise Skip("no Apache with mod_proxy_fcgi on this machine")
+    scene, port, conf = Scene(unix=True), free_port(), folder() / "apache.conf"
+    conf.write_text(APACHE_CONF.format(dir=folder(), port=port, modules=modules,
+                                       socket=scene.fpm.socket, script=scene.script))
+    spawn([apache, "-D", "FOREGROUND", "-f", conf], log="apache.log")
+    wait_until(lambda: listening(port), "Apache to listen")
+    agent = Agent()
+
+    def work(index):
+        for number in range(index, REQUESTS, CONNECTIONS):
+            with load.Http(port) as http:
+                http.get(f"/front/{number}", "Connection: close\r\n")
+
+    in_threads(work, CONNECTIONS)
+    spans = scene.stop(agent, REQUESTS)
+    check(scene, spans, REQUESTS, "Apache")
+    callers, _ = sides(spans)
+    equal(judge(spans, callers), {"right": REQUESTS, "wrong": 0, "none": 0}, "Apache's own calls")
 
 
 # ---- a client of our own ----------------------------------------------------------------
