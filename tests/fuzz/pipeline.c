@@ -58,6 +58,7 @@ struct stage {
 	unsigned int proto;
 	uint64_t now_ns;
 	uint64_t pos[16][2];
+	uint64_t turn[16][2]; /* where a message began, that others may refer to */
 	size_t written;
 };
 
@@ -127,7 +128,8 @@ static void stage__data(struct stage *s, uint64_t conn, struct reader *r)
 {
 	unsigned int dir = (unsigned int)reader__be(r, 1) & 1;
 	unsigned int flags = (unsigned int)reader__be(r, 2), off = (unsigned int)reader__be(r, 1);
-	unsigned int ref = (unsigned int)reader__be(r, 1), more = (unsigned int)reader__be(r, 1);
+	unsigned int ref = (unsigned int)reader__be(r, 1), other = reader__be(r, 1) & 15;
+	unsigned int more = (unsigned int)reader__be(r, 1);
 	size_t len = reader__be(r, 2);
 	struct slice payload = slice__head(r->rest, len);
 	struct event_data data = {
@@ -143,8 +145,8 @@ static void stage__data(struct stage *s, uint64_t conn, struct reader *r)
 		.proto = (uint8_t)s->proto,
 		.match = ref >> 6,
 		.ref = ref >> 2 & 15,
-		.ref_conn = conn ^ 1,
-		.ref_pos = s->pos[conn ^ 1][ref & 1],
+		.ref_conn = other,
+		.ref_pos = s->turn[other][ref & 1],
 	};
 	char *record = malloc(data.hdr.len);
 
@@ -154,8 +156,29 @@ static void stage__data(struct stage *s, uint64_t conn, struct reader *r)
 	if (payload.len)
 		memcpy(record + sizeof(data), payload.data, payload.len);
 	pipeline__record(s->pipeline, record, data.hdr.len);
+	if (flags & DATA_TURN)
+		s->turn[conn][dir] = data.pos;
 	s->pos[conn][dir] = data.pos + data.size;
 	free(record);
+}
+
+/* Lets what refers to a place of a stream refer to one that there is. */
+static void stage__aim(const struct stage *s, char *record)
+{
+	struct event_context context;
+	struct event_head head;
+
+	memcpy(&head, record, sizeof(head));
+	head.pos = s->pos[head.hdr.conn_id][DIR_SEND];
+	if (head.hdr.type == EVENT_HEAD)
+		memcpy(record, &head, sizeof(head));
+	if (head.hdr.type != EVENT_CONTEXT)
+		return;
+	memcpy(&context, record, sizeof(context));
+	context.pos = s->pos[head.hdr.conn_id][context.dir & 1];
+	context.ref_conn &= 15;
+	context.ref_pos = s->turn[context.ref_conn][context.ref_pos & 1];
+	memcpy(record, &context, sizeof(context));
 }
 
 /* What the input has of a record, zeroes behind it, with a head that is right. */
@@ -171,6 +194,7 @@ static void stage__fixed(struct stage *s, uint64_t conn, uint32_t type, size_t s
 	memcpy(record, &hdr, sizeof(hdr));
 	if (body.len)
 		memcpy(record + sizeof(hdr), body.data, body.len);
+	stage__aim(s, record);
 	pipeline__record(s->pipeline, record, size);
 	free(record);
 }

@@ -17,7 +17,8 @@ CASES = ROOT / "tests" / "protocols"
 UNIT = ROOT / "tests" / "unit"
 
 SEND, RECV, SKIP_SENT, SKIP_RECEIVED, EOF, RESET, CLOSE, TICK = range(8)  # of flow.c
-DATA, CONN, CLOSE_RECORD, TICK_RECORD = 0, 6, 8, 14  # of pipeline.c
+DATA, CONN, CLOSE_RECORD, CONTEXT, HEAD, TICK_RECORD = 0, 6, 8, 10, 11, 14  # of pipeline.c
+REFS = {"thread": 1, "peer": 8}  # of bpf/event.h
 SERVER, UNKNOWN, OLD = 1, 2, 4
 ENDS = {"eof": EOF, "reset": RESET, "close": CLOSE}
 STEPS = {"send": SEND, "recv": RECV}
@@ -46,6 +47,7 @@ class Case:
     def __init__(self, path):
         self.conns = {}  # id -> (role, whether it is fresh)
         self.steps = []  # (id, verb, bytes or number)
+        self.refs = {}  # index of a step -> (kind, id)
         for line in path.read_text(encoding="latin-1").splitlines():
             words = line.split()
             if words:
@@ -57,6 +59,8 @@ class Case:
             self.conns[words[1]] = (words[2], "fresh" in words)
         elif verb in STEPS:
             self.steps.append((words[1], verb, unescape(STRING.search(line)[1])))
+        elif verb == "ref":
+            self.refs[len(self.steps)] = (REFS[words[1]], words[2])
         elif verb == "skip":
             self.steps.append((words[2], f"skip {words[1]}", int(words[4])))
         elif verb in ENDS:
@@ -101,16 +105,22 @@ def pipeline_records(case, proto):
         body[59] = fresh
         out += bytes([CONN | numbers[conn] << 4 & 0xF0, 1]) + body
     last = {}
-    for conn, verb, what in case.steps:
+    for index, (conn, verb, what) in enumerate(case.steps):
         number = numbers.get(conn, 0) << 4 & 0xF0
         if verb in STEPS:
             turn = last.get(conn) != verb
             last[conn] = verb
+            kind, other = case.refs.get(index, (0, ""))
+            ref = kind << 2 | (case.conns.get(other, ("client",))[0] == "server")
             flags = 0x10 | (0x21 if turn else 0)
+            if verb == "send" and turn and roles.get(case.conns.get(conn, ("",))[0]) == 1:
+                out += bytes([HEAD | number, 0]) + bytes(8) + bytes([CONTEXT | number, 0])
+                out += bytes(8) + b"\x12" * 16 + b"\x34" * 8 + b"\x56" * 8 + bytes([1, kind, 0, 0])
+                out += bytes(4) + struct.pack("<QQ", numbers.get(other, 0), ref & 1)
             for at in range(0, len(what), 4096):
                 piece = what[at:at + 4096]
-                out += struct.pack(">BBBHBBBH", DATA | number, 1, STEPS[verb], flags, 0, 0, 0, len(piece))
-                out += piece
+                out += struct.pack(">BBBHBBBBH", DATA | number, 1, STEPS[verb], flags, 0, ref,
+                                   numbers.get(other, 0), 0, len(piece)) + piece
         elif verb in ENDS:
             kind = {"eof": 1, "reset": 2, "close": 3}[verb]
             out += bytes([CLOSE_RECORD | number, 1]) + struct.pack("<Ii", kind, 0)

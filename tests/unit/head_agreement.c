@@ -20,7 +20,7 @@ bool head__is_contested(struct slice in)
 	while (line.len == 0 && http1_head__line(&in, &line))
 		;
 	for (size_t i = 0; i < line.len; i++)
-		if ((unsigned char)line.data[i] < ' ')
+		if ((unsigned char)line.data[i] < ' ' || line.data[i] == 0x7f)
 			return true;
 	while (http1_head__line(&in, &line)) {
 		struct slice name = slice__head(line, slice__find(line, ':'));
