@@ -72,25 +72,25 @@ def input_bytes(name):
     return FLOW_BYTES if name.endswith("-flow") else INPUT_BYTES.get(name, DEFAULT_BYTES)
 
 
-def command(name, seconds):
+def command(name, seconds, seed):
     corpus, found = OUT / "corpus" / name, OUT / "found" / name
     corpus.mkdir(parents=True, exist_ok=True)
     found.mkdir(parents=True, exist_ok=True)
     seeds = [OUT / "seeds" / name, HERE / "crashes" / name]
     return [
-        "nice", "-n", "10", BINARY, f"--target={name}", f"-max_total_time={seconds}",
+        "nice", "-n", "10", BINARY, f"--target={name}", f"-max_total_time={seconds}", f"-seed={seed}",
         f"-timeout={INPUT_S}", f"-report_slow_units={INPUT_S}", "-rss_limit_mb=2048",
         "-print_final_stats=1", f"-max_len={input_bytes(name)}", f"-artifact_prefix={found}/",
         *dictionary(name), corpus, *[path for path in seeds if path.exists()],
     ]
 
 
-def run(name, seconds):
+def run(name, seconds, seed):
     environ = dict(os.environ, UBSAN_OPTIONS="print_stacktrace=1",
                    ASAN_OPTIONS="detect_leaks=1:allocator_may_return_null=1")
     start = time.monotonic()
     try:
-        done = subprocess.run(command(name, seconds), cwd=ROOT, env=environ, stdin=subprocess.DEVNULL,
+        done = subprocess.run(command(name, seconds, seed), cwd=ROOT, env=environ, stdin=subprocess.DEVNULL,
                               stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False,
                               timeout=seconds + START_S)
         output, status = done.stdout.decode(errors="replace"), done.returncode
@@ -99,9 +99,10 @@ def run(name, seconds):
     return Result(name, output, status, time.monotonic() - start)
 
 
-def run_all(names, seconds, tell):
-    """Calls @tell with each Result, in the order of @names."""
+def run_all(names, seconds, tell, seed=0):
+    """Calls @tell with each Result, in the order of @names.  @seed: of what is random, 0: another
+    one each time."""
     make_seeds()
     with ThreadPoolExecutor(AT_ONCE) as pool:
-        for result in pool.map(lambda name: run(name, seconds), names):
+        for result in pool.map(lambda name: run(name, seconds, seed), names):
             tell(result)

@@ -74,7 +74,7 @@ static void check_json(struct stage *s, const struct span *span)
 	assert_non_null(out);
 	assert_int_equal(console_json__print(&s->json, out, span), 0);
 	fclose(out);
-	json = json_loadb(text, len, 0, NULL);
+	json = json_loadb(text, len, JSON_ALLOW_NUL, NULL);
 	assert_non_null(json);
 	json_decref(json);
 	free(text);
