@@ -58,7 +58,7 @@ bool postgres_queue__push(struct postgres_queue *q, enum answer_kind kind)
 
 	if (q->full) {
 		last = postgres_queue__last(q);
-		if (answer__is_ready(kind) && last->count < UINT16_MAX)
+		if (last && answer__is_ready(kind) && last->count < UINT16_MAX)
 			last->count++;
 		return false;
 	}
