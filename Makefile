@@ -8,7 +8,7 @@
 #   make install      PREFIX=/usr/local DESTDIR=
 #   make lint         format, static checks
 #   make fuzz         TIME=60 seconds for each fuzz target, two at a time; TARGETS="http1 sql"
-#   make bench        cost against the bare run
+#   make bench        cost against the bare run; make bench-exact: in instructions, emulated
 #   make vm           on a stock 6.1 kernel, emulated; make vm-all: on 5.10 to the newest, and arm64
 #   make ARCH=arm64   cross-builds into .output/arm64; likewise "unit"; make vm-arm64: runs it
 #   make accuracy     how often a parent is right, in real programs
@@ -38,7 +38,7 @@ endif
 
 .DELETE_ON_ERROR:
 .SUFFIXES:
-.PHONY: all run test deps deps-build install lint bench accuracy fuzz clean unit live \
+.PHONY: all run test deps deps-build install lint bench bench-exact accuracy fuzz clean unit live \
 	vm vm-all vm-arm64 help
 
 # ---- for another processor --------------------------------------------------------------
@@ -241,6 +241,9 @@ fuzz: $(FUZZ_BIN)
 
 bench: $(O)/spanloom
 	$(Q)tests/bench/run
+
+bench-exact: $(O)/spanloom
+	$(Q)tests/bench/exact/run
 
 vm: $(O)/spanloom
 	$(Q)tests/vm/run --short 6.1

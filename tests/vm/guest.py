@@ -57,12 +57,15 @@ def share(name, path):
             "-device", f"virtio-9p-pci,fsdev={name},mount_tag={name}"]
 
 
-def qemu(machine, folder, work, memory, processors):
-    return [machine.command, *machine.options, "-accel", "tcg,thread=multi",
+def qemu(machine, folder, work, memory, processors, exact):
+    # exact: each instruction takes a nanosecond of the guest, and waiting takes no time here.
+    clock = ["-icount", "shift=0,sleep=off"] if exact else []
+    return [machine.command, *machine.options, *clock,
+            "-accel", f"tcg,thread={'single' if exact else 'multi'}",
             "-smp", str(processors), "-m", str(memory),
             "-nodefaults", "-no-user-config", "-display", "none", "-no-reboot",
             "-kernel", folder / "vmlinux", "-initrd", work / "initrd",
-            "-append", f"{machine.parameters} {PARAMETERS}",
+            "-append", f"{machine.parameters} {PARAMETERS}{' norandmaps' if exact else ''}",
             "-chardev", f"file,id=console,path={work}/console", "-serial", "chardev:console",
             *share("root", machine.root()), *([] if machine.is_host else share("project", PROJECT)),
             "-device", "virtio-serial-pci",
@@ -70,8 +73,9 @@ def qemu(machine, folder, work, memory, processors):
             *port("status", work / "status")]
 
 
-def run(kernel, command, timeout=300, memory=2048, processors=1):
-    """(exit status, standard output, standard error)."""
+def run(kernel, command, timeout=300, memory=2048, processors=1, exact=False):
+    """(exit status, standard output, standard error).  @exact: time in the guest is the number of
+    instructions that it has executed."""
     machine = kernels.KERNELS[kernel][0]
     folder, version = kernels.prepare(kernel)
     with tempfile.TemporaryDirectory(prefix="spanloom-guest-") as name:
@@ -80,7 +84,7 @@ def run(kernel, command, timeout=300, memory=2048, processors=1):
         for file in ("out", "err", "status", "console"):
             (work / file).touch()
         try:
-            end = subprocess.run(qemu(machine, folder, work, memory, processors),
+            end = subprocess.run(qemu(machine, folder, work, memory, processors, exact),
                                  timeout=timeout, stdin=subprocess.DEVNULL,
                                  stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, check=False)
             said, late = end.stderr.decode(errors="replace"), False
