@@ -80,7 +80,7 @@ WARN_GCC := -Wformat-overflow=2 -Wformat-signedness -Wunused-const-variable=2 \
 # Not of the tests: what they narrow, they made up.
 WARN_PRODUCT := -Wconversion -Wsign-conversion -Wnull-dereference -Wstack-usage=65536
 BASE := -std=gnu11 -D_GNU_SOURCE -iquote . -iquote $(O) -DSPANLOOM_VERSION='"$(VERSION)"'
-OPT  ?= -O2 -g
+OPT  ?= -O3 -g
 HARDEN := -fstack-protector-strong -D_FORTIFY_SOURCE=2 -fPIE
 CFLAGS_USER := $(BASE) $(OPT) $(HARDEN) $(WARN) $(WARN_GCC) $(WARN_PRODUCT) \
 	-include user/base/ban.h
