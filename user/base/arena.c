@@ -31,7 +31,7 @@ void arena__reset(struct arena *a)
 	arena__init(a, a->limit_bytes);
 }
 
-static bool arena__grow(struct arena *a, size_t len)
+bool arena__grow(struct arena *a, size_t len)
 {
 	size_t bytes = len > CHUNK_BYTES ? len : CHUNK_BYTES;
 	struct arena_chunk *chunk = malloc(sizeof(*chunk) + bytes);
@@ -44,21 +44,6 @@ static bool arena__grow(struct arena *a, size_t len)
 	a->next = chunk->bytes;
 	a->left = bytes;
 	return true;
-}
-
-char *arena__alloc(struct arena *a, size_t len)
-{
-	char *out;
-
-	if (len > a->limit_bytes - a->used_bytes)
-		return NULL;
-	if (len > a->left && !arena__grow(a, len))
-		return NULL;
-	out = a->next;
-	a->next += len;
-	a->left -= len;
-	a->used_bytes += len;
-	return out;
 }
 
 char *arena__extend(struct arena *a, struct slice old, size_t more)
@@ -75,16 +60,6 @@ char *arena__extend(struct arena *a, struct slice old, size_t more)
 	if (out)
 		memcpy(out, old.data, old.len);
 	return out;
-}
-
-struct slice arena__copy(struct arena *a, struct slice in)
-{
-	char *out = in.len ? arena__alloc(a, in.len) : NULL;
-
-	if (!out)
-		return slice__of("", 0);
-	memcpy(out, in.data, in.len);
-	return slice__of(out, in.len);
 }
 
 struct slice arena__printf(struct arena *a, const char *format, ...)

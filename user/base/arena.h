@@ -28,15 +28,39 @@ void arena__init(struct arena *a, size_t limit_bytes);
 /* Frees all that was allocated; the arena is then as after arena__init(). */
 void arena__reset(struct arena *a);
 
+/* Makes room for @len bytes at @next.  False: no memory. */
+bool arena__grow(struct arena *a, size_t len);
+
 /* @len bytes, not zeroed, aligned to 1 byte; NULL when the limit or the memory is reached. */
-char *arena__alloc(struct arena *a, size_t len);
+static inline char *arena__alloc(struct arena *a, size_t len)
+{
+	char *out;
+
+	if (len > a->limit_bytes - a->used_bytes)
+		return NULL;
+	if (len > a->left && !arena__grow(a, len))
+		return NULL;
+	out = a->next;
+	a->next += len;
+	a->left -= len;
+	a->used_bytes += len;
+	return out;
+}
 
 /* @old, allocated last from @a, with room for @more further bytes behind it: grows in place, or
  * moves.  NULL when there is no room; @old stays then. */
 char *arena__extend(struct arena *a, struct slice old, size_t more);
 
 /* A copy of @in; an empty slice when there is no room. */
-struct slice arena__copy(struct arena *a, struct slice in);
+static inline struct slice arena__copy(struct arena *a, struct slice in)
+{
+	char *out = in.len ? arena__alloc(a, in.len) : NULL;
+
+	if (!out)
+		return slice__of("", 0);
+	memcpy(out, in.data, in.len);
+	return slice__of(out, in.len);
+}
 
 /*
  * printf into the arena; an empty slice when there is no room.  Never for bytes that came from

@@ -66,6 +66,10 @@ static bool utf8__is_ascii(struct slice in)
 		memcpy(&word, in.data + i, sizeof(word));
 		high |= word;
 	}
+	if (in.len >= sizeof(word)) { /* the rest, with some that were looked at */
+		memcpy(&word, in.data + in.len - sizeof(word), sizeof(word));
+		return !((high | word) & 0x8080808080808080ULL);
+	}
 	for (; i < in.len; i++)
 		high |= (unsigned char)in.data[i];
 	return !(high & 0x8080808080808080ULL);

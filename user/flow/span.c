@@ -1,12 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "user/flow/span.h"
 
+#include "user/base/pool.h"
 #include "user/base/utf8.h"
 #include "user/flow/resource.h"
 
+static struct pool pool;
+
 struct span *span__new(void)
 {
-	struct span *span = malloc(sizeof(*span));
+	struct span *span = pool__take(&pool, sizeof(*span));
 
 	if (!span)
 		return NULL;
@@ -23,7 +26,7 @@ void span__free(struct span *span)
 		return;
 	arena__reset(&span->text);
 	resource__put(span->resource);
-	free(span);
+	pool__give(&pool, span);
 }
 
 static struct attribute *span__slot(struct span *span, const char *key, enum attribute_type type)

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "user/flow/transaction.h"
 
+#include "user/base/pool.h"
 #include "user/flow/conn.h"
 #include "user/flow/ledger.h"
 #include "user/flow/quota.h"
@@ -75,10 +76,12 @@ static bool message__recall(struct message *to, const struct message *from, cons
 
 /* -- the queue ---------------------------------------------------------------------------- */
 
+static struct pool pool;
+
 static struct transaction *transaction__new(struct conn *conn, const struct segment *at,
 					    uint64_t pos)
 {
-	struct transaction *txn = malloc(sizeof(*txn));
+	struct transaction *txn = pool__take(&pool, sizeof(*txn));
 
 	if (!txn)
 		return NULL;
@@ -116,7 +119,7 @@ void transaction__free(struct transaction *txn)
 	if (!txn)
 		return;
 	arena__reset(&txn->text);
-	free(txn);
+	pool__give(&pool, txn);
 }
 
 static size_t transaction__held(const struct transaction *txn)
