@@ -91,16 +91,48 @@ static void write_value(struct wire *w, const struct attribute *attribute)
 	}
 }
 
+static void write_attribute(struct wire *w, uint32_t field, const struct attribute *attribute)
+{
+	size_t pair = wire__mark(w);
+
+	write_value(w, attribute);
+	wire__message(w, KEY_VALUE_VALUE, pair);
+	wire__bytes(w, KEY_VALUE_KEY, slice__str(attribute->key));
+	wire__message(w, field, pair);
+}
+
+/* The same for a string where every tag and length is a single byte, as most are: at once.
+ * False: this is none of them. */
+static bool write_short(struct wire *w, uint32_t field, const struct attribute *attribute)
+{
+	struct slice key = slice__str(attribute->key), value = attribute->string;
+	size_t value_len = 2 + value.len, pair_len = 2 + key.len + 2 + value_len;
+	uint8_t *at;
+
+	if (!key.len || !value.len || pair_len >= 0x80 || field > 0xf ||
+	    !wire__room(w, 2 + pair_len))
+		return false;
+	at = w->at = wire__put_copy(w->at, value.data, value.len) - 2 - 2 - key.len - 2 - 2;
+	*at++ = (uint8_t)(field << 3 | WIRE_BYTES);
+	*at++ = (uint8_t)pair_len;
+	*at++ = KEY_VALUE_KEY << 3 | WIRE_BYTES;
+	*at++ = (uint8_t)key.len;
+	at = (uint8_t *)memcpy(at, key.data, key.len) + key.len;
+	*at++ = KEY_VALUE_VALUE << 3 | WIRE_BYTES;
+	*at++ = (uint8_t)value_len;
+	*at++ = ANY_VALUE_STRING << 3 | WIRE_BYTES;
+	*at++ = (uint8_t)value.len;
+	return true;
+}
+
 static void write_attributes(struct wire *w, uint32_t field, const struct attribute *attributes,
 			     size_t count)
 {
 	while (count--) {
-		size_t pair = wire__mark(w);
+		const struct attribute *attribute = &attributes[count];
 
-		write_value(w, &attributes[count]);
-		wire__message(w, KEY_VALUE_VALUE, pair);
-		wire__bytes(w, KEY_VALUE_KEY, slice__str(attributes[count].key));
-		wire__message(w, field, pair);
+		if (attribute->type != ATTRIBUTE_STRING || !write_short(w, field, attribute))
+			write_attribute(w, field, attribute);
 	}
 }
 

@@ -71,6 +71,13 @@ static size_t user_info_len(struct slice authority)
 	return at ? (size_t)(at - authority.data) + 1 : 0;
 }
 
+/* What nearly all host names are made of. */
+static bool is_plain(unsigned char c)
+{
+	return (c >= '0' && c <= '9') || ((c | 0x20) >= 'a' && (c | 0x20) <= 'z') || c == '.' ||
+	       c == '-';
+}
+
 static bool host_is_valid(struct slice name)
 {
 	if (name.len == 0 || name.len > HOST_MAX)
@@ -78,6 +85,8 @@ static bool host_is_valid(struct slice name)
 	for (size_t i = 0; i < name.len; i++) {
 		unsigned char c = (unsigned char)name.data[i];
 
+		if (is_plain(c))
+			continue;
 		if (c <= ' ' || c == 0x7f || strchr("/\\?#<>\"'`{}|^,;", c))
 			return false;
 	}

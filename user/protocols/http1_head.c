@@ -275,7 +275,8 @@ int http1_head__fields(struct slice *rest, struct http1_join *join, struct http1
 	join->len = 0;
 	*framing = (struct http1_framing){ .length = -1 };
 	while (next_field(rest, &name, &value, &end)) {
-		index = field_index(name);
+		/* of a response only its length is asked for */
+		index = out->type == MESSAGE_REQUEST ? field_index(name) : -1;
 		if (index >= 0)
 			keep_field(index, value, join, out);
 		else if (name_is(name, SLICE("Content-Length")))
