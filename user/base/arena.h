@@ -6,6 +6,7 @@
 #ifndef SPANLOOM_ARENA_H
 #define SPANLOOM_ARENA_H
 
+#include "user/base/copy.h"
 #include "user/base/slice.h"
 
 #define ARENA_INLINE_BYTES 1024
@@ -58,7 +59,7 @@ static inline struct slice arena__copy(struct arena *a, struct slice in)
 
 	if (!out)
 		return slice__of("", 0);
-	memcpy(out, in.data, in.len);
+	copy__bytes(out, in.data, in.len);
 	return slice__of(out, in.len);
 }
 

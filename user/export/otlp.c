@@ -117,7 +117,8 @@ static bool write_short(struct wire *w, uint32_t field, const struct attribute *
 	*at++ = (uint8_t)pair_len;
 	*at++ = KEY_VALUE_KEY << 3 | WIRE_BYTES;
 	*at++ = (uint8_t)key.len;
-	at = (uint8_t *)memcpy(at, key.data, key.len) + key.len;
+	copy__bytes(at, key.data, key.len);
+	at += key.len;
 	*at++ = KEY_VALUE_VALUE << 3 | WIRE_BYTES;
 	*at++ = (uint8_t)value_len;
 	*at++ = ANY_VALUE_STRING << 3 | WIRE_BYTES;

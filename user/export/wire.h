@@ -17,6 +17,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "user/base/copy.h"
 #include "user/base/slice.h"
 
 #define WIRE_VARINT_BYTES 10			  /* the longest */
@@ -75,7 +76,8 @@ static inline uint8_t *wire__put_tag(uint8_t *at, uint32_t field, enum wire_type
 
 static inline uint8_t *wire__put_copy(uint8_t *at, const void *from, size_t len)
 {
-	return len ? memcpy(at - len, from, len) : at;
+	copy__bytes(at - len, from, len);
+	return at - len;
 }
 
 /* Zero too. */
