@@ -65,9 +65,11 @@ def start_postgres():
 # ---- clients: each returns how many operations it has done ------------------------------
 
 
-def catches(pid, sig):
-    caught = re.search(r"SigCgt:\s*(\w+)", Path(f"/proc/{pid}/status").read_text())
-    return int(caught[1], 16) >> (sig - 1) & 1
+def catches(pid, name, sig):
+    """Is the process that program, which catches the signal?  The shell before it did, too."""
+    status = Path(f"/proc/{pid}/status").read_text()
+    caught = re.search(r"SigCgt:\s*(\w+)", status)
+    return status.startswith(f"Name:\t{name}\n") and int(caught[1], 16) >> (sig - 1) & 1
 
 
 def wrk(path):
@@ -75,7 +77,7 @@ def wrk(path):
     def play(server, seconds):
         process = spawn(of_client("wrk", "-t", "1", "-c", "32", "-d", "60s", server.url + path),
                         stdout=subprocess.PIPE, text=True)
-        wait_until(lambda: catches(process.pid, signal.SIGINT), "wrk to run")
+        wait_until(lambda: catches(process.pid, "wrk", signal.SIGINT), "wrk to run")
         time.sleep(seconds)
         process.send_signal(signal.SIGINT)
         out = process.communicate()[0]
