@@ -99,6 +99,7 @@ def test_allocations_fail_under_load():
     faults["fail_every"] = 0
     requests = sum(client.stop() for client in clients)
     load.http(nginx.port, 4, 100)
+    wait_until(lambda: b"/ok" in b"".join(agent.sink.bodies[-20:]), "spans again", 30)
     spans = stop_and_collect(agent)
     equal(nginx.served("GET /echo/"), requests, "requests that nginx has served")
     assert agent.ledger["flow.spans.no_memory"] or agent.ledger["otlp.no_memory"], agent.ledger

@@ -18,7 +18,6 @@ struct transfer {
 	struct loop *loop;
 	struct loop_timer *timer; /* libcurl's: when it wants to be called without an event */
 	struct loop_timer *deadline;
-	uint32_t timeout_ms;
 	bool overdue;
 	CURLM *multi;
 	CURL *easy;
@@ -221,7 +220,7 @@ static void transfer__on_deadline(void *ctx)
 		loop_timer__after(t->deadline, 0);
 		return;
 	}
-	snprintf(t->error, sizeof(t->error), "no answer within %u ms", t->timeout_ms);
+	snprintf(t->error, sizeof(t->error), "no answer in time");
 	transfer__finish(t, CURLE_OPERATION_TIMEDOUT);
 }
 
@@ -240,8 +239,10 @@ static int transfer__on_socket(CURL *easy, curl_socket_t fd, int what, void *ctx
 	if (what & CURL_POLL_OUT)
 		events |= EPOLLOUT;
 	err = loop__watch(t->loop, fd, events, transfer__on_fd, t);
-	if (err) /* this try then ends by its timeout */
+	if (err) { /* libcurl would never work again if it were told: this try ends soon */
 		log_warn("export", "cannot watch a socket: %s", errstr(err));
+		loop_timer__after(t->deadline, 0);
+	}
 	return 0;
 }
 
@@ -459,7 +460,6 @@ int transfer__start(struct transfer *t, struct slice body, uint32_t timeout_ms)
 		return -ENOMEM;
 	t->running = true;
 	t->overdue = false;
-	t->timeout_ms = timeout_ms;
 	if (timeout_ms)
 		loop_timer__after(t->deadline, timeout_ms * MS_NS);
 	return 0;
