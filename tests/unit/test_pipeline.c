@@ -173,6 +173,49 @@ static void test_positions_do_not_wrap(void **state)
 	assert_int_equal(b->ledger.count[LEDGER_RECORDS_MALFORMED], 2);
 }
 
+static void test_records_of_no_connection_are_counted(void **state)
+{
+	const struct event_process process = {
+		.hdr = { EVENT_PROCESS, sizeof(process), START, 0 },
+		.kind = PROCESS_EXIT,
+	};
+	struct bench *b = *state;
+
+	bench__start(b);
+	assert_int_equal(feed(b, 1, DIR_SEND, GET), 0);
+	feed_close(b, 1, CLOSE_DONE);
+	assert_int_equal(b->ledger.count[LEDGER_RECORDS_NO_CONN], 2);
+	assert_int_equal(pipeline__record(b->pipeline, &process, sizeof(process)), 0);
+	assert_int_equal(b->ledger.count[LEDGER_RECORDS_PROCESS], 1);
+	feed_conn(b, 1, ROLE_CLIENT, 0);
+	feed_conn(b, 1, ROLE_SERVER, 0); /* it is announced but once */
+	assert_int_equal(b->ledger.count[LEDGER_CONNECTIONS], 1);
+	assert_int_equal(b->count, 0);
+}
+
+/* ---- ends ------------------------------------------------------------------------------- */
+
+/* The socket's error is the call's, at the time of day that it happened. */
+static void test_error_of_the_socket_is_the_calls(void **state)
+{
+	const struct event_close event = {
+		.hdr = { EVENT_CLOSE, sizeof(event), START + SECOND, 1 },
+		.kind = CLOSE_DONE,
+		.error = ETIMEDOUT,
+	};
+	struct bench *b = *state;
+
+	bench__start(b);
+	pipeline__set_clock(b->pipeline, 5 * SECOND);
+	feed_conn(b, 1, ROLE_CLIENT, 0);
+	feed(b, 1, DIR_SEND, GET);
+	pipeline__record(b->pipeline, &event, sizeof(event));
+	assert_int_equal(b->count, 1);
+	assert_string_equal(b->seen[0].error, "timeout");
+	assert_int_equal(b->seen[0].start_ns, START + 5 * SECOND);
+	assert_int_equal(b->seen[0].end_ns, START + 6 * SECOND);
+}
+
 /* ---- bounds ----------------------------------------------------------------------------- */
 
 /* Requests that are not followed keep their place: their responses are nobody else's. */
@@ -460,6 +503,10 @@ int main(void)
 						teardown),
 		cmocka_unit_test_setup_teardown(test_hold_ends_in_time, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_lost_bytes_one_by_one, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_records_of_no_connection_are_counted, setup,
+						teardown),
+		cmocka_unit_test_setup_teardown(test_error_of_the_socket_is_the_calls, setup,
+						teardown),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,0 +1,113 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <errno.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include "user/flow/config.h"
+#include "user/flow/describe.h"
+#include "user/flow/span.h"
+
+static int begin(void **state)
+{
+	*state = span__new();
+	return *state ? 0 : -1;
+}
+
+static int end(void **state)
+{
+	span__free(*state);
+	return 0;
+}
+
+static void test_attributes_above_the_limit_are_counted(void **state)
+{
+	struct span *span = *state;
+
+	span->attribute_limit = 2;
+	span__add_int(span, "a", 1);
+	span__add(span, "empty", SLICE(""));
+	span__add_bool(span, "b", true);
+	span__add(span, "c", SLICE("x"));
+	span__add_int(span, "d", 1);
+	assert_int_equal(span->count, 2);
+	assert_int_equal(span->dropped_attributes, 2);
+	assert_null(span__find(span, "c"));
+}
+
+static void test_values_without_room_are_counted(void **state)
+{
+	static char large[SPAN_TEXT_BYTES + 1];
+	struct span *span = *state;
+
+	memset(large, 'x', sizeof(large));
+	span__add(span, "large", slice__of(large, sizeof(large)));
+	assert_int_equal(span->count, 0);
+	assert_int_equal(span->dropped_attributes, 1);
+	span__add(span, "small", SLICE("x"));
+	assert_int_equal(span->count, 1);
+}
+
+static void test_first_failure_counts(void **state)
+{
+	struct span *span = *state;
+
+	span__fail(span, SLICE("timeout"));
+	span__fail(span, SLICE("eof"));
+	assert_int_equal(span->status, STATUS_ERROR);
+	assert_int_equal(span->count, 1);
+	assert_true(slice__eq(span__find(span, "error.type")->string, SLICE("timeout")));
+}
+
+static void test_limit_comes_from_the_configuration(void **state)
+{
+	const struct event_conn event = { .error = ECONNREFUSED };
+	struct flow_config config;
+	struct span *span;
+
+	flow_config__defaults(&config);
+	config.attribute_count_limit = 0;
+	span = describe__connect_failed(&event, &config, 0);
+	assert_non_null(span);
+	assert_int_equal(span->count, 0);
+	assert_true(span->dropped_attributes > 0);
+	span__free(span);
+}
+
+static void test_errors_have_names(void **state)
+{
+	static const struct {
+		int error;
+		const char *name;
+	} cases[] = {
+		{ ECONNREFUSED, "connection_refused" },
+		{ ECONNRESET, "connection_reset" },
+		{ EPIPE, "connection_reset" },
+		{ ECONNABORTED, "connection_aborted" },
+		{ ETIMEDOUT, "timeout" },
+		{ EHOSTUNREACH, "host_unreachable" },
+		{ ENETUNREACH, "network_unreachable" },
+		{ EACCES, "_OTHER" },
+	};
+
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++)
+		assert_string_equal(describe__errno(cases[i].error), cases[i].name);
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, begin, end)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		TEST(test_attributes_above_the_limit_are_counted),
+		TEST(test_values_without_room_are_counted),
+		TEST(test_first_failure_counts),
+		cmocka_unit_test(test_limit_comes_from_the_configuration),
+		cmocka_unit_test(test_errors_have_names),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
