@@ -8,6 +8,7 @@
 #   make install      PREFIX=/usr/local DESTDIR=
 #   make lint         format, static checks
 #   make fuzz         TIME=60 seconds for each fuzz target, two at a time; TARGETS="http1 sql"
+#   make coverage     which lines of user/ the unit tests run
 #   make bench        cost against the bare run; make bench-exact: in instructions, emulated
 #   make vm           on a stock 6.1 kernel, emulated; make vm-all: on 5.10 to the newest, and arm64
 #   make ARCH=arm64   cross-builds into .output/arm64; likewise "unit"; make vm-arm64: runs it
@@ -22,6 +23,7 @@ DESTDIR ?=
 
 CC       ?= gcc
 CLANG    ?= clang
+CLANG_TIDY ?= clang-tidy
 BPFTOOL  ?= $(firstword $(wildcard /usr/sbin/bpftool) bpftool)
 PROTOC_C ?= protoc-c
 
@@ -38,8 +40,8 @@ endif
 
 .DELETE_ON_ERROR:
 .SUFFIXES:
-.PHONY: all run test deps deps-build install lint bench bench-exact accuracy fuzz clean unit live \
-	vm vm-all vm-arm64 help
+.PHONY: all run test deps deps-build install lint coverage tidy bench bench-exact accuracy fuzz \
+	clean unit live vm vm-all vm-arm64 help
 
 # ---- for another processor --------------------------------------------------------------
 #
@@ -89,6 +91,8 @@ CFLAGS_SAN  := $(BASE) -O1 -g -fno-omit-frame-pointer -fsanitize=address,undefin
 CFLAGS_FUZZ := $(BASE) -O1 -g -fno-omit-frame-pointer \
 	-fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=undefined $(WARN) \
 	-Wno-gnu-variable-sized-type-not-at-end -include user/base/ban.h
+CFLAGS_COV  := $(BASE) -O0 -g --coverage -w -include user/base/ban.h
+CFLAGS_TIDY := $(BASE) $(WARN) -Wno-gnu-variable-sized-type-not-at-end -include user/base/ban.h
 CFLAGS_GEN  := $(BASE) $(OPT) -fPIE -w
 # -Wpadded: no record and no map value has a hole.  The kernel's own types have some.
 CFLAGS_BPF  := -std=gnu11 -g -O2 -target bpf -mcpu=v3 -D__TARGET_ARCH_$(ARCH) -iquote . \
@@ -122,6 +126,13 @@ UNIT_SRC := $(wildcard tests/unit/test_*.c)
 UNIT_BIN := $(UNIT_SRC:tests/unit/%.c=$(O)/tests/%)
 UNIT_AID := $(filter-out $(UNIT_SRC),$(wildcard tests/unit/*.c))
 UNIT_LIB := $(UNIT_AID:%.c=$(O)/san/%.o)
+
+# The same tests, of objects that count which lines run.
+COV_OBJ := $(PURE_SRC:%.c=$(O)/cov/%.o)
+COV_BIN := $(UNIT_SRC:tests/unit/%.c=$(O)/cov/tests/%)
+
+# What clang-tidy has had nothing against, since it was compiled last.
+TIDY_OK := $(USER_SRC:%.c=$(O)/tidy/%.ok)
 
 # Fuzz targets: with libFuzzer, and without, for the unit tests to replay what broke them.
 FUZZ_SRC := $(filter-out tests/fuzz/libfuzzer.c,$(wildcard tests/fuzz/*.c))
@@ -177,7 +188,8 @@ endif
 # Generated headers first; after the first build -MMD knows who needs which.
 $(filter $(O)/user/kernel/%.o $(O)/user/cli/%.o,$(USER_OBJ)): | $(SKELETON)
 $(filter $(O)/user/export/%.o,$(USER_OBJ)): | $(PROTO_H)
-$(filter $(O)/san/user/export/%.o,$(SAN_OBJ)): | $(PROTO_H)
+$(filter $(O)/san/user/export/%.o,$(SAN_OBJ)) $(filter $(O)/cov/user/export/%.o,$(COV_OBJ)): \
+	| $(PROTO_H)
 $(UNIT_SRC:%.c=$(O)/san/%.o) $(UNIT_LIB) $(FUZZ_LIB) $(FUZZ_OBJ): | $(PROTO_H)
 
 $(O)/%.o: %.c Makefile
@@ -195,6 +207,16 @@ $(O)/fuzz/%.o: %.c Makefile
 	@mkdir -p $(@D)
 	$(Q)$(CLANG) $(CFLAGS_FUZZ) -MMD -MP -c $< -o $@
 
+$(O)/cov/%.o: %.c Makefile
+	$(call msg,CC-COV,$@)
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(CFLAGS_COV) -MMD -MP -c $< -o $@
+
+$(O)/tidy/%.ok: %.c $(O)/%.o .clang-tidy
+	$(call msg,TIDY,$<)
+	@mkdir -p $(@D)
+	$(Q)$(CLANG_TIDY) --quiet $< -- $(CFLAGS_TIDY) 2>/dev/null && touch $@
+
 $(O)/spanloom: $(USER_OBJ)
 	$(call msg,LINK,$@)
 	$(Q)$(CC) $(LDFLAGS_USER) $^ $(LDLIBS) -o $@
@@ -204,13 +226,19 @@ $(O)/tests/test_%: $(O)/san/tests/unit/test_%.o $(UNIT_LIB) $(SAN_OBJ)
 	@mkdir -p $(@D)
 	$(Q)$(CC) -fsanitize=address,undefined $^ $(filter-out -lbpf,$(LDLIBS)) -lcmocka -o $@
 
-$(O)/tests/test_crashes: $(FUZZ_LIB)
+$(O)/tests/test_crashes $(O)/cov/tests/test_crashes: $(FUZZ_LIB)
+
+$(O)/cov/tests/test_%: $(O)/san/tests/unit/test_%.o $(UNIT_LIB) $(COV_OBJ) \
+		$(O)/san/proto/otlp.pb-c.o
+	$(call msg,LINK,$@)
+	@mkdir -p $(@D)
+	$(Q)$(CC) --coverage -fsanitize=address,undefined $^ $(filter-out -lbpf,$(LDLIBS)) -lcmocka -o $@
 
 $(FUZZ_BIN): $(FUZZ_OBJ)
 	$(call msg,LINK,$@)
 	$(Q)$(CLANG) -fsanitize=fuzzer,address,undefined $^ $(filter-out -lbpf,$(LDLIBS)) -lcmocka -o $@
 
-.SECONDARY: $(UNIT_SRC:%.c=$(O)/san/%.o) $(SAN_OBJ)
+.SECONDARY: $(UNIT_SRC:%.c=$(O)/san/%.o) $(SAN_OBJ) $(COV_OBJ)
 
 # ---- tests ------------------------------------------------------------------------------
 
@@ -221,8 +249,14 @@ live: $(O)/spanloom
 	$(Q)tests/run --live
 
 test: deps
-	$(Q)$(MAKE) --no-print-directory -j$$(nproc) $(O)/spanloom $(UNIT_BIN) $(FUZZ_BIN)
+	$(Q)$(MAKE) --no-print-directory -j$$(nproc) $(O)/spanloom $(UNIT_BIN) $(COV_BIN) $(FUZZ_BIN)
 	$(Q)tests/run
+
+coverage: $(COV_BIN)
+	$(Q)tests/coverage --files
+
+# Below "make lint", which says what came of it.
+tidy: $(TIDY_OK)
 
 run: deps-build
 	$(Q)$(MAKE) --no-print-directory -j$$(nproc) $(O)/spanloom
@@ -260,7 +294,7 @@ accuracy: $(O)/spanloom
 	$(Q)tests/accuracy/run --markdown
 
 -include $(wildcard $(O)/bpf/*.d $(O)/user/*.d $(O)/user/*/*.d $(O)/san/user/*.d \
-	$(O)/san/user/*/*.d $(O)/san/tests/*/*.d \
+	$(O)/san/user/*/*.d $(O)/san/tests/*/*.d $(O)/cov/user/*.d $(O)/cov/user/*/*.d \
 	$(O)/fuzz/user/*.d $(O)/fuzz/user/*/*.d \
 	$(O)/fuzz/tests/*/*.d)
 

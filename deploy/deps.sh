@@ -15,7 +15,8 @@ set -eu
 BUILD="gcc make clang llvm libbpf-dev libelf-dev libdw-dev zlib1g-dev libcurl4-openssl-dev
 	libprotobuf-c-dev protobuf-c-compiler uthash-dev libjansson-dev libcap-ng-dev"
 TEST="libcmocka-dev redis-server redis-tools postgresql postgresql-contrib wrk curl
-	python3 python3-venv iproute2 nftables procps ca-certificates"
+	python3 python3-venv iproute2 nftables procps ca-certificates
+	clang-format clang-tidy cppcheck shellcheck groff"
 VM="qemu-system-x86 busybox-static kmod cpio xz-utils zstd lz4"
 ARM64="gcc-aarch64-linux-gnu mmdebstrap debian-archive-keyring qemu-user-static qemu-system-arm"
 DAEMONS="nginx redis-server postgresql"
