@@ -284,6 +284,34 @@ def python_program(text, *arguments, log="python.log", **kwargs):
     return spawn([sys.executable, script, *arguments], log=log, **kwargs)
 
 
+FORWARDER = """
+import http.client, sys
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+port, back, copies = map(int, sys.argv[1:])
+class Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    def do_GET(self):
+        headers = dict(self.headers, Host=f"127.0.0.1:{back}") if copies else {}
+        connection = http.client.HTTPConnection("127.0.0.1", back)
+        connection.request("GET", self.path, headers=headers)
+        body = connection.getresponse().read()
+        connection.close()
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+    def log_message(self, *_): pass
+ThreadingHTTPServer(("127.0.0.1", port), Handler).serve_forever()
+"""
+
+
+def forwarder(port, back, copies=False):
+    """A threaded server at @port that asks the one at @back; @copies: with the headers it got."""
+    program = python_program(FORWARDER, port, back, int(copies))
+    wait_until(lambda: listening(port), "the forwarder to listen")
+    return program
+
+
 def node_program(text, *arguments, log="node.log", **kwargs):
     script = folder() / f"program{next(_serial)}.js"
     script.write_text(text)

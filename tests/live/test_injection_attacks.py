@@ -15,7 +15,7 @@ import sending
 import servers
 import torments
 from agent import Agent
-from harness import defer, equal, folder, free_port, in_threads, listening, run, takes, wait_until
+from harness import defer, equal, folder, free_port, in_threads, run, takes, wait_until
 from spans import CLIENT, SERVER, at_port
 from torture import (AT_MOST_ONE, INJECT, TRACEPARENT, Strict, Torture, by_number,
                      traceparent_of)
@@ -206,8 +206,7 @@ def test_agents_come_and_go():
 def test_a_client_that_is_left_alone():
     """What its server calls is in the same trace as the server."""
     backend, port = Strict(), free_port()
-    servers.python_program(COPIER, port, backend.port)
-    wait_until(lambda: listening(port), "the copier to listen")
+    servers.forwarder(port, backend.port)
     curl = os.path.realpath(shutil.which("curl"))
     agent = Agent(*INJECT, "--inject-exclude", curl, *backend.only(port))
     for number in range(10):
@@ -221,26 +220,6 @@ def test_a_client_that_is_left_alone():
         client, front, call = fronts[CLIENT][number], fronts[SERVER][number], calls[number]
         equal((front.trace_id, front.parent_id), (client.trace_id, client.span_id), "server")
         equal((call.trace_id, call.parent_id), (front.trace_id, front.span_id), "call")
-
-
-COPIER = """
-import http.client, sys
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-port, back = map(int, sys.argv[1:])
-class Handler(BaseHTTPRequestHandler):
-    protocol_version = "HTTP/1.1"
-    def do_GET(self):
-        connection = http.client.HTTPConnection("127.0.0.1", back)
-        connection.request("GET", self.path)
-        body = connection.getresponse().read()
-        connection.close()
-        self.send_response(200)
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
-    def log_message(self, *_): pass
-ThreadingHTTPServer(("127.0.0.1", port), Handler).serve_forever()
-"""
 
 
 # ---- connections that rest --------------------------------------------------------------

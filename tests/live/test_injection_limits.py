@@ -18,7 +18,7 @@ import sending
 import servers
 import torments
 from agent import Agent
-from harness import SPANLOOM, end, equal, free_port, in_threads, listening, run, wait_until
+from harness import SPANLOOM, end, equal, free_port, in_threads, run, wait_until
 from spans import CLIENT, SERVER, at_port
 from torments import LIKE_A_REQUEST, content
 from torture import AT_MOST_ONE, INJECT, NONE, ONE, Strict, Talk, Torture, by_number, traceparent_of
@@ -160,32 +160,11 @@ def test_a_header_of_an_sdk_is_adopted():
            if number < whole}, {PARENT}, "parents of the client spans")
 
 
-COPIER = """
-import http.client, sys
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-port, back = map(int, sys.argv[1:])
-class Handler(BaseHTTPRequestHandler):
-    protocol_version = "HTTP/1.1"
-    def do_GET(self):
-        connection = http.client.HTTPConnection("127.0.0.1", back)
-        connection.request("GET", self.path, headers=dict(self.headers, Host=f"127.0.0.1:{back}"))
-        body = connection.getresponse().read()
-        connection.close()
-        self.send_response(200)
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
-    def log_message(self, *_): pass
-ThreadingHTTPServer(("127.0.0.1", port), Handler).serve_forever()
-"""
-
-
 def test_a_header_that_is_passed_on_is_updated():
     """A proxy that copies headers sends one, which names its own span."""
     server = Strict()
     port = free_port()
-    servers.python_program(COPIER, port, server.port)
-    wait_until(lambda: listening(port), "the copier to listen")
+    servers.forwarder(port, server.port, copies=True)
     agent = Agent(*INJECT, *server.only(port))
     seen = {}
     with load.Http(port) as http:
