@@ -9,7 +9,8 @@
  *	requests a thread of it works for cannot be known.  There the process is the activity, and
  *	only what the thread that received the request sends is the request's.  Even then it may
  *	be a timer's, or a request's that has its response: but for nginx, which calls for nobody
- *	else, such links are guesses, and made only when they are asked for.
+ *	else, and loops that have shown that they do not (loop.bpf.h), such links are guesses, and
+ *	made only when they are asked for.
  *	In a Go program a goroutine is an activity.  One that it starts while it serves works for
  *	the same request, unless it is a worker that stays, and has others' jobs already: such
  *	links, too, are made only when they are asked for.
@@ -35,8 +36,11 @@
 #include "bpf/go_context.bpf.h"
 #include "bpf/go_transport.bpf.h"
 #include "bpf/heir.bpf.h"
+#include "bpf/loop.bpf.h"
 #include "bpf/python.bpf.h"
 #include "bpf/runtime.bpf.h"
+
+#define POSTGRES_TERMINATE_BYTES 5 /* 'X' and a length */
 
 struct activity {
 	__u64 conn_id; /* sum over the open requests */
@@ -119,9 +123,7 @@ static __always_inline struct activity_key activity__receiver(const struct conn 
 	if (runtime && runtime->kind == RUNTIME_PYTHON &&
 	    python__receives(runtime, conn, thread, pos))
 		return activity__of_contexts(thread, conn->id);
-	if (likely_links || conn__is_nginx(conn))
-		return activity__of_process(thread);
-	return activity__key(ACTIVITY_NONE, thread, 0);
+	return activity__of_process(thread);
 }
 
 static __always_inline bool activity__is_worker(const struct activity_key *key)
@@ -154,6 +156,13 @@ static __always_inline void activity__change(struct activity *a, __u64 conn_id, 
 	__sync_fetch_and_add(&a->open, by);
 }
 
+/* Is @key, which serves @conn, a loop whose silence counts? */
+static __always_inline bool activity__is_loop(const struct activity_key *key,
+					      const struct conn *conn)
+{
+	return key->kind == ACTIVITY_PROCESS && !conn__is_nginx(conn);
+}
+
 /* The request of @conn has its response, or will have none. */
 static __always_inline void activity__end(struct conn *conn)
 {
@@ -170,9 +179,13 @@ static __always_inline void activity__end(struct conn *conn)
 		return;
 	}
 	activity__change(a, conn->id, conn->request_pos, -1);
+	if (a->open)
+		return;
 	/* A goroutine that serves several connections at once is an event loop, for good. */
-	if (!a->open && key.kind != ACTIVITY_GOROUTINE)
+	if (key.kind != ACTIVITY_GOROUTINE)
 		a->mixed = 0;
+	if (activity__is_loop(&key, conn))
+		loop__ends(key.tgid);
 }
 
 /* The goroutine @key is about to serve a request. */
@@ -217,6 +230,8 @@ static __always_inline void activity__begin(struct conn *conn, __u64 thread, boo
 	a->thread = thread;
 	if (likely_links && key.kind == ACTIVITY_GOROUTINE)
 		activity__remember_births(&key);
+	if (!a->open && activity__is_loop(&key, conn))
+		loop__begins(key.tgid);
 	activity__change(a, conn->id, pos, 1);
 	if (a->open > 1)
 		a->mixed = 1;
@@ -266,6 +281,14 @@ static __always_inline bool activity__serves(struct activity_key key, __u64 thre
 	return true;
 }
 
+/* It is not known after all. */
+static __always_inline void activity__unknown(struct event_data *data)
+{
+	data->ref = REF_NONE;
+	data->ref_conn = 0;
+	data->ref_pos = 0;
+}
+
 /* A context is of a request, if that is open still. */
 static __always_inline bool activity__of_context(__u64 thread, __u64 context,
 						 struct event_data *data)
@@ -277,7 +300,7 @@ static __always_inline bool activity__of_context(__u64 thread, __u64 context,
 		return false;
 	if (data->ref_conn == request->conn_id && data->ref_pos == request->pos)
 		return true;
-	data->ref = REF_NONE;
+	activity__unknown(data);
 	return false;
 }
 
@@ -312,7 +335,7 @@ static __always_inline void activity__find_goroutine(const struct process_runtim
 	/* In this order: what is remembered is of that request, or of a later one. */
 	known = bpf_map_lookup_elem(&births, &key);
 	if (!known || !go__born_since(known, g.goid))
-		data->ref = REF_NONE;
+		activity__unknown(data);
 }
 
 /* A context works for the request that it was made for, while that is the one that is open on
@@ -327,7 +350,7 @@ static __always_inline void activity__find_context(const struct process_runtime 
 	if (activity__serves(activity__of_contexts(thread, context->conn_id), 0, REF_PYCONTEXT,
 			     data) &&
 	    data->ref_pos != context->pos)
-		data->ref = REF_NONE;
+		activity__unknown(data);
 }
 
 /* What runs on @thread, that is more than a process. */
@@ -370,7 +393,20 @@ static __always_inline void activity__find_inherited(__u64 thread, struct event_
 		return;
 	if (activity__serves(heir->served_by, 0, heir->certain ? REF_PROCESS : REF_LIKELY, data) &&
 	    (data->ref_conn != heir->conn_id || data->ref_pos != heir->pos))
-		data->ref = REF_NONE;
+		activity__unknown(data);
+}
+
+/* An event loop works for the only request that it serves, if for anybody. */
+static __always_inline void activity__find_turn(const struct conn *conn, __u64 thread,
+						struct event_data *data)
+{
+	if (!activity__serves(activity__of_process(thread), thread, REF_TURN, data) ||
+	    conn__is_nginx(conn) || loop__is_silent(thread >> 32))
+		return;
+	if (likely_links)
+		data->ref = REF_LIKELY;
+	else
+		activity__unknown(data);
 }
 
 /* Which request does @thread work for, that sends on @conn of @sk?  Nothing changes when that is not
@@ -387,11 +423,19 @@ static __always_inline void activity__find(const struct sock *sk, const struct c
 		if (runtime && runtime->kind == RUNTIME_PYTHON)
 			activity__find_context(runtime, thread, data);
 		if (!data->ref)
-			activity__serves(activity__of_process(thread), thread,
-					 conn__is_nginx(conn) ? REF_TURN : REF_LIKELY, data);
+			activity__find_turn(conn, thread, data);
 	}
 	if (!data->ref)
 		activity__find_inherited(thread, data);
+}
+
+/* @thread has sent @size bytes of a call on @conn.  Terminate of PostgreSQL has no answer: it calls
+ * for nothing. */
+static __always_inline void activity__calls(struct conn *conn, __u64 thread, __u32 size)
+{
+	if (loops_made && !conn__is_nginx(conn) &&
+	    !(conn->proto == PROTO_POSTGRES && size == POSTGRES_TERMINATE_BYTES))
+		loop__calls(conn, thread >> 32);
 }
 
 static __always_inline void activity__forget(__u32 tgid, __u32 pid)
@@ -405,7 +449,8 @@ static __always_inline void activity__forget_process(__u32 tgid)
 {
 	struct activity_key key = activity__of_process((__u64)tgid << 32);
 
-	bpf_map_delete_elem(&workers, &key);
+	if (!bpf_map_delete_elem(&workers, &key))
+		loop__forget(tgid);
 }
 
 #endif

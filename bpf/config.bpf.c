@@ -32,6 +32,7 @@ volatile __u32 runtime_epoch = 0;
 volatile __u32 inventory_done = 0;
 volatile __u32 inventory_failed = 0;
 volatile __u32 heirs_made = 0;
+volatile __u32 loops_made = 0;
 volatile __u64 ring_full_ns = 0;
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";

@@ -37,6 +37,7 @@ enum conn_mark {
 	CONN_OVERTAKEN = 1 << 6, /* the answer was received before the send was done */
 	CONN_PEEKED = 1 << 7,	 /* Go: of the request one byte was read, see go.bpf.h */
 	CONN_PAIRED = 1 << 8,	 /* @peer_base is known */
+	CONN_CALLING = 1 << 9,	 /* an event loop's call is unanswered, see loop.bpf.h */
 };
 
 #define CONN_NO_DIR 0xff

@@ -111,9 +111,9 @@ enum data_flag {
 /* How the kernel knows on whose behalf bytes were sent or received. */
 enum ref_kind {
 	REF_NONE,
-	REF_THREAD, /* the thread that sends serves this one request */
-	REF_TURN,   /* nginx serves only this one, and the thread that sends received it */
-	REF_LIKELY, /* likewise another program: but it may have work of its own (--links likely) */
+	REF_THREAD,    /* the thread that sends serves this one request */
+	REF_TURN,      /* the loop serves only this one, and calls for nobody: bpf/loop.bpf.h */
+	REF_LIKELY,    /* likewise, but it may have work of its own (--links likely) */
 	REF_GOROUTINE, /* the goroutine that sends serves this one */
 	REF_PYCONTEXT, /* likewise the contextvars context of Python */
 	REF_PROCESS,   /* the process that sends was started for it, see bpf/heir.bpf.h */

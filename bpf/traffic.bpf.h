@@ -257,8 +257,12 @@ static __always_inline void traffic__refer(struct sock *sk, struct conn *conn, s
 	__u64 now = t->data.hdr.ts_ns;
 
 	if (conn->side == ROLE_CLIENT) {
-		if (dir == DIR_SEND)
+		if (dir == DIR_SEND) {
 			activity__find(sk, conn, thread, &t->data);
+			activity__calls(conn, thread, size);
+		} else {
+			loop__answered(conn, thread >> 32);
+		}
 		if (dir == DIR_SEND && turn && classify__is_web(conn->proto)) {
 			unix__tell(sk, conn, slot, size, now);
 			inject__sent(sk, conn, thread >> 32);
@@ -447,6 +451,7 @@ static __always_inline void traffic__gone(struct sock *sk)
 
 	if (conn) {
 		activity__end(conn);
+		loop__answered(conn, conn->tgid);
 		traffic__close(conn, CONN_DONE, CLOSE_DONE, BPF_CORE_READ(sk, sk_err));
 	}
 	conn__free(sk);

@@ -244,10 +244,12 @@ PROGRAMS = [
             lambda world: go(world, "go-no-context", CONTEXTS="none"),
             why="goroutines that the handler starts"),
     Program("node", "Node http, pg, ioredis, fetch, `Promise.all`", needs.node, node,
-            why="an event loop"),
+            share={1: 1}, why="of several requests at once"),
+    Program("node-late", "Node with work that outlives the response", needs.node, node, path="/late",
+            spans={SERVERS: 4, SQL: 2, CACHE: 5, HTTP: 3}, why="an event loop that calls for nobody"),
     Program("chain", "nginx -> Node -> threaded Python", lambda: (needs.python(), needs.node()),
             chain, spans={SERVERS: 6, SQL: 2, CACHE: 3, HTTP: 5},
-            why="calls of Node; of nginx when it serves several"),
+            share={1: 1}, why="of several requests at once"),
 ]
 
 

@@ -14,12 +14,16 @@ import shutil
 import subprocess
 import sys
 import tarfile
+import time
 import urllib.request
 from pathlib import Path, PurePosixPath
 
+import load
 import servers
 from agent import Agent
-from harness import ROOT, Skip, folder, free_port, listening, run, spawn, status_of, takes, wait_until
+from harness import (ROOT, Skip, equal, folder, free_port, listening, run, spawn, status_of, takes,
+                     wait_until)
+from test_loops import SILENCE
 from torture import INJECT
 
 COMMIT = "acab820be9db7b3433668baa5cdd43f57f4c4be0"
@@ -169,13 +173,14 @@ def failures(port):
     return sorted(set(found))
 
 
-def check(start, allowed=(), options=INJECT):
-    """No case may fail but those @allowed."""
+def check(start, allowed=(), before=lambda port: None):
+    """No case may fail but those @allowed.  @before: what is done first, when the agent runs."""
     suite(), interpreter()  # a Skip comes before anything is started
     port = free_port()
     start(str(port))
     wait_until(lambda: listening(port), "the program to listen")
-    agent = Agent(*options, "--exclude-exe", f"{SUITE}/venv/*")
+    agent = Agent(*INJECT, "--exclude-exe", f"{SUITE}/venv/*")
+    before(int(port))
     failed = failures(port)
     agent.stop()
     wrong = [name for name in failed if name not in allowed]
@@ -200,15 +205,22 @@ def test_threaded_python():
     check(lambda port: servers.python_program(PYTHON, port))
 
 
+def one_and_silence(port):
+    with load.Http(port) as http:
+        equal(http.get("/", method="POST", body=b"[]")[0], 200, "status")
+    time.sleep(SILENCE)
+
+
 @takes(240)
 def test_node():
-    """An event loop: that a call is for the request before it is likely, but not certain."""
-    check(lambda port: servers.node_program(NODE, port), options=(*INJECT, "--links", "likely"))
+    """An event loop that has been silent: what it calls is for its request."""
+    check(lambda port: servers.node_program(NODE, port), before=one_and_silence)
 
 
 @takes(240)
 def test_node_never_guesses():
-    """The cases in which the trace goes on fail: each call begins one of its own."""
+    """Of one that has not, the cases in which the trace goes on fail: each call begins one of its
+    own."""
     check(lambda port: servers.node_program(NODE, port), CONTINUING)
 
 

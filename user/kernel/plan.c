@@ -205,6 +205,7 @@ static int preallocate(struct spanloom_bpf *skel)
 		{ skel->maps.conns_by_address, 8192 },
 		{ skel->maps.verdicts, 8192 }, /* on these */
 		{ skel->maps.scope, 2048 },
+		{ skel->maps.loops, 512 },
 		{ skel->maps.sdk_processes, 256 },
 	};
 	struct btf *btf = btf__load_vmlinux_btf();

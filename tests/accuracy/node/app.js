@@ -33,10 +33,23 @@ async function work(name)
 	await cache.set(`${name}:last`, 'value');
 }
 
+// Goes on when the response is out, and the next request may have come.
+async function late(name)
+{
+	await sleep(Math.random() * 10);
+	await cache.get(`${name}:late`);
+	await nap();
+	await cache.set(`${name}:latest`, 'value');
+}
+
 http.createServer(async (request, response) => {
 	try {
-		await work(request.url.split('/').pop());
+		const [, what, name] = request.url.split('/');
+
+		await work(name);
 		response.end('done');
+		if (what == 'late')
+			await late(name);
 	} catch (fault) {
 		console.error(fault);
 		response.statusCode = 500;
