@@ -6,7 +6,8 @@
 All is emulated (QEMU without KVM), 10 to 25 times slower than here.  The root is seen read-only,
 with a tmpfs above: what is written there is gone with the guest.  A guest with another processor
 has a root of its own (sysroot.py), with this project at its place, and there as .output what was
-built for it.  Output and exit status are the command's; 124: it took too long, 125: the guest died, 126: its kernel complained.
+built for it.  Output and exit status are the command's; 124: it took too long, 125: the guest
+died, 126: its kernel complained.
 """
 
 import os
@@ -32,6 +33,7 @@ def job(command, machine, version, folder, work):
     (tree / "job").mkdir(parents=True)
     variables = {name: value for name, value in os.environ.items()
                  if name in ("PATH", "HOME", "LANG") or name.startswith("SPANLOOM_")}
+    variables["SPANLOOM_TEST_GUEST"] = "1"  # what is done to the kernel is done to nobody else
     lines = [f"export {name}={shlex.quote(value)}" for name, value in variables.items()]
     lines += [f"cd {shlex.quote(os.getcwd())}", f"exec {shlex.join(map(str, command))}", ""]
     (tree / "job/command").write_text("\n".join(lines))
