@@ -3,6 +3,7 @@
 
 import gzip
 import itertools
+import json
 import os
 import re
 import signal
@@ -15,12 +16,19 @@ from pathlib import Path
 
 import harness
 import spans as otlp
-from harness import SPANLOOM, defer, equal, folder, spawn, wait_until
+from harness import SPANLOOM, Skip, defer, equal, folder, spawn, wait_until
 
 LEDGER_LINE = re.compile(r"^\s*([a-z][a-z0-9_.]*)\s+(\d+)$")
 _serial = itertools.count(1)
 HOOKS = os.environ.get("SPANLOOM_TEST_HOOKS")  # the family to use, whatever the kernel is best at
 READY = re.compile(r"^info run: tracing ", re.MULTILINE)
+
+
+def need(name):
+    """Skips the test where the agent finds at its start that the kernel has not that feature."""
+    for feature in json.loads(harness.run(SPANLOOM, "check", "--json"))["features"]:
+        if feature["name"] == name and not feature["on"]:
+            raise Skip(f"no {name} here: {feature['detail']}")
 
 
 class Sink(ThreadingHTTPServer):

@@ -192,7 +192,7 @@ def show_evidence(newest=None):
         if path.exists() and path.stat().st_size:
             lines = path.read_text(errors="replace").splitlines()
             print(f"---- {path.name}, last of {len(lines)} lines")
-            print("\n".join(lines[-25:]))
+            print("\n".join(lines[-40:]))
 
 
 def main():

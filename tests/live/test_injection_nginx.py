@@ -10,8 +10,8 @@ import json
 
 import load
 import servers
-from agent import Agent
-from harness import SPANLOOM, Skip, equal, in_threads, run, takes
+from agent import Agent, need
+from harness import equal, in_threads, takes
 from torture import TRACEPARENT, Strict, Torture
 
 REQUESTS = 50  # of a connection
@@ -26,13 +26,6 @@ PROXY = """
 			{more}
 		}}
 """
-
-
-def need_safe_kernel():
-    """As the agent itself finds it at its start."""
-    for feature in json.loads(run(SPANLOOM, "check", "--json"))["features"]:
-        if feature["name"] == "header injection" and not feature["on"]:
-            raise Skip(f"--inject auto is off here: {feature['detail']}")
 
 
 def body_of(number):
@@ -79,7 +72,7 @@ def check_counts(ledger, total, seen, callers):
 
 
 def proxied(more, buffering, *options, connections=4, callers=1):
-    need_safe_kernel()
+    need("header injection")
     server = Strict()
     torture = Torture(server)
     pool = f"upstream back {{ server 127.0.0.1:{server.port}; keepalive 4; }}"

@@ -11,7 +11,7 @@ import time
 
 import load
 import servers
-from agent import Agent
+from agent import Agent, need
 from harness import end, equal, folder, free_port, run, spawn, wait_until
 from network import Pair
 from spans import CLIENT, SERVER, at_port
@@ -146,6 +146,7 @@ def check_children(called, callers):
 
 
 def test_every_call_has_its_option():
+    need("TCP option")
     scene = Scene()
     agent = Agent(*OPTION_ON, "--port", str(scene.port))
     shapes = [(100, connections, size) for size in SIZES for connections in (1, 8)]
