@@ -212,7 +212,7 @@ static bool is_keyword(struct slice word, struct slice keyword)
 uint32_t sql__roles(struct slice word)
 {
 	const struct bucket *bucket;
-	char letter = word.len ? word.data[0] & ~0x20 : '\0';
+	char letter = word.len ? (char)(word.data[0] & ~0x20) : '\0';
 
 	if (letter < 'A' || letter > 'Z')
 		return 0;
