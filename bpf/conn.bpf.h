@@ -38,6 +38,7 @@ enum conn_mark {
 	CONN_PEEKED = 1 << 7,	 /* Go: of the request one byte was read, see go.bpf.h */
 	CONN_PAIRED = 1 << 8,	 /* @peer_base is known */
 	CONN_CALLING = 1 << 9,	 /* an event loop's call is unanswered, see loop.bpf.h */
+	CONN_CALLED = 1 << 10,	 /* a client's: of the send under way the context is known */
 };
 
 #define CONN_NO_DIR 0xff
@@ -88,7 +89,7 @@ struct conn {
 	__u8 head;	   /* a server's: enum context_how of the newest request */
 	__u8 mute;	   /* no records until the next request: the trace is not sampled */
 	__u8 context_sent; /* a client's: with the send under way, see option.bpf.h */
-	__u8 context_ref;  /* enum ref_kind, how that one's parent is known */
+	__u8 context_ref;  /* enum ref_kind, how the parent of that one's context is known */
 	char comm[EVENT_COMM_LEN];
 } __attribute__((aligned(8)));
 

@@ -40,6 +40,8 @@ struct trace_context {
 	__u8 known;
 	__u16 state_len;
 	__u32 pad;
+	__u64 ref_conn; /* a call's: the request that it is made for, or 0 */
+	__u64 ref_pos;
 	__u8 state[HEAD_STATE_MAX]; /* tracestate */
 };
 
@@ -144,13 +146,23 @@ static __always_inline __u64 context__random56(const __u8 trace_id[16])
 	return value;
 }
 
-/* A trace of its own. */
-static __always_inline void context__be_root(struct trace_context *context, __u64 conn_id,
-					     enum event_dir dir, __u64 pos)
+/* The ids that come from the request's place: of its span, and of its trace when that starts with
+ * it.  Not inline: what is computed needs too much of the callers' stack. */
+static __noinline int context__number(struct trace_context *context, __u64 conn_id, __u32 dir,
+				      __u64 pos, bool root)
 {
 	struct ids_key key = context__key();
+	struct ids_state ids = ids__begin(&key, conn_id, dir, pos);
 
-	ids__trace(&key, conn_id, dir, pos, context->trace_id);
+	ids__span(&ids, context->span_id);
+	if (root)
+		ids__trace(&ids, context->trace_id);
+	return 0;
+}
+
+/* A trace of its own, whose id is known. */
+static __always_inline void context__be_root(struct trace_context *context)
+{
 	__builtin_memset(context->parent_id, 0, sizeof(context->parent_id));
 	context->flags = CONTEXT_RANDOM;
 	if (!context__kept(context__random56(context->trace_id)))
@@ -230,14 +242,13 @@ static __always_inline void context__settle(__u64 conn_id, __u32 slot, struct he
 {
 	struct trace_context *context = context__open(conn_id, open->pos);
 	const struct trace_context *peer = NULL;
-	struct ids_key key = context__key();
 	struct traceparent parent;
+	bool root = false;
 
 	if (!context)
 		return;
 	if (open->ref_conn)
 		peer = context__find(open->ref_conn, open->ref_pos);
-	ids__span(&key, conn_id, DIR_RECV, open->pos, context->span_id);
 	if (head__context(&work->head, &parent)) {
 		context__continue(context, &parent);
 		context__read_state(context, slot);
@@ -249,8 +260,11 @@ static __always_inline void context__settle(__u64 conn_id, __u32 slot, struct he
 	} else {
 		if (open->ref_conn)
 			return; /* it is in the client's trace, whatever that is */
-		context__be_root(context, conn_id, DIR_RECV, open->pos);
+		root = true;
 	}
+	context__number(context, conn_id, DIR_RECV, open->pos, root);
+	if (root)
+		context__be_root(context);
 	context->known = 1;
 }
 
@@ -407,10 +421,12 @@ __weak int context__called(__u64 conn_id, __u64 pos, __u64 ref_conn, __u64 ref_p
 {
 	struct trace_context *context = context__open(conn_id, pos);
 	const struct trace_context *parent;
-	struct ids_key key = context__key();
 
 	if (!context)
 		return 0;
+	context->ref_conn = ref_conn;
+	context->ref_pos = ref_pos;
+	context__number(context, conn_id, DIR_SEND, pos, !ref_conn);
 	if (ref_conn) {
 		parent = context__find(ref_conn, ref_pos);
 		if (!parent)
@@ -418,9 +434,8 @@ __weak int context__called(__u64 conn_id, __u64 pos, __u64 ref_conn, __u64 ref_p
 		if (!context__follow(context, parent, ref_conn, ref_pos))
 			return 0;
 	} else {
-		context__be_root(context, conn_id, DIR_SEND, pos);
+		context__be_root(context);
 	}
-	ids__span(&key, conn_id, DIR_SEND, pos, context->span_id);
 	context->known = 1;
 	return 1;
 }

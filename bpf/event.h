@@ -200,6 +200,7 @@ enum leave_reason {
 	LEAVE_UNKNOWN_END, /* where the current request ends is not known: chunked, or upgraded */
 	LEAVE_LOST,	   /* positions do not agree: the next boundary is not known */
 	LEAVE_ZEROCOPY,	   /* the program counts completions of MSG_ZEROCOPY */
+	LEAVE_NOT_TRACED,  /* its process is none that is traced */
 	LEAVE_REASONS,
 };
 

@@ -23,9 +23,9 @@
 /* 0x80 in the byte of the first LF, and perhaps in some behind it; 0: there is none. */
 static __always_inline __u64 head__line_feeds(__u64 word)
 {
-	__u64 x = word ^ HEAD_ONES * '\n';
+	__u64 x = word ^ WORD_ONES * '\n';
 
-	return (x - HEAD_ONES) & ~x & HEAD_HIGHS;
+	return (x - WORD_ONES) & ~x & WORD_HIGHS;
 }
 
 /* Can @c begin a name that matters, an empty line or a folded one?  By its lower six bits, so
@@ -90,7 +90,7 @@ static __always_inline void head__lines(struct head_work *w)
 			if (at >= head__fresh(&w->end))
 				break;
 		} else {
-			at += head__through_first(feeds);
+			at += word__through_first(feeds);
 			if (at > head__fresh(&w->end))
 				break;
 			w->at = at;
@@ -268,7 +268,7 @@ static __always_inline void head__read_states(struct head_work *w)
 
 		head__forget();
 		if (w->from < w->to) {
-			head__store(head__state_place(h, w->out), head__word(w, w->from));
+			word__store(head__state_place(h, w->out), head__word(w, w->from));
 			w->from += 8;
 			w->out += 8;
 			continue;
@@ -285,7 +285,7 @@ static __always_inline void head__read_states(struct head_work *w)
 static __always_inline void head__move_tail(struct head_work *w)
 {
 	for (int i = 0; i < HEAD_VIEW; i += 8)
-		head__store(w->head.tail + i, head__word(w, w->len + i));
+		word__store(w->head.tail + i, head__word(w, w->len + i));
 }
 
 /* What the head as a whole has to be. */

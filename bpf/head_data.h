@@ -26,6 +26,7 @@
 #endif
 
 #include "bpf/traceparent.h"
+#include "bpf/word.h"
 
 #define HEAD_MAX	 65536 /* bytes of a head that we follow; longer ones are broken */
 #define HEAD_LINES_MAX	 128   /* likewise lines; servers take about a hundred */
@@ -151,7 +152,6 @@ _Static_assert(offsetof(struct head, tail) + HEAD_VIEW == sizeof(struct head) &&
 _Static_assert(sizeof(struct head_work) >=
 		       offsetof(struct head_work, head.tail) + HEAD_PLACES + HEAD_PARENT_MAX,
 	       "no place is outside");
-_Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "the first byte of a word is its lowest");
 
 /* ---- access ------------------------------------------------------------------------------- */
 
@@ -191,41 +191,9 @@ static __always_inline void head__forget(void)
 	asm volatile("" ::: "memory");
 }
 
-/* Eight bytes that need not be aligned.  Clang would load them one by one, for the sake of
- * machines where they have to be; x86-64 and arm64 are none. */
-static __always_inline __u64 head__load(const void *from)
-{
-#ifdef __bpf__
-	return *(const __u64 *)from;
-#else
-	__u64 word;
-
-	__builtin_memcpy(&word, from, sizeof(word));
-	return word;
-#endif
-}
-
-static __always_inline void head__store(void *to, __u64 word)
-{
-#ifdef __bpf__
-	*(__u64 *)to = word;
-#else
-	__builtin_memcpy(to, &word, sizeof(word));
-#endif
-}
-
 static __always_inline __u64 head__word(struct head_work *w, __u64 place)
 {
-	return head__load(head__place(w, place));
-}
-
-#define HEAD_ONES  0x0101010101010101ULL
-#define HEAD_HIGHS 0x8080808080808080ULL
-
-/* Bytes through the first one that has 0x80 in @found, which is not 0. */
-static __always_inline __u32 head__through_first(__u64 found)
-{
-	return ((found - 1) & ~found & HEAD_ONES) * HEAD_ONES >> 56;
+	return word__load(head__place(w, place));
 }
 
 /*

@@ -49,9 +49,9 @@ static __always_inline enum head_kind head__kind(struct head_work *w, __u32 from
 /* 0x80 in each byte of @word that is not @c. */
 static __always_inline __u64 head__differs(__u64 word, __u8 c)
 {
-	__u64 x = word ^ HEAD_ONES * c;
+	__u64 x = word ^ WORD_ONES * c;
 
-	return (((x & ~HEAD_HIGHS) + ~HEAD_HIGHS) | x) & HEAD_HIGHS;
+	return (((x & ~WORD_HIGHS) + ~WORD_HIGHS) | x) & WORD_HIGHS;
 }
 
 static __always_inline __u64 head__no_blanks(__u64 word)
@@ -67,7 +67,7 @@ static __always_inline __u32 head__skip_blanks(struct head_work *w, __u32 at)
 
 		at += 8;
 		if (found) {
-			at += head__through_first(found) - 9;
+			at += word__through_first(found) - 9;
 			break;
 		}
 		at = head__any(at);
@@ -87,7 +87,7 @@ static __always_inline __u32 head__trim(struct head_work *w, __u32 end)
 		found |= found >> 8;
 		found |= found >> 16;
 		found |= found >> 32;
-		end = head__any(end - 8 + ((found >> 7) * HEAD_ONES >> 56));
+		end = head__any(end - 8 + ((found >> 7) * WORD_ONES >> 56));
 		if (found)
 			break;
 	}
@@ -229,7 +229,7 @@ static __always_inline void head__parent(struct head_work *w, const struct head_
 	h->parent_at = h->size + from - HEAD_VIEW;
 	h->parent_len = end - from;
 	for (int i = 0; i < HEAD_PARENT_MAX; i += 8)
-		head__store(h->traceparent + i, head__load(value + i));
+		word__store(h->traceparent + i, word__load(value + i));
 }
 
 /* Lets from..to be copied to the end of tracestate. */

@@ -147,8 +147,8 @@ static __always_inline void head__members_copy(struct head *h, struct head_membe
 
 		head__forget();
 		if (m->from < m->end) {
-			head__store(head__out_place(m, m->out_at),
-				    head__load(head__state_place(h, m->from)));
+			word__store(head__out_place(m, m->out_at),
+				    word__load(head__state_place(h, m->from)));
 			m->from += 8;
 			m->out_at += 8;
 			continue;
@@ -166,7 +166,7 @@ static __always_inline void head__members_copy(struct head *h, struct head_membe
 		m->out_len += m->end - m->from;
 	}
 	for (int i = 0; i < HEAD_STATE_ROOM; i += 8)
-		head__store(h->tracestate + i, head__load(m->out + i));
+		word__store(h->tracestate + i, word__load(m->out + i));
 	h->state_len = m->out_len;
 }
 
@@ -176,6 +176,8 @@ static __always_inline void head__normalise(struct head_work *w)
 	struct head_members *m = &w->members;
 	struct head *h = &w->head;
 
+	if (!h->state_len)
+		return;
 	__builtin_memset(m, 0, offsetof(struct head_members, member));
 	head__members(h, m);
 	if (m->count > HEAD_STATE_LINES || h->folded & 1 << HEAD_STATE)

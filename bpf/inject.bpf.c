@@ -50,6 +50,12 @@ static __always_inline void inject__not_http(const struct inject_message *m)
 
 /* ---- the stream -------------------------------------------------------------------------- */
 
+/* Are the first @len bytes of the message in one piece already? */
+static __always_inline bool inject__are_at_hand(const struct sk_msg_md *msg, __u32 len)
+{
+	return (long)msg->data_end - (long)msg->data >= (long)len;
+}
+
 /* Shows the head's bytes to the scanner.  False: they cannot be had. */
 static __always_inline bool inject__scan(const struct inject_message *m, struct head_work *work,
 					 __u32 size)
@@ -61,7 +67,8 @@ static __always_inline bool inject__scan(const struct inject_message *m, struct 
 			return true;
 		if (len > HEAD_WINDOW)
 			len = HEAD_WINDOW;
-		if (bpf_msg_pull_data(m->msg, from, from + len, 0))
+		if ((from || !inject__are_at_hand(m->msg, len)) &&
+		    bpf_msg_pull_data(m->msg, from, from + len, 0))
 			return false;
 		barrier_var(len); /* see payload__record_of() */
 		if (len > HEAD_WINDOW)
@@ -149,6 +156,10 @@ static __always_inline void inject__request(struct inject_message *m, const stru
 	m->in->next_pos = m->in->head_pos + head->size + body;
 	if (head->upgrade) {
 		inject__leave(m, LEAVE_UNKNOWN_END);
+		return;
+	}
+	if (!conn__in_scope(m->conn, m->thread >> 32)) {
+		inject__leave(m, LEAVE_NOT_TRACED);
 		return;
 	}
 	if (head->chunked)
@@ -264,6 +275,7 @@ static __always_inline void inject__enter(const struct inject_message *m)
 
 	if (!conn->send_start_ns) {
 		conn->send_start_ns = bpf_ktime_get_ns();
+		conn->marks &= ~CONN_CALLED;
 		if (conn->last_dir != DIR_SEND)
 			pair__tell((struct sock *)m->tcp, 0, conn->id, conn->pos[DIR_SEND]);
 	}

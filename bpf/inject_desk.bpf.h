@@ -16,17 +16,18 @@
 
 #define INJECT_TRACEPARENT_LEN (13 + TRACEPARENT_LEN + 2)
 #define INJECT_TEXT_MAX	       (INJECT_TRACEPARENT_LEN + 12 + HEAD_STATE_MAX + 2)
-#define INJECT_TEXT_ROOM       1024 /* a power of two */
+#define INJECT_COPY_MAX	       1024 /* up to here a message is copied with its lines */
+#define INJECT_TEXT_ROOM       2048 /* above the sum of these; a power of two */
 #define INJECT_CHUNK_VIEW      64   /* bytes that are read at once between chunks; likewise */
 
 struct inject_desk {
 	struct open_head open;
-	__u32 text_len; /* the header lines */
+	__u32 text_len; /* the header lines, alone or with all of the message */
 	__u32 pad;
-	__u8 text[INJECT_TEXT_ROOM];
-	struct chunk chunk; /* a chunked body ... */
-	__u32 at;	    /* ... at this offset of the message, */
-	__u32 size;	    /* which has so many bytes */
+	__u8 text[INJECT_TEXT_ROOM + 64]; /* copying goes beyond the end */
+	struct chunk chunk;		  /* a chunked body ... */
+	__u32 at;			  /* ... at this offset of the message, */
+	__u32 size;			  /* which has so many bytes */
 	__u8 view[INJECT_CHUNK_VIEW];
 };
 

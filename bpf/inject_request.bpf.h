@@ -81,7 +81,7 @@ static __always_inline bool inject__may_wait(const struct inject_message *m, __u
 	__u32 most = m->tcp->notsent_lowat, waiting = m->tcp->write_seq - m->tcp->snd_una;
 
 	if (!most)
-		most = BPF_CORE_READ(sk, __sk_common.skc_net.net, ipv4.sysctl_tcp_notsent_lowat);
+		most = sk->__sk_common.skc_net.net->ipv4.sysctl_tcp_notsent_lowat;
 	return (!waiting && size <= segment) || (__u64)waiting + size < most;
 }
 
@@ -89,7 +89,7 @@ static __always_inline bool inject__may_wait(const struct inject_message *m, __u
  * of a control group. */
 static __always_inline bool inject__is_short_of_memory(const struct sock *sk)
 {
-	unsigned long *warning = BPF_CORE_READ(sk, __sk_common.skc_prot, memory_pressure);
+	unsigned long *warning = sk->__sk_common.skc_prot->memory_pressure;
 	unsigned long given = 0;
 
 	return bpf_probe_read_kernel(&given, sizeof(given), warning) || given;
@@ -114,15 +114,46 @@ static __always_inline bool inject__has_room(const struct inject_message *m, __u
 	       inject__may_wait(m, least, segment) && !inject__is_short_of_memory(sk);
 }
 
-/* Puts the lines, of @len bytes, before offset @at of the message.  How many bytes it grew: all
- * or none. */
-static __always_inline __u32 inject__insert(struct inject_message *m, __u32 at, __u32 whole,
-					    __u32 len)
+/*
+ * Puts the lines before offset @at of a short message, of @whole bytes: what it is to be goes in
+ * front, and the message itself goes.  For that the kernel takes one page; where lines are put
+ * in between, and all is made one piece, it takes two.  How many bytes it grew.
+ */
+static __always_inline __u32 inject__exchange(struct inject_message *m, __u32 at, __u32 whole)
 {
+	__u32 len = inject__assemble(m->desk, m->conn->id, at), all = whole + len;
 	struct sk_msg_md *msg = m->msg;
 
-	if (bpf_msg_push_data(msg, at, len, 0))
+	if (!len || bpf_msg_push_data(msg, 0, all, 0))
 		return 0;
+	if (inject__write(msg, m->desk, 0)) {
+		if (bpf_msg_pop_data(msg, 0, all, 0))
+			m->verdict = SK_DROP; /* what nobody has written must not leave */
+		return 0;
+	}
+	if (!bpf_msg_pop_data(msg, all, whole, 0))
+		return len;
+	/* Before 5d609ba26247 (6.13, and stable kernels) a message's end cannot go: the end of
+	 * what is new and the beginning of the old do. */
+	if (bpf_msg_pop_data(msg, at + len, whole - at, 0) ||
+	    bpf_msg_pop_data(msg, at + len, at, 0)) {
+		m->verdict = SK_DROP;
+		return 0;
+	}
+	bpf_msg_pull_data(msg, 0, all, 0); /* in pieces it is slower, but right */
+	return len;
+}
+
+/* Puts the lines before offset @at of the message.  How many bytes it grew: all or none. */
+static __always_inline __u32 inject__insert(struct inject_message *m, __u32 at, __u32 whole)
+{
+	struct sk_msg_md *msg = m->msg;
+	struct inject_desk *desk = inject_desk__of(m->desk);
+	__u32 len = inject__compose(m->desk, m->conn->id, 0);
+
+	if (!desk || !len || bpf_msg_push_data(msg, at, len, 0))
+		return 0;
+	desk->text_len = len;
 	if (!bpf_msg_pull_data(msg, 0, whole + len, 0) && !inject__write(msg, m->desk, at))
 		return len;
 	/* In pieces it is slower, but right. */
@@ -140,11 +171,33 @@ static __always_inline __u32 inject__whole(const struct inject_message *m, __u32
 	return size <= INJECT_WHOLE - INJECT_TEXT_MAX ? size : m->used;
 }
 
-/* The context of the request whose head this is, which is sent for the one in @data.  NULL: not
- * known. */
-static __always_inline const struct trace_context *inject__context(const struct inject_message *m,
-								   const struct event_data *data)
+/* For which request is the one sent whose head this is?  Its context, when the hook on the send's
+ * begin has found all that out; else NULL. */
+static __always_inline const struct trace_context *inject__refer(const struct inject_message *m,
+								 struct event_data *data)
 {
+	const struct trace_context *known = NULL;
+
+	if (m->conn->marks & CONN_CALLED && !m->before)
+		known = context__find(m->conn->id, m->in->head_pos);
+	if (!known) {
+		activity__find((struct sock *)m->tcp, m->conn, m->thread, data);
+		return NULL;
+	}
+	data->ref = m->conn->context_ref;
+	data->ref_conn = known->ref_conn;
+	data->ref_pos = known->ref_pos;
+	return known;
+}
+
+/* The context of the request, which is sent for the one in @data, unless it is @known.  NULL: it
+ * cannot be. */
+static __always_inline const struct trace_context *
+inject__context(const struct inject_message *m, const struct trace_context *known,
+		const struct event_data *data)
+{
+	if (known)
+		return known;
 	if (!context__called(m->conn->id, m->in->head_pos, data->ref_conn, data->ref_pos))
 		return NULL;
 	return context__find(m->conn->id, m->in->head_pos);
@@ -158,20 +211,18 @@ static __always_inline void inject__pass_by(const struct inject_message *m)
 
 	if (sdk__adopted(m->thread >> 32))
 		return;
-	activity__find((struct sock *)m->tcp, m->conn, m->thread, &data);
-	inject__context(m, &data);
+	inject__context(m, inject__refer(m, &data), &data);
 }
 
 /* A head without a traceparent: it gets ours.  How many bytes the message grew. */
 static __always_inline __u32 inject__add(struct inject_message *m, const struct head *head,
 					 __u32 whole)
 {
-	__u32 at = head->end_at - m->before, len, grown = 0;
 	const struct trace_context *context;
 	struct event_data data = {};
+	__u32 at = head->end_at - m->before, grown = 0;
 
-	activity__find((struct sock *)m->tcp, m->conn, m->thread, &data);
-	context = inject__context(m, &data);
+	context = inject__context(m, inject__refer(m, &data), &data);
 	if (!context) {
 		count__one(COUNT_INJECT_NO_CONTEXT);
 		return 0;
@@ -180,10 +231,9 @@ static __always_inline __u32 inject__add(struct inject_message *m, const struct 
 		count__one(COUNT_INJECT_SPLIT);
 		return 0;
 	}
-	len = inject__compose(m->desk, m->conn->id);
-	if (len && len <= INJECT_TEXT_MAX &&
-	    inject__has_room(m, whole + INJECT_TEXT_MAX, m->used + INJECT_TEXT_MAX))
-		grown = inject__insert(m, at, whole, len);
+	if (inject__has_room(m, whole + INJECT_TEXT_MAX, m->used + INJECT_TEXT_MAX))
+		grown = m->msg->size <= INJECT_COPY_MAX ? inject__exchange(m, at, whole)
+							: inject__insert(m, at, whole);
 	if (!grown) {
 		count__one(COUNT_INJECT_NO_ROOM);
 		return 0;
@@ -227,12 +277,12 @@ static __always_inline bool inject__replace(const struct inject_message *m, __u3
 static __always_inline void inject__update(const struct inject_message *m, const struct head *head,
 					   __u32 whole)
 {
-	const struct trace_context *server = NULL, *context;
+	const struct trace_context *server = NULL, *known, *context;
 	struct event_data data = {};
 	struct traceparent sent;
 	__u32 at = head->parent_at + TRACEPARENT_PARENT - m->before;
 
-	activity__find((struct sock *)m->tcp, m->conn, m->thread, &data);
+	known = inject__refer(m, &data);
 	if (data.ref && head__context(head, &sent))
 		server = context__find(data.ref_conn, data.ref_pos);
 	if (!server || !inject__same(server->trace_id, sent.trace_id, 16) ||
@@ -244,7 +294,7 @@ static __always_inline void inject__update(const struct inject_message *m, const
 		count__one(COUNT_INJECT_SPLIT);
 		return;
 	}
-	context = inject__context(m, &data);
+	context = inject__context(m, known, &data);
 	if (!context) {
 		count__one(COUNT_INJECT_NO_CONTEXT);
 		return;

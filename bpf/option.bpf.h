@@ -100,9 +100,9 @@ static __always_inline struct option_slot *option__newest(struct option_ring *ri
 	return &ring->slot[(ring->next - 1) & (OPTION_SLOTS - 1)];
 }
 
-/* A client begins to send a message for the request that it knows by @ref: its context, when it
- * is @known, goes out with the first byte. */
-static __always_inline void option__send(struct sock *sk, struct conn *conn, bool known, __u8 ref)
+/* A client begins to send a message: its context, when it is @known, goes out with the first
+ * byte. */
+static __always_inline void option__send(struct sock *sk, struct conn *conn, bool known)
 {
 	const struct trace_context *context = NULL;
 	struct option_ring *ring = bpf_sk_storage_get(&options, sk, NULL, 0);
@@ -122,7 +122,6 @@ static __always_inline void option__send(struct sock *sk, struct conn *conn, boo
 	__builtin_memcpy(&slot->id[2], context->span_id, sizeof(context->span_id));
 	option__place(slot, tcp->write_seq, context->flags);
 	conn->context_sent = 1;
-	conn->context_ref = ref;
 	count__one(COUNT_OPTION_CALLS);
 }
 

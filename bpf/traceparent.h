@@ -5,14 +5,7 @@
 #ifndef SPANLOOM_TRACEPARENT_H
 #define SPANLOOM_TRACEPARENT_H
 
-#ifndef __bpf__
-#include <linux/types.h>
-#include <sys/cdefs.h>
-#endif
-
-#ifndef __always_inline
-#define __always_inline inline __attribute__((always_inline))
-#endif
+#include "bpf/word.h"
 
 #define TRACEPARENT_LEN	   55 /* of version 00; later versions may be longer */
 #define TRACEPARENT_FLAGS  0x03
@@ -25,7 +18,7 @@ struct traceparent {
 	__u8 parent_id[8];
 	__u8 flags; /* 0x01 sampled, 0x02 random; all other bits are cleared */
 	__u8 pad[7];
-};
+} __attribute__((aligned(8)));
 
 /* 0 to 15; negative when @c is not a lower-case hex digit. */
 static __always_inline int traceparent_nibble(char c)
@@ -46,20 +39,19 @@ static __always_inline int traceparent_byte(const char *hex)
 	return high < 0 || low < 0 ? -1 : high << 4 | low;
 }
 
-/* @count bytes of hex to @out; 0 when they are no hex, or all zero. */
+/* @count bytes of hex, a multiple of eight, to @out; 0 when they are no hex, or all zero. */
 static __always_inline int traceparent_id(const char *hex, __u8 *out, unsigned int count)
 {
-	int any = 0;
+	__u64 any = 0, first, second;
+	int valid = 1;
 
-	for (unsigned int i = 0; i < count; i++) {
-		int byte = traceparent_byte(hex + 2 * i);
-
-		if (byte < 0)
-			return 0;
-		out[i] = (__u8)byte;
-		any |= byte;
+	for (unsigned int i = 0; i < count; i += 8) {
+		valid &= word__unhex(word__load(hex + 2 * i), &first);
+		valid &= word__unhex(word__load(hex + 2 * i + 8), &second);
+		word__store(out + i, second << 32 | first);
+		any |= first | second;
 	}
-	return any != 0;
+	return valid && any;
 }
 
 /*

@@ -124,14 +124,17 @@ static __always_inline void traffic__sample(const struct conn *conn, struct even
 {
 	const struct trace_context *context = traffic__context(conn, data);
 	struct ids_key key = context__key();
+	struct ids_state ids;
 	bool sampled;
 
-	if (context)
+	if (context) {
 		sampled = context->flags & CONTEXT_SAMPLED;
-	else if (sampler_threshold == 0 || sampler_threshold == ~0ULL)
+	} else if (sampler_threshold == 0 || sampler_threshold == ~0ULL) {
 		sampled = !sampler_threshold;
-	else
-		sampled = context__kept(ids__random56(&key, conn->id, data->dir, data->pos));
+	} else {
+		ids = ids__begin(&key, conn->id, data->dir, data->pos);
+		sampled = context__kept(ids__random56(&ids));
+	}
 	if (sampled)
 		data->flags |= DATA_SAMPLED;
 	else if (context)
@@ -467,8 +470,11 @@ static __always_inline void traffic__call(struct sock *sk, struct conn *conn)
 	if (sdk__adopted(conn->tgid)) /* its spans are not ours, nor are their ids */
 		return;
 	known = context__called(conn->id, conn->pos[DIR_SEND], data.ref_conn, data.ref_pos);
+	conn->context_ref = data.ref;
+	if (known)
+		conn->marks |= CONN_CALLED;
 	if (option_wanted)
-		option__send(sk, conn, known, data.ref);
+		option__send(sk, conn, known);
 }
 
 /* A send begins; the kernel may call this several times for one send. */
@@ -481,6 +487,7 @@ static __always_inline void traffic__begins(struct sock *sk)
 	    conn->send_start_ns)
 		return;
 	conn->send_start_ns = bpf_ktime_get_ns();
+	conn->marks &= ~CONN_CALLED;
 	if (conn->last_dir == DIR_SEND || conn->side == ROLE_SERVER ||
 	    (conn->tgid && !conn__in_scope(conn, conn->tgid)))
 		return;

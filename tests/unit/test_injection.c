@@ -209,9 +209,13 @@ static void test_who_left_joins_again(void **state)
 	assert_int_equal(s->left, 1);
 	scene__call(s, GET);
 	assert_int_equal(s->joins, 1);
+	feed_leave(s, LEAVE_NOT_TRACED);
+	assert_int_equal(s->joins, 1);
+	scene__call(s, GET); /* it is traced again */
+	assert_int_equal(s->joins, 2);
 	feed_leave(s, LEAVE_ZEROCOPY);
 	scene__call(s, GET);
-	assert_int_equal(s->joins, 1);
+	assert_int_equal(s->joins, 2);
 }
 
 /* Some runs of the kernel's programs may be missed; a socket that several write to stays out. */

@@ -8,8 +8,8 @@
 #define LOSSES_MAX 4 /* of a connection, whose requests may get headers again */
 
 /*
- * Where this request ends only the kernel does not know, or did not want to; or the kernel has
- * lost its place.  A connection to which that happens again and again is one that several
+ * Where this request ends only the kernel does not know, or did not want to; or its process was
+ * not traced, of which there are records when it is; or the kernel has lost its place.  A connection to which that happens again and again is one that several
  * share, or whose sends are taken in part.
  */
 static bool joining__returns(struct conn *conn, enum leave_reason reason)
@@ -17,6 +17,7 @@ static bool joining__returns(struct conn *conn, enum leave_reason reason)
 	switch (reason) {
 	case LEAVE_BULK:
 	case LEAVE_UNKNOWN_END:
+	case LEAVE_NOT_TRACED:
 		return true;
 	case LEAVE_LOST:
 		if (conn->losses == LOSSES_MAX)

@@ -111,11 +111,11 @@ static bool trace__continue_option(const struct flow_config *config,
 
 /* As a root, for the case that nobody is found to have caused it. */
 static void trace__start(struct transaction *txn, const struct flow_config *config,
-			 const struct ids_key *key, uint32_t dir, struct context *out)
+			 const struct ids_state *ids, struct context *out)
 {
 	char state[ROOT_STATE_MAX];
 
-	ids__trace(key, txn->conn_id, dir, txn->request_pos, out->trace_id);
+	ids__trace(ids, out->trace_id);
 	out->link = "none";
 	out->sampled = txn->decided ? txn->sampled : trace__kept(config, out->trace_id);
 	out->flags = FLAG_RANDOM | (out->sampled ? TRACE_FLAG_SAMPLED : 0);
@@ -169,16 +169,17 @@ void trace__begin(struct transaction *txn, const struct flow_config *config,
 {
 	enum event_dir dir = txn->role == ROLE_SERVER ? DIR_RECV : DIR_SEND;
 	struct ids_key key = ids__key(config->id_key);
+	struct ids_state ids = ids__begin(&key, txn->conn_id, dir, txn->request_pos);
 	struct traceparent parent;
 	bool header = trace__incoming(txn, &parent), option = false;
 
-	ids__span(&key, txn->conn_id, dir, txn->request_pos, out->span_id);
+	ids__span(&ids, out->span_id);
 	if (header)
 		trace__continue_header(txn, config, &parent, out);
 	if (came)
 		option = trace__continue_option(config, came, out);
 	else if (!header)
-		trace__start(txn, config, &key, dir, out);
+		trace__start(txn, config, &ids, out);
 	trace__refer(txn, option, out);
 }
 

@@ -45,6 +45,7 @@ static const char *const counter_names[COUNTERS] = {
 	[COUNT_LEFT + LEAVE_UNKNOWN_END] = "inject.left.unknown_end",
 	[COUNT_LEFT + LEAVE_LOST] = "inject.left.lost",
 	[COUNT_LEFT + LEAVE_ZEROCOPY] = "inject.left.zerocopy",
+	[COUNT_LEFT + LEAVE_NOT_TRACED] = "inject.left.not_traced",
 	[COUNT_OPTION_CALLS] = "option.calls",
 	[COUNT_OPTION_NO_CONTEXT] = "option.no_context",
 	[COUNT_OPTION_NO_MEMORY] = "option.no_memory",
