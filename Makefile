@@ -113,13 +113,13 @@ PROTO_C  := $(O)/proto/otlp.pb-c.c
 PROTO_H  := $(PROTO_C:.c=.h)
 
 USER_SRC := $(wildcard user/*.c user/*/*.c)
-USER_OBJ := $(USER_SRC:%.c=$(O)/%.o) $(O)/proto/otlp.pb-c.o
+USER_OBJ := $(USER_SRC:%.c=$(O)/%.o) $(O)/user/kernel/object_bytes.o $(O)/proto/otlp.pb-c.o
 
 # All that runs without a kernel: what the unit tests link.
 LIVE_SRC := user/main.c user/agent.c $(wildcard user/cli/*.c) \
 	$(addprefix user/kernel/,tracer.c tracer_config.c inventory.c targets.c golang_files.c \
-		cpython_files.c detach.c complaint.c attempt.c attachment.c probes.c injection.c kretprobe.c \
-		injection_probe.c tcp_option.c plan.c sdk_list.c)
+		cpython_files.c detach.c complaint.c attempt.c attachment.c object.c probes.c injection.c \
+		kretprobe.c injection_probe.c tcp_option.c plan.c sdk_list.c)
 PURE_SRC := $(filter-out $(LIVE_SRC),$(USER_SRC))
 SAN_OBJ  := $(PURE_SRC:%.c=$(O)/san/%.o) $(O)/san/proto/otlp.pb-c.o
 UNIT_SRC := $(wildcard tests/unit/test_*.c)
@@ -152,9 +152,23 @@ $(O)/spanloom.bpf.o: $(BPF_OBJ)
 	$(call msg,LINK,$@)
 	$(Q)$(BPFTOOL) gen object $@ $^
 
-$(SKELETON): $(O)/spanloom.bpf.o
+# Without the bytes of the object, which are embedded below.
+NO_BYTES := /^static inline const void .spanloom_bpf__elf_bytes(size_t .sz)$$/,/^}/c \
+	static inline const void *spanloom_bpf__elf_bytes(size_t *sz) { *sz = 0; return NULL; }
+
+$(SKELETON): $(O)/spanloom.bpf.o Makefile
 	$(call msg,SKEL,$@)
-	$(Q){ echo '#pragma GCC system_header'; $(BPFTOOL) gen skeleton $< name spanloom_bpf; } > $@
+	$(Q){ echo '#pragma GCC system_header'; $(BPFTOOL) gen skeleton $< name spanloom_bpf; } | \
+		sed '$(NO_BYTES)' > $@
+
+$(O)/spanloom.bpf.o.gz: $(O)/spanloom.bpf.o
+	$(call msg,GZIP,$@)
+	$(Q)gzip -9nc $< > $@
+
+$(O)/user/kernel/object_bytes.o: user/kernel/object_bytes.S $(O)/spanloom.bpf.o.gz
+	$(call msg,AS,$@)
+	@mkdir -p $(@D)
+	$(Q)$(CC) -DOBJECT_GZ='"$(O)/spanloom.bpf.o.gz"' -c $< -o $@
 
 # ---- user space -------------------------------------------------------------------------
 

@@ -2,6 +2,7 @@
 #include "user/kernel/tracer.h"
 
 #include <errno.h>
+#include <malloc.h>
 #include <sys/resource.h>
 #include <unistd.h>
 
@@ -14,6 +15,7 @@
 #include "user/kernel/instance.h"
 #include "user/kernel/inventory.h"
 #include "user/kernel/kretprobe.h"
+#include "user/kernel/object.h"
 #include "user/kernel/plan.h"
 #include "user/kernel/tcp_option.h"
 #include "user/log.h"
@@ -38,7 +40,7 @@ static int load(struct tracer *t, const struct tracer_config *config, const stru
 {
 	int err;
 
-	t->skel = spanloom_bpf__open();
+	t->skel = object__open();
 	if (!t->skel)
 		return -errno;
 	err = plan__apply(plan, config, t->skel);
@@ -212,6 +214,7 @@ struct tracer *tracer__new(const struct tracer_config *config, tracer_record_fn 
 	print = libbpf_set_print(complaint__listen);
 	err = start(t, config, why, why_len);
 	libbpf_set_print(print);
+	malloc_trim(0); /* the kernel's types alone took megabytes, for a moment */
 	if (err) {
 		tracer__free(t);
 		return NULL;
