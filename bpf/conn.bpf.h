@@ -117,7 +117,7 @@ struct {
  * the connection moved data is given again when it does. */
 struct {
 	__uint(type, BPF_MAP_TYPE_LRU_HASH);
-	__uint(max_entries, 16384);
+	__uint(max_entries, 8192);
 	__type(key, __u64);
 	__type(value, __u32);
 } verdicts __weak SEC(".maps");

@@ -10,8 +10,8 @@
 #include "bpf/count.bpf.h"
 #include "bpf/event.h"
 
-/* tgid -> struct process_runtime.  User space adds and deletes.  Preallocated: uprobes read it, and
- * before 6.1 the kernel warns of any other map there. */
+/* tgid -> struct process_runtime.  User space adds and deletes, and lets it grow where it may: uprobes
+ * read it, and before 6.1 the kernel warns of maps there that are not preallocated. */
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
 	__uint(max_entries, 8192);

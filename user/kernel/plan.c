@@ -71,6 +71,7 @@ static bool has_symbol(const char *wanted)
 struct traits {
 	bool send_tracepoint; /* for the starts of TCP sends: 6.16, 0f08335ade71 */
 	bool preempts;	      /* programs of tracepoints: 7.0, a46023d5616e */
+	bool allocates;	      /* whatever programs run in: 6.1, fba1a1c6c912 */
 };
 
 /* Before 6.13 the symbol was there for something else, but not the tracepoint. */
@@ -79,6 +80,7 @@ static struct traits traits_of(const struct plan *plan, const struct btf *btf)
 	struct traits traits = { .send_tracepoint =
 					 target_exists(btf, "tp_btf/tcp_sendmsg_locked") };
 
+	traits.allocates = btf__find_by_name_kind(btf, "bpf_mem_alloc", BTF_KIND_STRUCT) > 0;
 	traits.preempts =
 		plan->family == HOOKS_TP && traits.send_tracepoint && has_symbol("tracepoint_srcu");
 	return traits;
@@ -193,8 +195,7 @@ static void set_knobs(struct spanloom_bpf *skel, const struct tracer_config *con
 
 /*
  * Kprobes must not allocate before 6.1, and the kernel warns of maps that would (94dacdbd5d2d,
- * 34dd3bad1a6f).  All their memory is taken beforehand there, so they have room for less.  What
- * made the difference shows in the kernel's types (fba1a1c6c912).
+ * 34dd3bad1a6f).  All their memory is taken beforehand there, so they have room for less.
  */
 static int preallocate(struct spanloom_bpf *skel)
 {
@@ -208,21 +209,22 @@ static int preallocate(struct spanloom_bpf *skel)
 		{ skel->maps.loops, 512 },
 		{ skel->maps.sdk_processes, 256 },
 	};
-	struct btf *btf = btf__load_vmlinux_btf();
 	int err = 0;
 
-	if (!btf)
-		return -errno;
-	if (btf__find_by_name_kind(btf, "bpf_mem_alloc", BTF_KIND_STRUCT) > 0)
-		goto out;
 	for (size_t i = 0; i < sizeof(maps) / sizeof(maps[0]) && !err; i++) {
 		err = bpf_map__set_map_flags(maps[i].map, 0);
 		if (!err)
 			err = bpf_map__set_max_entries(maps[i].map, maps[i].entries);
 	}
-out:
-	btf__free(btf);
 	return err;
+}
+
+/* What the hooks of every family may let grow now: most hosts need little of it. */
+static int allocate_late(struct spanloom_bpf *skel)
+{
+	int err = bpf_map__set_map_flags(skel->maps.runtimes, BPF_F_NO_PREALLOC);
+
+	return err ? err : bpf_map__set_map_flags(skel->maps.workers, BPF_F_NO_PREALLOC);
 }
 
 static int set_sizes(struct spanloom_bpf *skel, const struct tracer_config *config,
@@ -242,7 +244,9 @@ static int set_sizes(struct spanloom_bpf *skel, const struct tracer_config *conf
 		err = bpf_map__set_autocreate(skel->maps.twin_marks, false);
 	if (!err && !plan->use_sk_storage)
 		err = bpf_map__set_max_entries(skel->maps.conns_by_address, CONNS_BY_ADDRESS);
-	if (!err && plan->family == HOOKS_KPROBE)
+	if (!err && traits->allocates)
+		err = allocate_late(skel);
+	else if (!err && plan->family == HOOKS_KPROBE)
 		err = preallocate(skel);
 	if (!err && plan->family != HOOKS_KPROBE)
 		err = bpf_map__set_max_entries(skel->maps.kprobe_calls, 1);
