@@ -119,6 +119,7 @@ static struct span *full_span(struct resource *resource)
 	span__add_bool(span, "yes", true);
 	span__add_bool(span, "no", false);
 	span->attributes[span->count].key = "http.request.header.accept-encoding";
+	span->attributes[span->count].key_len = sizeof("http.request.header.accept-encoding") - 1;
 	span->attributes[span->count].type = ATTRIBUTE_STRINGS;
 	span->attributes[span->count].strings.item = lines;
 	span->attributes[span->count++].strings.count = 3;

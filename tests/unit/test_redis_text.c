@@ -112,22 +112,26 @@ static void a_long_text_ends_in_dots(void **unused)
 
 static void commands_are_found_in_any_case(void **unused)
 {
+	const struct redis_spec *get = redis_spec__find(SLICE("GET"), NULL);
 	size_t count = 0;
 
 	for (; redis_spec__at(count); count++) {
 		const struct redis_spec *spec = redis_spec__at(count);
 
-		assert_ptr_equal(redis_spec__find(slice__str(spec->name)), spec);
+		assert_ptr_equal(redis_spec__find(slice__str(spec->name), NULL), spec);
 		if (count)
 			assert_true(strcmp(redis_spec__at(count - 1)->name, spec->name) < 0);
 		assert_int_equal(strspn(spec->arguments, "kvdnospKS*"), strlen(spec->arguments));
 	}
 	assert_true(count > 250);
-	assert_non_null(redis_spec__find(SLICE("hGetAll")));
-	assert_null(redis_spec__find(SLICE("GE")));
-	assert_null(redis_spec__find(SLICE("GETTER")));
-	assert_null(redis_spec__find(SLICE("")));
-	assert_null(redis_spec__find(SLICE("GET\0")));
+	assert_non_null(redis_spec__find(SLICE("hGetAll"), NULL));
+	assert_ptr_equal(redis_spec__find(SLICE("get"), get), get);
+	assert_string_equal(redis_spec__find(SLICE("getset"), get)->name, "GETSET");
+	assert_null(redis_spec__find(SLICE("GE"), get));
+	assert_null(redis_spec__find(SLICE("GE"), NULL));
+	assert_null(redis_spec__find(SLICE("GETTER"), NULL));
+	assert_null(redis_spec__find(SLICE(""), NULL));
+	assert_null(redis_spec__find(SLICE("GET\0"), NULL));
 }
 
 static void a_span_tells_what_failed_and_where(void **unused)

@@ -10,8 +10,12 @@
 #include <stdint.h>
 #include <string.h>
 
-#define COPY_BY(type)                                                                              \
-	static inline void copy__by_##type(char *to, const char *from, size_t len)                 \
+struct copy__pair {
+	uint64_t word[2];
+};
+
+#define COPY_BY(name, type)                                                                        \
+	static inline void copy__by_##name(char *to, const char *from, size_t len)                 \
 	{                                                                                          \
 		type first, last;                                                                  \
                                                                                                    \
@@ -21,22 +25,25 @@
 		memcpy(to + len - sizeof(last), &last, sizeof(last));                              \
 	}
 
-COPY_BY(uint16_t)
-COPY_BY(uint32_t)
-COPY_BY(uint64_t)
+COPY_BY(2, uint16_t)
+COPY_BY(4, uint32_t)
+COPY_BY(8, uint64_t)
+COPY_BY(16, struct copy__pair)
 #undef COPY_BY
 
 /* @len bytes that do not overlap; 0 is legal, whatever @from is. */
 static inline void copy__bytes(void *to, const void *from, size_t len)
 {
-	if (len > 16)
+	if (len > 32)
 		memcpy(to, from, len);
+	else if (len >= 16)
+		copy__by_16(to, from, len);
 	else if (len >= 8)
-		copy__by_uint64_t(to, from, len);
+		copy__by_8(to, from, len);
 	else if (len >= 4)
-		copy__by_uint32_t(to, from, len);
+		copy__by_4(to, from, len);
 	else if (len >= 2)
-		copy__by_uint16_t(to, from, len);
+		copy__by_2(to, from, len);
 	else if (len)
 		*(char *)to = *(const char *)from;
 }

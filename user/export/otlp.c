@@ -97,7 +97,7 @@ static void write_attribute(struct wire *w, uint32_t field, const struct attribu
 
 	write_value(w, attribute);
 	wire__message(w, KEY_VALUE_VALUE, pair);
-	wire__bytes(w, KEY_VALUE_KEY, slice__str(attribute->key));
+	wire__bytes(w, KEY_VALUE_KEY, attribute__key(attribute));
 	wire__message(w, field, pair);
 }
 
@@ -105,7 +105,7 @@ static void write_attribute(struct wire *w, uint32_t field, const struct attribu
  * False: this is none of them. */
 static bool write_short(struct wire *w, uint32_t field, const struct attribute *attribute)
 {
-	struct slice key = slice__str(attribute->key), value = attribute->string;
+	struct slice key = attribute__key(attribute), value = attribute->string;
 	size_t value_len = 2 + value.len, pair_len = 2 + key.len + 2 + value_len;
 	uint8_t *at;
 

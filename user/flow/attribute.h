@@ -16,6 +16,7 @@ enum attribute_type {
 
 struct attribute {
 	const char *key; /* lives as long as the owner */
+	unsigned int key_len;
 	enum attribute_type type;
 	union {
 		struct slice string; /* valid UTF-8 */
@@ -27,5 +28,10 @@ struct attribute {
 		} strings;
 	};
 };
+
+static inline struct slice attribute__key(const struct attribute *attribute)
+{
+	return slice__of(attribute->key, attribute->key_len);
+}
 
 #endif

@@ -59,7 +59,7 @@ void describe__context(struct span *span, const struct context *context)
 	span->trace_flags = context->flags;
 	span->parent_remote = context->remote;
 	span->trace_state = arena__copy(&span->text, context->state);
-	span__add(span, "spanloom.link", slice__str(context->link));
+	span__add_literal(span, "spanloom.link", slice__str(context->link));
 }
 
 struct span *describe__transaction(const struct transaction *txn, const struct flow_config *config,

@@ -25,13 +25,17 @@ void resource__put(struct resource *r)
 
 static struct attribute *resource__slot(struct resource *r, const char *key)
 {
+	struct attribute *attribute;
+
 	for (size_t i = 0; i < r->count; i++)
 		if (strcmp(r->attributes[i].key, key) == 0)
 			return NULL;
 	if (r->count == RESOURCE_ATTRIBUTES)
 		return NULL;
-	r->attributes[r->count].key = key;
-	return &r->attributes[r->count++];
+	attribute = &r->attributes[r->count++];
+	attribute->key = key;
+	attribute->key_len = (unsigned int)strlen(key);
+	return attribute;
 }
 
 void resource__add(struct resource *r, const char *key, struct slice value)

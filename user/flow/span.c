@@ -29,7 +29,7 @@ void span__free(struct span *span)
 	pool__give(&pool, span);
 }
 
-static struct attribute *span__slot(struct span *span, const char *key, enum attribute_type type)
+static struct attribute *span__slot(struct span *span, struct slice key, enum attribute_type type)
 {
 	struct attribute *attribute;
 
@@ -38,12 +38,13 @@ static struct attribute *span__slot(struct span *span, const char *key, enum att
 		return NULL;
 	}
 	attribute = &span->attributes[span->count++];
-	attribute->key = key;
+	attribute->key = key.data;
+	attribute->key_len = (unsigned int)key.len;
 	attribute->type = type;
 	return attribute;
 }
 
-void span__add(struct span *span, const char *key, struct slice value)
+void span__put(struct span *span, struct slice key, struct slice value)
 {
 	struct attribute *attribute;
 
@@ -59,7 +60,21 @@ void span__add(struct span *span, const char *key, struct slice value)
 		attribute->string = value;
 }
 
-void span__add_int(struct span *span, const char *key, int64_t value)
+void span__put_literal(struct span *span, struct slice key, struct slice value)
+{
+	struct attribute *attribute;
+
+	if (value.len == 0)
+		return;
+	attribute = span__slot(span, key, ATTRIBUTE_STRING);
+	if (!attribute)
+		return;
+	attribute->string = value;
+	if (span->value_limit_chars)
+		attribute->string = slice__head(value, span->value_limit_chars);
+}
+
+void span__put_int(struct span *span, struct slice key, int64_t value)
 {
 	struct attribute *attribute = span__slot(span, key, ATTRIBUTE_INT);
 
@@ -67,7 +82,7 @@ void span__add_int(struct span *span, const char *key, int64_t value)
 		attribute->integer = value;
 }
 
-void span__add_bool(struct span *span, const char *key, bool value)
+void span__put_bool(struct span *span, struct slice key, bool value)
 {
 	struct attribute *attribute = span__slot(span, key, ATTRIBUTE_BOOL);
 

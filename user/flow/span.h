@@ -60,14 +60,37 @@ struct span *span__new(void);
 /* Frees the span and drops its resource; NULL is legal. */
 void span__free(struct span *span);
 
+/* As those below, which measure literals while they are compiled. */
+void span__put(struct span *span, struct slice key, struct slice value);
+void span__put_literal(struct span *span, struct slice key, struct slice value);
+void span__put_int(struct span *span, struct slice key, int64_t value);
+void span__put_bool(struct span *span, struct slice key, bool value);
+
 /*
  * Add an attribute.  The value is copied, made valid UTF-8 (each bad byte becomes U+FFFD) and
  * cut to the value limit.  An empty string is left out.  What does not fit is counted in
  * dropped_attributes.  @key must be a literal, or live in span->text.
  */
-void span__add(struct span *span, const char *key, struct slice value);
-void span__add_int(struct span *span, const char *key, int64_t value);
-void span__add_bool(struct span *span, const char *key, bool value);
+static inline void span__add(struct span *span, const char *key, struct slice value)
+{
+	span__put(span, slice__str(key), value);
+}
+
+static inline void span__add_int(struct span *span, const char *key, int64_t value)
+{
+	span__put_int(span, slice__str(key), value);
+}
+
+static inline void span__add_bool(struct span *span, const char *key, bool value)
+{
+	span__put_bool(span, slice__str(key), value);
+}
+
+/* The same for a @value that is a literal, of ASCII: it is not copied. */
+static inline void span__add_literal(struct span *span, const char *key, struct slice value)
+{
+	span__put_literal(span, slice__str(key), value);
+}
 
 /* Copies the name, made valid UTF-8. */
 void span__set_name(struct span *span, struct slice name);

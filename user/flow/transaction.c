@@ -50,9 +50,9 @@ static bool message__merge(struct message *to, const struct message *from, struc
 		else
 			whole = false;
 	}
-	for (unsigned int i = 0; i < MESSAGE_NUMBERS; i++) {
-		if (!(from->number_mask >> i & 1))
-			continue;
+	for (uint32_t left = from->number_mask; left; left &= left - 1) {
+		unsigned int i = (unsigned int)__builtin_ctz(left);
+
 		if (from->add_mask >> i & 1)
 			message__add(to, i, from->number[i]);
 		else

@@ -65,12 +65,16 @@ static bool next_field(struct slice *rest, struct slice *name, struct slice *val
 
 static bool is_token(struct slice in)
 {
-	for (size_t i = 0; i < in.len; i++) {
-		unsigned char c = (unsigned char)in.data[i];
+	static const bool tchar[256] = {
+		['!'] = true,	      ['#' ... '\''] = true, ['*'] = true,
+		['+'] = true,	      ['-'] = true,	     ['.'] = true,
+		['0' ... '9'] = true, ['A' ... 'Z'] = true,  ['^' ... 'z'] = true,
+		['|'] = true,	      ['~'] = true,
+	};
 
-		if (c <= ' ' || c >= 0x7f || memchr("\"(),/:;<=>?@[\\]{}", c, 17))
+	for (size_t i = 0; i < in.len; i++)
+		if (!tchar[(unsigned char)in.data[i]])
 			return false;
-	}
 	return in.len > 0;
 }
 

@@ -152,7 +152,7 @@ static void add_url_parts(const struct view *v)
 {
 	span__add(v->span, "url.path", v->target.path);
 	span__add(v->span, "url.query", url__redact_query(&v->span->text, v->target.query));
-	span__add(v->span, "url.scheme", scheme_of(v));
+	span__add_literal(v->span, "url.scheme", scheme_of(v));
 }
 
 /* ---- name and outcome --------------------------------------------------------------------- */
@@ -167,7 +167,7 @@ static struct slice add_route(const struct view *v)
 		return slice__of("", 0);
 	span__add(v->span, "http.route", route);
 	if (source == ROUTE_GUESS)
-		span__add(v->span, "spanloom.route.source", SLICE("heuristic"));
+		span__add_literal(v->span, "spanloom.route.source", SLICE("heuristic"));
 	return route;
 }
 

@@ -77,7 +77,7 @@ void postgres__describe(const struct transaction *txn, const struct flow_config 
 		span__set_name(span, name);
 	else
 		set_target_name(txn, address, span);
-	span__add(span, "db.system.name", SLICE("postgresql"));
+	span__add_literal(span, "db.system.name", SLICE("postgresql"));
 	span__add(span, "db.namespace", txn->request.field[POSTGRES_NAMESPACE]);
 	span__add(span, "db.query.summary", name);
 	span__add(span, "db.query.text", text);

@@ -118,7 +118,8 @@ static void describe_peers(const struct transaction *txn, struct span *span)
 	span__add(span, "server.address", address);
 	if (address.len && txn->server->port && txn->server->port != REDIS_PORT)
 		span__add_int(span, "server.port", txn->server->port);
-	address = endpoint__address(peer, text, sizeof(text));
+	if (peer != txn->server)
+		address = endpoint__address(peer, text, sizeof(text));
 	span__add(span, "network.peer.address", address);
 	if (address.len && peer->port)
 		span__add_int(span, "network.peer.port", peer->port);
@@ -142,7 +143,7 @@ static void redis__describe(const struct transaction *txn, const struct flow_con
 	struct slice database = response->field[REDIS_NAMESPACE];
 
 	span__set_name(span, operation.len ? operation : SLICE("redis"));
-	span__add(span, "db.system.name", SLICE("redis"));
+	span__add_literal(span, "db.system.name", SLICE("redis"));
 	span__add(span, "db.operation.name", operation);
 	span__add(span, "db.namespace", database.len ? database : request->field[REDIS_NAMESPACE]);
 	span__add(span, "db.query.text", request->field[REDIS_TEXT]);

@@ -137,6 +137,8 @@ struct redis_reply {
 /* Of one connection, for both directions. */
 struct redis_state {
 	struct redis_command command;
+	const struct redis_spec
+		*latest; /* of the command before; most are followed by their like */
 	struct redis_reply reply;
 	struct redis_pending pending[REDIS_PENDING]; /* ring */
 	uint8_t pending_first;
@@ -162,7 +164,8 @@ struct redis_state {
 };
 
 /* redis_command.c */
-const struct redis_spec *redis_spec__find(struct slice name);
+/* NULL: not known.  @first is where it is looked first, or NULL. */
+const struct redis_spec *redis_spec__find(struct slice name, const struct redis_spec *first);
 const struct redis_spec *redis_spec__at(size_t index); /* NULL behind the last */
 bool redis_option__known(struct slice word);
 

@@ -334,10 +334,12 @@ static int compare(struct slice name, const char *known)
 	return known[name.len] ? -1 : 0;
 }
 
-const struct redis_spec *redis_spec__find(struct slice name)
+const struct redis_spec *redis_spec__find(struct slice name, const struct redis_spec *first)
 {
 	size_t low = 0, high = SPECS;
 
+	if (first && compare(name, first->name) == 0)
+		return first;
 	while (low < high) {
 		size_t middle = (low + high) / 2;
 		int order = compare(name, specs[middle].name);

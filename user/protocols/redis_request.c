@@ -129,7 +129,7 @@ static bool line__is_command(struct slice line)
 		if ((c < ' ' && c != '\t') || c == 0x7f)
 			return false;
 	}
-	if (!line__word(&line, &word) || !redis_spec__find(word))
+	if (!line__word(&line, &word) || !redis_spec__find(word, NULL))
 		return false;
 	while (line__word(&line, &word))
 		last = word;
@@ -449,5 +449,5 @@ int redis_request__is_head(struct slice in)
 	len = argument__read(slice__skip(in, (size_t)len), false, &name, &missing);
 	if (len <= 0)
 		return len ? -1 : 0;
-	return name.len <= REDIS_NAME_BYTES && redis_spec__find(name.head) ? 1 : -1;
+	return name.len <= REDIS_NAME_BYTES && redis_spec__find(name.head, NULL) ? 1 : -1;
 }

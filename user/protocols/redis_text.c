@@ -73,12 +73,16 @@ static void text__add_plain(struct redis_state *s, struct slice piece)
 /* Must it stand in quotes, as the CLI shows it? */
 static bool needs_quotes(struct slice in)
 {
-	for (size_t i = 0; i < in.len; i++) {
-		unsigned char c = (unsigned char)in.data[i];
+	static const bool plain[256] = {
+		['!'] = true,
+		['#' ... '&'] = true,
+		['(' ... '['] = true,
+		[']' ... '~'] = true,
+	};
 
-		if (c <= ' ' || c >= 0x7f || c == '"' || c == '\'' || c == '\\')
+	for (size_t i = 0; i < in.len; i++)
+		if (!plain[(unsigned char)in.data[i]])
 			return true;
-	}
 	return in.len == 0;
 }
 
@@ -247,7 +251,8 @@ static int command__name(struct redis_state *s, const struct redis_argument *a)
 
 	if (a->len > a->head.len || !is_name(a->head, REDIS_NAME_BYTES))
 		return -EBADMSG;
-	c->spec = redis_spec__find(a->head);
+	c->spec = redis_spec__find(a->head, s->latest);
+	s->latest = c->spec;
 	c->kind = c->spec ? c->spec->kind : REDIS_NORMAL;
 	text__put(s, a->head);
 	c->name_len = c->text_len;
