@@ -11,7 +11,7 @@
 #include "user/log.h"
 
 #define MS	    1000000ull
-#define PATIENCE_MS 8000 /* no test takes that long, unless it fails */
+#define PATIENCE_MS 60000 /* no test takes that long, unless it fails */
 
 static struct loop *loop;
 
@@ -30,9 +30,9 @@ void scene__prepare(struct scene *s, const struct answer *script, size_t len, bo
 	snprintf(s->url, sizeof(s->url), "http://127.0.0.1:%u/v1/traces", s->collector.port);
 	s->options = (struct otlp_options){
 		.url = s->url,
-		.timeout_ms = 5000,
+		.timeout_ms = 30000,
 		.schedule_delay_ms = 10,
-		.export_timeout_ms = 6000,
+		.export_timeout_ms = 40000,
 		.max_queue_size = 64,
 		.max_export_batch_size = 16,
 	};
@@ -103,6 +103,7 @@ const struct export_counts *scene__counts(const struct scene *s)
 struct watch {
 	struct scene *scenes;
 	size_t count;
+	uint64_t left; /* spans, where there is no more to come */
 	uint64_t until_ns;
 };
 
@@ -115,13 +116,12 @@ static void on_watch(void *ctx)
 		scene__check_sum(&w->scenes[i]);
 		pending += http_exporter__pending(w->scenes[i].exporter);
 	}
-	if (!pending || now_ns() > w->until_ns)
+	if (pending <= w->left || now_ns() > w->until_ns)
 		loop__stop(loop);
 }
 
-void scene__run(struct scene *scenes, size_t count, uint64_t patience_ms)
+static void run(struct watch watch)
 {
-	struct watch watch = { scenes, count, now_ns() + patience_ms * MS };
 	struct loop_timer *timer = loop__timer(loop, on_watch, &watch);
 
 	assert_non_null(timer);
@@ -130,9 +130,19 @@ void scene__run(struct scene *scenes, size_t count, uint64_t patience_ms)
 	loop_timer__stop(timer);
 }
 
+void scene__run(struct scene *s, uint64_t ms)
+{
+	run((struct watch){ s, 1, 0, now_ns() + ms * MS });
+}
+
+void scene__run_until(struct scene *s, uint64_t left)
+{
+	run((struct watch){ s, 1, left, now_ns() + PATIENCE_MS * MS });
+}
+
 void scene__settle(struct scene *scenes, size_t count)
 {
-	scene__run(scenes, count, PATIENCE_MS);
+	run((struct watch){ scenes, count, 0, now_ns() + PATIENCE_MS * MS });
 	for (size_t i = 0; i < count; i++)
 		assert_int_equal(http_exporter__pending(scenes[i].exporter), 0);
 }

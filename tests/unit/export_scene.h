@@ -53,10 +53,12 @@ void scene__push_text(struct scene *s, struct slice text);
 
 const struct export_counts *scene__counts(const struct scene *s);
 
-/* Runs until no span is pending in any scene, at most for @patience_ms; at any time the sums of
- * each scene must agree. */
-void scene__run(struct scene *scenes, size_t count, uint64_t patience_ms);
-/* Likewise, and they must get there. */
+/* The sums of each scene must agree at any time while it runs: for @ms, or until no span is
+ * pending ... */
+void scene__run(struct scene *s, uint64_t ms);
+/* ... until @left are ... */
+void scene__run_until(struct scene *s, uint64_t left);
+/* ... until none is in any scene, and they must get there. */
 void scene__settle(struct scene *scenes, size_t count);
 
 #endif

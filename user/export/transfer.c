@@ -20,12 +20,12 @@ struct transfer {
 	struct loop_timer *deadline;
 	bool overdue;
 	CURLM *multi;
-	CURL *easy;
+	CURL *model; /* what all transfers have in common */
+	CURL *easy;  /* the transfer that runs; NULL: none does */
 	struct curl_slist *headers;
 	char *target;
 	transfer_fn done;
 	void *ctx;
-	bool running;
 	/* of the answer */
 	char *body;
 	size_t body_len;
@@ -174,7 +174,7 @@ static void transfer__finish(struct transfer *t, CURLcode code)
 	transfer__read_result(t, code, &result);
 	transfer__cancel(t);
 	t->done(t->ctx, &result);
-	if (!t->running)
+	if (!t->easy)
 		transfer__reset_answer(t);
 }
 
@@ -287,26 +287,26 @@ static CURLcode transfer__set_tls(struct transfer *t, const struct otlp_options 
 	CURLcode code = CURLE_OK;
 
 	if (options->ca_file)
-		code = curl_easy_setopt(t->easy, CURLOPT_CAINFO, options->ca_file);
+		code = curl_easy_setopt(t->model, CURLOPT_CAINFO, options->ca_file);
 	if (!code && options->cert_file)
-		code = curl_easy_setopt(t->easy, CURLOPT_SSLCERT, options->cert_file);
+		code = curl_easy_setopt(t->model, CURLOPT_SSLCERT, options->cert_file);
 	if (!code && options->key_file)
-		code = curl_easy_setopt(t->easy, CURLOPT_SSLKEY, options->key_file);
+		code = curl_easy_setopt(t->model, CURLOPT_SSLKEY, options->key_file);
 	return code;
 }
 
 static CURLcode transfer__set_callbacks(struct transfer *t)
 {
-	CURLcode code = curl_easy_setopt(t->easy, CURLOPT_HEADERFUNCTION, transfer__on_header);
+	CURLcode code = curl_easy_setopt(t->model, CURLOPT_HEADERFUNCTION, transfer__on_header);
 
 	if (!code)
-		code = curl_easy_setopt(t->easy, CURLOPT_HEADERDATA, t);
+		code = curl_easy_setopt(t->model, CURLOPT_HEADERDATA, t);
 	if (!code)
-		code = curl_easy_setopt(t->easy, CURLOPT_WRITEFUNCTION, transfer__on_body);
+		code = curl_easy_setopt(t->model, CURLOPT_WRITEFUNCTION, transfer__on_body);
 	if (!code)
-		code = curl_easy_setopt(t->easy, CURLOPT_WRITEDATA, t);
+		code = curl_easy_setopt(t->model, CURLOPT_WRITEDATA, t);
 	if (!code)
-		code = curl_easy_setopt(t->easy, CURLOPT_ERRORBUFFER, t->error);
+		code = curl_easy_setopt(t->model, CURLOPT_ERRORBUFFER, t->error);
 	return code;
 }
 
@@ -326,15 +326,15 @@ static CURLcode transfer__set_easy(struct transfer *t, const struct otlp_options
 	CURLcode code = CURLE_OK;
 
 	for (size_t i = 0; !code && i < sizeof(numbers) / sizeof(numbers[0]); i++)
-		code = curl_easy_setopt(t->easy, numbers[i].option, numbers[i].value);
+		code = curl_easy_setopt(t->model, numbers[i].option, numbers[i].value);
 	if (!code)
-		code = curl_easy_setopt(t->easy, CURLOPT_URL, options->url);
+		code = curl_easy_setopt(t->model, CURLOPT_URL, options->url);
 	if (!code)
-		code = curl_easy_setopt(t->easy, CURLOPT_PROTOCOLS_STR, "http,https");
+		code = curl_easy_setopt(t->model, CURLOPT_PROTOCOLS_STR, "http,https");
 	if (!code)
-		code = curl_easy_setopt(t->easy, CURLOPT_USERAGENT, USER_AGENT);
+		code = curl_easy_setopt(t->model, CURLOPT_USERAGENT, USER_AGENT);
 	if (!code)
-		code = curl_easy_setopt(t->easy, CURLOPT_HTTPHEADER, t->headers);
+		code = curl_easy_setopt(t->model, CURLOPT_HTTPHEADER, t->headers);
 	if (!code)
 		code = transfer__set_callbacks(t);
 	return code ? code : transfer__set_tls(t, options);
@@ -386,8 +386,8 @@ static int transfer__open(struct transfer *t, const struct otlp_options *options
 	if (!t->timer || !t->deadline)
 		return -errno;
 	t->multi = curl_multi_init();
-	t->easy = curl_easy_init();
-	if (!t->multi || !t->easy)
+	t->model = curl_easy_init();
+	if (!t->multi || !t->model)
 		return -ENOMEM;
 	err = transfer__set_headers(t, options);
 	if (err)
@@ -428,7 +428,7 @@ void transfer__free(struct transfer *t)
 	if (!t)
 		return;
 	transfer__cancel(t);
-	curl_easy_cleanup(t->easy);
+	curl_easy_cleanup(t->model);
 	curl_multi_cleanup(t->multi); /* closes the connection, so it still watches and times */
 	if (t->timer)
 		loop_timer__stop(t->timer);
@@ -453,12 +453,19 @@ int transfer__start(struct transfer *t, struct slice body, uint32_t timeout_ms)
 	CURLcode code;
 
 	transfer__reset_answer(t);
+	/* Never used twice: libcurl 7.88 may append a folded header to one of the answer before,
+	 * which it has freed.  The connection is kept all the same. */
+	t->easy = curl_easy_duphandle(t->model);
+	if (!t->easy)
+		return -ENOMEM;
 	code = curl_easy_setopt(t->easy, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)body.len);
 	if (!code)
 		code = curl_easy_setopt(t->easy, CURLOPT_POSTFIELDS, body.data);
-	if (code || curl_multi_add_handle(t->multi, t->easy) != CURLM_OK)
+	if (code || curl_multi_add_handle(t->multi, t->easy) != CURLM_OK) {
+		curl_easy_cleanup(t->easy);
+		t->easy = NULL;
 		return -ENOMEM;
-	t->running = true;
+	}
 	t->overdue = false;
 	if (timeout_ms)
 		loop_timer__after(t->deadline, timeout_ms * MS_NS);
@@ -467,9 +474,10 @@ int transfer__start(struct transfer *t, struct slice body, uint32_t timeout_ms)
 
 void transfer__cancel(struct transfer *t)
 {
-	if (!t->running)
+	if (!t->easy)
 		return;
 	loop_timer__stop(t->deadline);
 	curl_multi_remove_handle(t->multi, t->easy);
-	t->running = false;
+	curl_easy_cleanup(t->easy);
+	t->easy = NULL;
 }
