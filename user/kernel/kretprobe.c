@@ -4,6 +4,8 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/perf_event.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -110,22 +112,35 @@ void kretprobes__attach(const struct bpf_object_skeleton *skeleton)
 			 EVENTS, errstr(err));
 }
 
+/* Takes the event away that @event, a line "r4096:spanloom/NAME FUNCTION", is of, if it is one of
+ * ours.  That of another agent that lives the kernel refuses to. */
+static void sweep(struct slice event)
+{
+	struct slice name = slice__skip(event, slice__find(event, ':') + 1);
+	char line[TEXT_MAX];
+
+	name = slice__head(name, slice__find(name, ' '));
+	if (!slice__starts(name, slice__str(GROUP "/")))
+		return;
+	snprintf(line, sizeof(line), "-:%.*s\n", (int)name.len, name.data);
+	tell_kernel(line);
+}
+
 void kretprobes__sweep(void)
 {
 	FILE *events = fopen(EVENTS, "re");
-	char text[TEXT_MAX], line[TEXT_MAX];
+	struct slice rest = {};
+	char *text = NULL;
+	size_t size = 0;
 
 	if (!events)
 		return;
-	while (fgets(text, sizeof(text), events)) { /* "r4096:spanloom/NAME FUNCTION" */
-		struct slice name = slice__str(text);
-
-		name = slice__skip(name, slice__find(name, ':') + 1);
-		name = slice__head(name, slice__find(name, ' '));
-		if (!slice__starts(name, slice__str(GROUP "/")))
-			continue;
-		snprintf(line, sizeof(line), "-:%.*s\n", (int)name.len, name.data);
-		tell_kernel(line); /* of another agent that lives: the kernel refuses */
-	}
+	/* All of it first: where the next read goes on is counted in events, and one that is taken
+	 * away meanwhile hides another. */
+	if (getdelim(&text, &size, '\0', events) > 0)
+		rest = slice__str(text);
 	fclose(events);
+	for (; rest.len; rest = slice__skip(rest, slice__find(rest, '\n') + 1))
+		sweep(slice__head(rest, slice__find(rest, '\n')));
+	free(text);
 }
