@@ -1,10 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Runs fuzz targets, two at a time, and tells what came of each."""
+"""Runs fuzz targets, two at a time, and tells what came of each.
+
+A search goes on for so long, each time another way, from all that was found before.  A check, of
+"make test", begins with the seeds and takes the same way each time, however fast the machine is:
+what it finds comes of what was changed.
+"""
 
 import os
 import re
 import subprocess
 import sys
+import tempfile
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -14,8 +20,11 @@ ROOT = HERE.parent.parent
 OUT = ROOT / ".output" / "fuzz"
 BINARY = OUT / "spanloom-fuzz"
 AT_ONCE = 2
-INPUT_S = 30  # more for one input is a finding; machines that test are busy
-START_S = 120  # to read the corpus
+INPUT_S = 60  # more for one input is a finding; machines that test are busy
+LATE_S = 900  # beyond the time of a search: then it stands still
+CHECK_SEED = 1
+CHECK_RUNS = {"collector": 300, "pipeline": 3000, "process": 300}  # slow ones, ...
+FLOW_RUNS, DEFAULT_RUNS = 400, 10000  # ... and others
 INPUT_BYTES = {"golang": 32768, "cpython": 32768, "process": 16384}
 FLOW_BYTES = 1536  # each is a record, and more than a stream has ranges would be lost
 DEFAULT_BYTES = 4096
@@ -72,37 +81,69 @@ def input_bytes(name):
     return FLOW_BYTES if name.endswith("-flow") else INPUT_BYTES.get(name, DEFAULT_BYTES)
 
 
-def command(name, seconds, seed):
-    corpus, found = OUT / "corpus" / name, OUT / "found" / name
+def check_runs(name):
+    return FLOW_RUNS if name.endswith("-flow") else CHECK_RUNS.get(name, DEFAULT_RUNS)
+
+
+def seeds(name):
+    places = (OUT / "seeds" / name, HERE / "crashes" / name)
+    return [place for place in places if place.exists()]
+
+
+def search(name, seconds):
+    """Options of libFuzzer, and where it begins."""
+    corpus = OUT / "corpus" / name
     corpus.mkdir(parents=True, exist_ok=True)
+    return [f"-max_total_time={seconds}", "-seed=0", corpus, *seeds(name)]
+
+
+def check(name, folder):
+    """Likewise; the order of files in a folder is not the same everywhere, that of a list is."""
+    corpus, listed = folder / "corpus", folder / "seeds"
+    corpus.mkdir()
+    files = sorted(str(path) for place in seeds(name) for path in place.iterdir())
+    listed.write_text(",".join(files))
+    given = [f"-seed_inputs=@{listed}"] if files else []
+    # What was compared may be addresses, which are others each time.
+    return [f"-runs={check_runs(name)}", f"-seed={CHECK_SEED}", "-use_cmp=0", *given, corpus]
+
+
+def command(name, way):
+    found = OUT / "found" / name
     found.mkdir(parents=True, exist_ok=True)
-    seeds = [OUT / "seeds" / name, HERE / "crashes" / name]
     return [
-        "nice", "-n", "10", BINARY, f"--target={name}", f"-max_total_time={seconds}", f"-seed={seed}",
+        "nice", "-n", "10", BINARY, f"--target={name}",
         f"-timeout={INPUT_S}", f"-report_slow_units={INPUT_S}", "-rss_limit_mb=2048",
         "-print_final_stats=1", f"-max_len={input_bytes(name)}", f"-artifact_prefix={found}/",
-        *dictionary(name), corpus, *[path for path in seeds if path.exists()],
+        *dictionary(name), *way,
     ]
 
 
-def run(name, seconds, seed):
+def run(name, seconds):
+    if seconds:
+        return run_this(name, search(name, seconds), seconds)
+    with tempfile.TemporaryDirectory(prefix="spanloom-fuzz-") as folder:
+        return run_this(name, check(name, Path(folder)))
+
+
+def run_this(name, way, seconds=0):
     environ = dict(os.environ, UBSAN_OPTIONS="print_stacktrace=1",
                    ASAN_OPTIONS="detect_leaks=1:allocator_may_return_null=1")
     start = time.monotonic()
     try:
-        done = subprocess.run(command(name, seconds, seed), cwd=ROOT, env=environ, stdin=subprocess.DEVNULL,
-                              stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False,
-                              timeout=seconds + START_S)
+        done = subprocess.run(command(name, way), cwd=ROOT, env=environ,
+                              stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                              stderr=subprocess.STDOUT, check=False, timeout=seconds + LATE_S)
         output, status = done.stdout.decode(errors="replace"), done.returncode
     except subprocess.TimeoutExpired as late:
         output, status = (late.stdout or b"").decode(errors="replace") + "\nno end", 1
     return Result(name, output, status, time.monotonic() - start)
 
 
-def run_all(names, seconds, tell, seed=0):
-    """Calls @tell with each Result, in the order of @names.  @seed: of what is random, 0: another
-    one each time."""
+def run_all(names, tell, seconds=0):
+    """Calls @tell with each Result, in the order of @names.  @seconds: of the search for each, 0:
+    they are checked."""
     make_seeds()
     with ThreadPoolExecutor(AT_ONCE) as pool:
-        for result in pool.map(lambda name: run(name, seconds, seed), names):
+        for result in pool.map(lambda name: run(name, seconds), names):
             tell(result)
