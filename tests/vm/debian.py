@@ -6,16 +6,19 @@ $SPANLOOM_VM_MIRROR, by default the mirror that apt uses.
 """
 
 import hashlib
+import http.client
 import lzma
 import os
 import re
 import shutil
-import urllib.error
+import time
 import urllib.request
 from pathlib import Path
 
 CACHE = Path(os.environ.get("SPANLOOM_VM_CACHE") or Path.home() / ".cache/spanloom/vm")
 PATH = os.environ.get("PATH", "") + ":/usr/sbin:/sbin"
+
+TRIES = 3  # of what a mirror may give another time
 
 
 class Missing(Exception):
@@ -48,15 +51,20 @@ def mirror():
 
 
 def fetch(url, path):
+    """Whole, or not at all."""
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name(path.name + ".part")
-    try:
-        with urllib.request.urlopen(url, timeout=120) as source, open(part, "wb") as target:
-            shutil.copyfileobj(source, target)
-    except urllib.error.HTTPError as answer:
-        raise Missing(f"{url}: {answer}") from None
-    except (urllib.error.URLError, TimeoutError) as fault:
-        raise Unreachable(f"{url}: {fault}") from None
+    for left in reversed(range(TRIES)):
+        try:
+            with urllib.request.urlopen(url, timeout=60) as source, open(part, "wb") as target:
+                shutil.copyfileobj(source, target)
+                if target.tell() != int(source.headers.get("Content-Length", target.tell())):
+                    raise OSError("it ends too early")
+            break
+        except (OSError, http.client.HTTPException) as fault:
+            if not left:
+                raise Unreachable(f"{url}: {fault}") from None
+            time.sleep(3)
     part.rename(path)
 
 
@@ -65,8 +73,12 @@ def packages(suite, arch):
     base = mirror() + ("-security" if suite.endswith("-security") else "")
     index = CACHE / "indices" / f"{suite}-{arch}.xz"
     fetch(f"{base}/dists/{suite}/main/binary-{arch}/Packages.xz", index)
+    try:
+        text = lzma.open(index, "rt").read()
+    except (lzma.LZMAError, EOFError, UnicodeDecodeError) as fault:
+        raise Unreachable(f"{base} has no index of packages for {suite}: {fault}") from None
     found = {}
-    for stanza in lzma.open(index, "rt").read().split("\n\n"):
+    for stanza in text.split("\n\n"):
         if stanza.startswith("Package: linux-"):
             fields = dict(re.findall(r"^([A-Za-z0-9-]+): (.*)$", stanza, re.MULTILINE))
             found[fields["Package"]] = fields
@@ -80,5 +92,5 @@ def download(fields, base):
         fetch(f"{base}/{fields['Filename']}", path)
     if hashlib.sha256(path.read_bytes()).hexdigest() != fields["SHA256"]:
         path.unlink()
-        raise Missing(f"{path.name} is not what the index of its suite says; run it again")
+        raise Unreachable(f"{path.name} is not what the index of its suite says; run it again")
     return path
