@@ -13,23 +13,10 @@ import sys
 from functools import cache
 from pathlib import Path
 
-from harness import ROOT, Skip
+from harness import ROOT, Skip, fetch
 
 HERE = Path(__file__).resolve().parent
 CACHE = Path(os.environ.get("SPANLOOM_ACCURACY_CACHE") or ROOT / ".output" / "accuracy")
-SECONDS = 300
-
-
-def fetch(what, command, **kwargs):
-    try:
-        done = subprocess.run([str(word) for word in command], stdin=subprocess.DEVNULL,
-                              stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
-                              timeout=SECONDS, check=False, **kwargs)
-    except (OSError, subprocess.TimeoutExpired) as fault:
-        raise Skip(f"{what} cannot be had: {fault}") from None
-    if done.returncode:
-        last = (done.stdout.strip().splitlines() or ["no reason given"])[-1]
-        raise Skip(f"{what} cannot be had: {last}")
 
 
 def made_from(sources, make):

@@ -13,7 +13,7 @@ from typing import Callable
 import harness
 import needs
 import servers
-from harness import folder, free_port, listening, spawn, wait_until
+from harness import free_port, listening, spawn, wait_until
 from judge import CACHE, HTTP, SERVERS, SQL
 
 HERE = Path(__file__).resolve().parent
@@ -154,15 +154,7 @@ def php(world):
         PHP_CLI_SERVER_WORKERS=4))
 
 
-APACHE_CONF = """
-ServerName localhost
-ServerRoot {dir}
-PidFile {dir}/apache.pid
-ErrorLog {dir}/apache-error.log
-Listen 127.0.0.1:{port}
-LoadModule mpm_prefork_module {modules}/mod_mpm_prefork.so
-LoadModule authz_core_module {modules}/mod_authz_core.so
-LoadModule alias_module {modules}/mod_alias.so
+APACHE_PHP = """
 LoadModule php_module {php}
 StartServers 8
 MaxRequestWorkers 8
@@ -184,12 +176,11 @@ def need_apache():
 
 
 def apache(world):
-    port, module = free_port(), need_apache()
-    conf = folder() / "apache.conf"
-    conf.write_text(APACHE_CONF.format(dir=folder(), port=port, modules=module.parent, php=module,
-                                       script=HERE / "php" / "index.php"))
-    return Running(port, world.spawn(
-        [needs.command("apache2", "httpd"), "-D", "FOREGROUND", "-f", conf], "apache"))
+    module = need_apache()
+    port, command = servers.apache(
+        module.parent, ("mpm_prefork", "authz_core", "alias"),
+        APACHE_PHP.format(php=module, script=HERE / "php" / "index.php"))
+    return Running(port, world.spawn(command, "apache"))
 
 
 def need_php_fpm():

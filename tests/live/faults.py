@@ -41,7 +41,7 @@ class Steady:
 
     def stop(self):
         """How many requests there were: all were answered right."""
-        output, _ = self.process.communicate(timeout=30)
+        output, _ = self.process.communicate(timeout=60)
         equal(self.process.returncode, 0, f"exit status of the client: {output}")
         requests = int(output.splitlines()[-1].split()[0])
         assert requests, "no request was made"
@@ -94,7 +94,7 @@ def kill(process):
 
 def gone(objects):
     """The kernel frees in its own time what nobody holds."""
-    wait_until(lambda: not kernel.left_of(objects), f"the kernel to free {objects}", 5)
+    wait_until(lambda: not kernel.left_of(objects), f"the kernel to free {objects}")
 
 
 def resident(pid, what="VmRSS"):

@@ -7,9 +7,11 @@ Whatever is started is handed to defer() and undone when the test ends, however 
 """
 
 import contextlib
+import errno
 import functools
 import importlib
 import os
+import random
 import re
 import shutil
 import signal
@@ -25,12 +27,14 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent.parent
 SPANLOOM = ROOT / ".output" / "spanloom"
 VENV = ROOT / ".output" / "venv"
+FETCH_S = 300  # of what is fetched
 SKIPPED = 77  # exit status, as in tests/run
 PATIENCE = int(os.environ.get("SPANLOOM_TEST_PATIENCE", "1"))  # how many times slower this machine is
 
 _cleanup = contextlib.ExitStack()
 _evidence = []  # files to show when the test fails
 _context = {}
+_ports = set()  # that free_port() has given
 
 
 class Skip(Exception):
@@ -38,7 +42,7 @@ class Skip(Exception):
 
 
 def takes(seconds):
-    """Marks a test that may need longer than the usual minute (tests/run reads it)."""
+    """Marks a test that may need longer than tests/run gives to each."""
     def mark(function):
         function.takes = seconds
         return function
@@ -64,6 +68,34 @@ def once(function):
     return cached
 
 
+# ---- what is fetched --------------------------------------------------------------------
+
+
+def fetch(what, command, **kwargs):
+    """Runs a command that needs a registry; where there is none, or it is too slow: Skip."""
+    try:
+        done = subprocess.run([str(word) for word in command], stdin=subprocess.DEVNULL,
+                              stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+                              timeout=FETCH_S * PATIENCE, check=False, **kwargs)
+    except (OSError, subprocess.TimeoutExpired) as fault:
+        raise Skip(f"{what} cannot be had: {fault}") from None
+    if done.returncode:
+        last = (done.stdout.strip().splitlines() or ["no reason given"])[-1]
+        raise Skip(f"{what} cannot be had: {last}")
+
+
+def python_with(modules, *packages):
+    """The interpreter of a virtual environment where @modules can be imported; they come with
+    @packages, which are installed once."""
+    python = VENV / "bin" / "python"
+    if not python.exists():
+        fetch("packages of Python", [sys.executable, "-m", "venv", VENV])
+    if status_of(python, "-c", f"import {modules}")[0]:
+        fetch("packages of Python", [python, "-m", "pip", "-q", "--disable-pip-version-check",
+                                     "install", "--retries", "1", "--timeout", "15", *packages])
+    return python
+
+
 # ---- folders, ports, waiting ------------------------------------------------------------
 
 
@@ -82,14 +114,30 @@ def cache():
     return Path(path) if path else folder()
 
 
-def free_port(host="127.0.0.1"):
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    with socket.socket(family) as probe:
-        probe.bind((host, 0))
-        return probe.getsockname()[1]
+def free_port():
+    """A port that this test has not asked for yet and nobody uses, at any local address.  It is
+    below those that the kernel gives to clients: none of them takes it meanwhile, or, where
+    nobody is to listen, connects to itself."""
+    lowest = int(Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()[0])
+    while True:
+        port = random.randrange(10000, max(lowest, 20000))
+        if port not in _ports and not in_use(port):
+            _ports.add(port)
+            return port
 
 
-def wait_until(condition, what, seconds=10):
+def in_use(port):
+    for family, address in ((socket.AF_INET, "0.0.0.0"), (socket.AF_INET6, "::")):
+        with socket.socket(family) as probe:
+            try:
+                probe.bind((address, port))
+            except OSError as fault:
+                if fault.errno == errno.EADDRINUSE:
+                    return True
+    return False
+
+
+def wait_until(condition, what, seconds=30):
     """The first true value of @condition."""
     seconds *= PATIENCE
     limit = time.monotonic() + seconds
@@ -99,6 +147,19 @@ def wait_until(condition, what, seconds=10):
             return value
         assert time.monotonic() < limit, f"waited {seconds} s in vain for {what}"
         time.sleep(0.02)
+
+
+def at_best(attempt, tries=5):
+    """Of what is measured by the clock: a machine that has other things to do spoils some of the
+    @tries; what is too slow by itself fails in all.  attempt() fails as a test does."""
+    for left in reversed(range(tries)):
+        try:
+            return attempt()
+        except AssertionError as fault:
+            if not left:
+                raise
+            print(f"once more: {fault}")
+            time.sleep(0.5)
 
 
 def listening(port, host="127.0.0.1"):
@@ -127,7 +188,7 @@ def spawn(command, log=None, **kwargs):
     return process
 
 
-def end(process, sig=signal.SIGTERM, seconds=5):
+def end(process, sig=signal.SIGTERM, seconds=20):
     """Ends the process and all of its group; its exit status."""
     if process.poll() is None:
         process.send_signal(sig)
@@ -138,7 +199,7 @@ def end(process, sig=signal.SIGTERM, seconds=5):
     return process.wait()
 
 
-def run(*command, ok=(0,), timeout=30, **kwargs):
+def run(*command, ok=(0,), timeout=60, **kwargs):
     """Runs to the end; the standard output.  @ok: exit statuses that are no failure."""
     kwargs.setdefault("stdin", subprocess.DEVNULL)
     done = subprocess.run([str(word) for word in command], text=True, timeout=timeout * PATIENCE,
@@ -149,7 +210,7 @@ def run(*command, ok=(0,), timeout=30, **kwargs):
     return done.stdout
 
 
-def status_of(*command, timeout=30, **kwargs):
+def status_of(*command, timeout=60, **kwargs):
     """(exit status, standard output, standard error)."""
     kwargs.setdefault("stdin", subprocess.DEVNULL)
     done = subprocess.run([str(word) for word in command], text=True, timeout=timeout * PATIENCE,

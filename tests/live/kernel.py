@@ -136,11 +136,17 @@ class Map:
 
 @contextlib.contextmanager
 def filled(process, name, key):
-    """The map is as full as it gets; then it is as it was."""
-    table = Map(process, name)
-    keys = table.fill(key, 2 * table.bound)
+    """The map is as full as it gets; then it is as it was.  What it yields fills it again: where
+    others have left there is room."""
+    table, keys = Map(process, name), []
+
+    def fill():
+        first = len(keys)
+        keys.extend(table.fill(lambda number: key(first + number), 2 * table.bound))
+
+    fill()
     try:
-        yield table
+        yield fill
     finally:
         table.remove(keys)
         table.close()

@@ -10,7 +10,7 @@ from harness import PATIENCE, in_threads
 class Connection:
     """A client's stream socket with the few reads that protocols need."""
 
-    def __init__(self, address, seconds=20):
+    def __init__(self, address, seconds=60):
         if isinstance(address, int):
             address = ("127.0.0.1", address)
         if isinstance(address, tuple):

@@ -10,6 +10,12 @@ from harness import run, spawn, wait_until
 _serial = itertools.count(1)
 
 
+def sent_again(snmp):
+    """Segments that TCP has sent more than once, as /proc/net/snmp has it."""
+    names, values = (line.split() for line in snmp.splitlines() if line.startswith("Tcp:"))
+    return int(values[names.index("RetransSegs")])
+
+
 class Namespace:
     """A network namespace; it lives as long as the process in it that does nothing."""
 
@@ -18,6 +24,10 @@ class Namespace:
         own = os.readlink("/proc/self/ns/net")
         wait_until(lambda: os.readlink(f"/proc/{self.anchor.pid}/ns/net") != own, "a namespace")
         self.inside("ip", "link", "set", "lo", "up")
+
+    def sent_again(self):
+        """Segments of TCP, since the namespace is there."""
+        return sent_again(self.inside("cat", "/proc/self/net/snmp"))
 
     def command(self, *words):
         """The command that runs @words in here."""

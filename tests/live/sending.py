@@ -10,7 +10,7 @@ import select
 import socket
 
 PIPE_BYTES = 1 << 16
-SECONDS = 20  # that a socket may stand still
+SECONDS = 60  # that a socket may stand still
 
 
 def cut(data, count, head=0):

@@ -10,7 +10,6 @@ import signal
 import socket
 import sys
 import threading
-import time
 from pathlib import Path
 
 import harness
@@ -72,7 +71,7 @@ class Nginx:
                                           beside=beside))
         binary = shutil.which("nginx") or "/usr/sbin/nginx"
         self.process = spawn([binary, "-p", self.dir, "-c", conf], log=f"{self.dir.name}.log")
-        wait_until(lambda: listening(self.port), "nginx to listen")
+        wait_until(lambda: listening(self.port) and self._rests(), "nginx to serve")
 
     @property
     def url(self):
@@ -87,10 +86,17 @@ class Nginx:
         with open(self.dir / "www" / name, "wb") as out:
             out.truncate(size)
 
+    def _rests(self):
+        """Its workers are there, and have nothing to do."""
+        parent = self.process.pid
+        workers = Path(f"/proc/{parent}/task/{parent}/children").read_text().split()
+        states = [Path(f"/proc/{pid}/stat").read_text().rsplit(") ", 1)[1][0] for pid in workers]
+        return states and all(state == "S" for state in states)
+
     def served(self, pattern=""):
         """How many requests whose line of the log matches @pattern it has answered.  The line
-        is written after the answer, so the last ones may be late."""
-        time.sleep(0.1)
+        is written after the answer, and before the worker waits for what comes next."""
+        wait_until(self._rests, "nginx to have written its log")
         try:
             lines = (self.dir / "access.log").read_text().splitlines()
         except FileNotFoundError:
@@ -181,7 +187,7 @@ class Postgres:
         self.process = spawn([postgres_bin() / "postgres", "-D", data],
                              log=f"{self.dir.name}.log", cwd=self.dir, **postgres_user())
         defer(harness.end, self.process, signal.SIGQUIT)
-        wait_until(self._answers, "PostgreSQL to answer", 20)
+        wait_until(self._answers, "PostgreSQL to answer", 60)
 
     def _answers(self):
         return harness.status_of("psql", *self.address("postgres"), "-c", "")[0] == 0
@@ -192,7 +198,7 @@ class Postgres:
         self.psql("CREATE DATABASE shop", database="postgres")
         self.psql("CREATE EXTENSION pg_stat_statements")
         self.pgbench("-i", "-q")
-        harness.end(self.process, signal.SIGINT, 20)
+        harness.end(self.process, signal.SIGINT, 60)
         os.rename(self.dir / "data", template)
 
     def address(self, database="shop", host="127.0.0.1"):
@@ -202,7 +208,7 @@ class Postgres:
         return run("psql", *self.address(database, host), "-q", "-A", "-t", *options, "-c", sql,
                    ok=ok, **kwargs)
 
-    def pgbench(self, *options, host="127.0.0.1", timeout=60):
+    def pgbench(self, *options, host="127.0.0.1", timeout=120):
         return run(postgres_bin() / "pgbench", "-h", host, "-p", self.port, "-U", "postgres",
                    *options, "shop", timeout=timeout)
 
@@ -272,6 +278,33 @@ class PhpFpm:
         """What nginx needs to hand on the requests below @path."""
         return FASTCGI.format(path=path, script=script, upstream=upstream or self.upstream,
                               keep=keep)
+
+
+# ---- Apache -----------------------------------------------------------------------------
+
+APACHE_CONF = """
+ServerName localhost
+ServerRoot {dir}
+PidFile {dir}/apache.pid
+ErrorLog {dir}/apache-error.log
+Listen 127.0.0.1:{port}
+{modules}
+{extra}
+"""
+
+
+def apache_command():
+    """None: there is none."""
+    path = f"{os.environ['PATH']}:/usr/sbin"
+    return shutil.which("apache2", path=path) or shutil.which("httpd", path=path)
+
+
+def apache(place, modules, extra):
+    """The port of an Apache with these of the modules that lie in @place, and its command."""
+    port, conf = free_port(), folder() / "apache.conf"
+    loaded = "\n".join(f"LoadModule {name}_module {place}/mod_{name}.so" for name in modules)
+    conf.write_text(APACHE_CONF.format(dir=folder(), port=port, modules=loaded, extra=extra))
+    return port, [apache_command(), "-D", "FOREGROUND", "-f", conf]
 
 
 # ---- programs ---------------------------------------------------------------------------

@@ -32,6 +32,7 @@
 #define LONG_BYTES    (64 * 1024 * 1024)
 #define MESSAGES_EACH 16 /* on a connection: one that is nothing that we know is given up */
 #define REQUEST	      "POST /take/away HTTP/1.1\r\nHost: h\r\nContent-Length: 2000\r\n\r\n"
+#define LONG_REQUEST  "POST /take/away HTTP/1.1\r\nHost: h\r\nContent-Length: 67000000\r\n\r\n"
 #define RESPONSE      "HTTP/1.1 200 OK\r\nContent-Length: 2000\r\n\r\n"
 
 static void fail(const char *what)
@@ -246,7 +247,8 @@ static void *send_long(void *arg)
 	return NULL;
 }
 
-/* More than two sockets hold: it waits for its reader, and then goes no further. */
+/* More than two sockets hold: it waits for its reader, and then goes no further.  So what is looked
+ * at when it is done is gone for certain. */
 static void send_what_goes(int from, int to)
 {
 	struct long_send s = { .fd = from };
@@ -256,7 +258,10 @@ static void send_what_goes(int from, int to)
 
 	s.bytes =
 		mmap(NULL, LONG_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-	if (s.bytes == MAP_FAILED || pthread_create(&sender, NULL, send_long, &s))
+	if (s.bytes == MAP_FAILED)
+		fail("a long message");
+	memcpy(s.bytes, LONG_REQUEST, strlen(LONG_REQUEST));
+	if (pthread_create(&sender, NULL, send_long, &s))
 		fail("a long send");
 	while (!there)
 		if (ioctl(to, FIONREAD, &there))

@@ -34,52 +34,42 @@ def test_threads():
     check("threads", 1)
 
 
-@takes(120)
 def test_gunicorn_sync():
     check("gunicorn-sync", 1)
 
 
-@takes(120)
 def test_gunicorn_gthread():
     check("gunicorn-gthread", 1)
 
 
-@takes(120)
 def test_uwsgi():
     check("uwsgi", 1)
 
 
-@takes(120)
 def test_uwsgi_gevent():
     check("uwsgi-gevent", 0)
 
 
-@takes(120)
 def test_apache():
     check("apache", 1)
 
 
-@takes(120)
 def test_php():
     check("php", 1)
 
 
-@takes(120)
 def test_php_fpm():
     check("php-fpm", 0.88)
 
 
-@takes(120)
 def test_fastapi():
     check("fastapi", 1)
 
 
-@takes(120)
 def test_fastapi_with_tasks_that_outlive_the_response():
     check("fastapi-late", 0.8)
 
 
-@takes(120)
 def test_threadpool():
     check("threadpool", 1)
 
@@ -99,12 +89,10 @@ def test_chain():
     check("chain", 0.6)
 
 
-@takes(120)
 def test_puma():
     check("puma", 0.5)
 
 
-@takes(120)
 def test_puma_hands_a_connection_over():
     """Its only thread reads a part of one request, and goes on with another, that its reactor has
     read: the calls are not of the first."""

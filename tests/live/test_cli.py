@@ -3,10 +3,11 @@
 
 import json
 import os
+import signal
 
 import servers
 from agent import Agent, start
-from harness import SPANLOOM, equal, folder, run, status_of
+from harness import SPANLOOM, end, equal, folder, run, status_of
 
 NOBODY = {"user": 65534, "group": 65534, "extra_groups": []}
 
@@ -37,7 +38,7 @@ def test_bad_options_are_named():
                            (("run", "--no-such-option"), "no-such-option"),
                            (("run", "stray"), "stray"),
                            (("wander",), "wander")):
-        status, _, err = status_of(SPANLOOM, *options, timeout=5)
+        status, _, err = status_of(SPANLOOM, *options)
         assert status not in (0, None) and status > 0, f"{options}: exit status {status}"
         assert named in err, f"{options}: {err!r} does not name {named}"
 
@@ -47,17 +48,17 @@ def test_not_root():
     binary = folder() / "spanloom"
     run("cp", SPANLOOM, binary)
     binary.chmod(0o755)
-    status, _, err = status_of(binary, "run", timeout=5, cwd="/", **NOBODY)
+    status, _, err = status_of(binary, "run", cwd="/", **NOBODY)
     equal(status, 1, "exit status")
     equal(len(err.strip().splitlines()), 1, f"lines: {err}")
     assert "root" in err or "CAP_" in err or "sudo" in err, err
-    status, out, err = status_of(binary, "check", timeout=5, cwd="/", **NOBODY)
+    status, out, err = status_of(binary, "check", cwd="/", **NOBODY)
     equal(status, 1, f"exit status of check: {out}{err}")
 
 
 def test_second_instance_says_so():
     agent = Agent()
-    status, _, err = status_of(SPANLOOM, "run", "--exporter", "none", timeout=10)
+    status, _, err = status_of(SPANLOOM, "run", "--exporter", "none")
     equal(status, 1, "exit status of the second")
     assert "another spanloom" in err, err
     assert str(agent.pid) in err, f"{err!r} does not name {agent.pid}"
@@ -120,17 +121,17 @@ def test_console_json():
 def test_console_tree():
     nginx = servers.Nginx()
     out, err = folder() / "console", folder() / "console.err"
-    process = start([SPANLOOM, "run", "--exporter", "console", "--duration", "2", "--port",
-                     nginx.port], None, out, err)
+    process = start([SPANLOOM, "run", "--exporter", "console", "--port", nginx.port], None, out,
+                    err)
     run("curl", "-s", nginx.url + "/users/42")
-    equal(process.wait(10), 0, "exit status")
+    equal(end(process, signal.SIGINT), 0, "exit status")
     text = out.read_text()
     assert "GET /users/{id}" in text, text
     assert "\x1b" not in text, "escape sequences in a file"
 
 
 def test_disabled_by_the_environment():
-    status, _, err = status_of(SPANLOOM, "run", "--duration", "1", timeout=10,
+    status, _, err = status_of(SPANLOOM, "run", "--duration", "1",
                                env=dict(os.environ, OTEL_SDK_DISABLED="true"))
     equal(status, 0, f"exit status: {err}")
     assert "OTEL_SDK_DISABLED" in err, err

@@ -2,17 +2,14 @@
 """FastCGI: nginx hands requests on to PHP-FPM, whose calls belong to them up to the end of the
 response; and a client of our own says what nginx does not."""
 
-import os
 import re
-import shutil
 from pathlib import Path
 
 import fastcgi
 import load
 import servers
 from agent import Agent
-from harness import (Skip, equal, folder, free_port, in_threads, listening, spawn, takes,
-                     wait_until)
+from harness import Skip, equal, folder, in_threads, listening, spawn, wait_until
 from spans import CLIENT, SERVER, at_port
 from test_hostile import noise, spoiled, throw
 from test_stitching import ask, judge, number_of
@@ -158,16 +155,7 @@ def test_a_header_that_nginx_passes_on():
     equal({span.trace_id for span in callers + served}, {TRACE}, "traces")
 
 
-APACHE_CONF = """
-ServerName localhost
-ServerRoot {dir}
-PidFile {dir}/apache.pid
-ErrorLog {dir}/apache-error.log
-Listen 127.0.0.1:{port}
-LoadModule mpm_event_module {modules}/mod_mpm_event.so
-LoadModule authz_core_module {modules}/mod_authz_core.so
-LoadModule proxy_module {modules}/mod_proxy.so
-LoadModule proxy_fcgi_module {modules}/mod_proxy_fcgi.so
+APACHE_PROXY = """
 ProxyPass "/front/" "unix:{socket}|fcgi://localhost/"
 ProxyFCGISetEnvIf true SCRIPT_FILENAME {script}
 """
@@ -175,14 +163,14 @@ ProxyFCGISetEnvIf true SCRIPT_FILENAME {script}
 
 def test_apache():
     """It sends a record at a time; its threads serve one request each."""
-    apache = shutil.which("apache2", path=f"{os.environ['PATH']}:/usr/sbin")
     modules = Path("/usr/lib/apache2/modules")
-    if not apache or not (modules / "mod_proxy_fcgi.so").exists():
+    if not servers.apache_command() or not (modules / "mod_proxy_fcgi.so").exists():
         raise Skip("no Apache with mod_proxy_fcgi on this machine")
-    scene, port, conf = Scene(unix=True), free_port(), folder() / "apache.conf"
-    conf.write_text(APACHE_CONF.format(dir=folder(), port=port, modules=modules,
-                                       socket=scene.fpm.socket, script=scene.script))
-    spawn([apache, "-D", "FOREGROUND", "-f", conf], log="apache.log")
+    scene = Scene(unix=True)
+    port, command = servers.apache(
+        modules, ("mpm_event", "authz_core", "proxy", "proxy_fcgi"),
+        APACHE_PROXY.format(socket=scene.fpm.socket, script=scene.script))
+    spawn(command, log="apache.log")
     wait_until(lambda: listening(port), "Apache to listen")
     agent = Agent()
 
@@ -322,7 +310,6 @@ def test_the_trace_goes_on_in_headers():
                   [TRACE, parent, f"tracestate: vendor={parent}\r\n"], "what came is continued")
 
 
-@takes(120)
 def test_noise():
     """Whatever is said to it: PHP-FPM's next requests have their calls."""
     scene = Scene()

@@ -32,7 +32,7 @@ def killed_again_and_again(*options):
             agent = spawn([SPANLOOM, "run", "--exporter", "otlp", "--endpoint", sink.url,
                            "--port", nginx.port, *options], stderr=log)
         if number % 2:
-            wait_until(lambda: "tracing" in err.read_text() or agent.poll(), "an agent", 15)
+            wait_until(lambda: "tracing" in err.read_text() or agent.poll(), "an agent", 60)
             assert agent.poll() is None, err.read_text()
         time.sleep(chance.uniform(0.02, 0.5))
         attached += any(kind == "link" for kind, _ in kill(agent))
@@ -70,7 +70,6 @@ def test_traces_after_a_kill_as_before():
 # ---- stopped ----------------------------------------------------------------------------
 
 
-@takes(90)
 def test_stopped_for_ten_seconds():
     """The ring runs over; that is counted, nobody waits, and afterwards all is as before.  What the
     collector has answered meanwhile is not sent again."""
@@ -83,12 +82,11 @@ def test_stopped_for_ten_seconds():
     agent.process.send_signal(signal.SIGSTOP)
     before = nginx.served("GET /echo/")
     time.sleep(10)
-    meanwhile = nginx.served("GET /echo/") - before
+    wait_until(lambda: nginx.served("GET /echo/") - before > 3000, "requests meanwhile")
     agent.sink.delay = 0
     agent.process.send_signal(signal.SIGCONT)
-    assert meanwhile > 1000, f"{meanwhile} requests while the agent was stopped"
     wait_until(lambda: load.http(nginx.port, 1, 1, path="/users/1") and
-               b"/users/1" in b"".join(agent.sink.bodies[-20:]), "spans again")
+               agent.sink.saw(b"/users/1"), "spans again")
     requests = client.stop()
     load.http(nginx.port, 4, 100)
     spans = agent.stop()
@@ -104,7 +102,6 @@ def test_stopped_for_ten_seconds():
     assert parents_are_right(spans, nginx.port) > 400
 
 
-@takes(60)
 def test_ring_that_is_always_too_small():
     """The agent runs, but the load is more than it can read."""
     nginx = servers.Nginx()

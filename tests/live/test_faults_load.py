@@ -11,8 +11,7 @@ import load
 import servers
 from agent import Agent
 from faults import (ECHO, Preload, Steady, count, counted, parents_are_right, resident, storm)
-from harness import (SPANLOOM, Skip, defer, end, equal, run, spawn, status_of, takes,
-                     wait_until)
+from harness import SPANLOOM, Skip, defer, end, equal, run, spawn, status_of, wait_until
 from network import Namespace
 from spans import CLIENT, SERVER, at_port
 from spans import request as decode
@@ -26,8 +25,8 @@ NO_INJECTION = "cgroup v2 is not mounted|needs socket storage"
 
 def wrk(nginx, seconds, *options):
     """Requests that were answered, connections that were opened: one for each request."""
-    output = run("wrk", "-t", "1", "-c", "64", "-d", f"{seconds}s", "-H", "Connection: close",
-                 *options, nginx.url + "/ok")
+    output = run("wrk", "-t", "1", "-c", "64", "-d", f"{seconds}s", "--timeout", "30s", "-H",
+                 "Connection: close", *options, nginx.url + "/ok")
     assert not re.search(r"Socket errors|Non-2xx", output), output
     return int(re.search(r"(\d+) requests in", output)[1])
 
@@ -35,28 +34,25 @@ def wrk(nginx, seconds, *options):
 def connections_come_and_go(*options):
     """As many connections as there is time for; each is one request, and closed."""
     nginx, seconds = servers.Nginx(), count(2, 10)
-    agent = Agent("--port", str(nginx.port), "--exclude-exe", "*/wrk", *options)
+    agent = Agent("--port", str(nginx.port), "--exclude-exe", "*/wrk", *options, ring=())
     requests = wrk(nginx, seconds)
     served = nginx.served("GET /ok")
     assert requests <= served <= requests + 64, f"{served} served, {requests} answered"
     assert resident(agent.pid, "VmHWM") < 60, f"{resident(agent.pid, 'VmHWM'):.0f} MiB"
-    spans = agent.stop(seconds=40)
+    spans = agent.stop()
     assert agent.ledger["kernel.conn.opened"] >= 2 * requests, agent.ledger
     counted(agent, spans, nginx.port, served)
     print(f"{requests / seconds:.0f} connections a second")
 
 
-@takes(90)
 def test_connections_come_and_go():
     connections_come_and_go()
 
 
-@takes(90)
 def test_connections_come_and_go_with_injection():
     connections_come_and_go("--inject", "on")
 
 
-@takes(60)
 def test_connections_whose_network_goes():
     """A namespace ends with all that is in it, under load."""
     inside, nginx = Namespace(), servers.Nginx(ECHO)
@@ -67,7 +63,9 @@ def test_connections_whose_network_goes():
     wait_until(lambda: "PONG" in run(*inside.command("redis-cli", "-p", port, "PING"), ok=None),
                "redis in the namespace")
     bench = spawn(inside.command("redis-benchmark", "-p", port, "-n", "10000000", "-q"))
-    time.sleep(0.5)
+    wait_until(lambda: sum(body.count(b"db.operation.name") for body in agent.sink.bodies) > 100,
+               "spans of Redis")
+    wait_until(lambda: nginx.served("GET /echo/"), "requests to nginx")
     for process in (bench, server, inside.anchor):
         end(process, signal.SIGKILL)
     equal(client.stop(), nginx.served("GET /echo/"), "requests that nginx has served")
@@ -78,7 +76,6 @@ def test_connections_whose_network_goes():
 # ---- processes --------------------------------------------------------------------------
 
 
-@takes(60)
 def test_two_thousand_processes():
     """At once, each with a connection: each call is that of its process."""
     nginx, many = servers.Nginx(ECHO), count(500, 2000)
@@ -94,7 +91,6 @@ def test_two_thousand_processes():
     parents_are_right(spans, nginx.port)
 
 
-@takes(90)
 def test_fork_storms():
     """The agent is told of each that runs a program, and of each end."""
     nginx, ending, running = servers.Nginx(ECHO), count(3000, 30000), count(500, 5000)
@@ -112,7 +108,6 @@ def test_fork_storms():
     assert parents_are_right(spans, nginx.port) > 0, "links"
 
 
-@takes(60)
 def test_buffers_that_go():
     """What a system call has moved is gone when the kernel's program looks: that is counted; what
     is there instead is told of as what it is, or not at all."""
@@ -121,7 +116,7 @@ def test_buffers_that_go():
     equal(int(run(storm(), "unmap", calls)), calls, "calls")
     spans = agent.stop()
     of_them = [span for span in spans if span.resource["process.executable.name"] == "storm"]
-    assert len(of_them) <= 2 * calls, f"{len(of_them)} spans of {calls} calls"
+    assert len(of_them) <= 2 * (calls + 2), f"{len(of_them)} spans of {calls} calls and two before"
     assert agent.ledger["kernel.copy.fault"] > 0, agent.ledger
     for span in of_them:
         assert (span["url.path"] or span["url.full"]).endswith("/take/away"), span
@@ -141,7 +136,7 @@ def clock_is_set(agent_env, set_clock):
         early, late = now - 60 * SECOND, now + 60 * SECOND
         wait_until(lambda early=early, late=late: any(
             early < span.start_ns < late for body in agent.sink.bodies[-3:]
-            for span in decode(body)), "spans of the other time", 15)
+            for span in decode(body)), "spans of the other time")
     requests = client.stop()
     spans = agent.stop()
     counted(agent, spans, nginx.port, requests)
@@ -149,7 +144,6 @@ def clock_is_set(agent_env, set_clock):
     assert len({span.start_ns // (1800 * SECOND) for span in spans}) > 1, "one time only"
 
 
-@takes(90)
 def test_clock_that_is_set():
     """The agent's own; the machine's stays as it is."""
     faults = Preload()
@@ -161,7 +155,6 @@ def test_clock_that_is_set():
     clock_is_set(faults.env(), set_clock)
 
 
-@takes(90)
 def test_clock_of_the_kernel_that_is_set():
     """Of all that runs there."""
     if not os.environ.get("SPANLOOM_TEST_GUEST"):
@@ -192,7 +185,6 @@ def control_groups():
     return found
 
 
-@takes(60)
 def test_containers_by_their_control_group():
     """Of both versions, where they are mounted; the group of a process may change."""
     groups = control_groups()
@@ -223,7 +215,6 @@ class Unmounted:
         return ["unshare", "-m", "sh", "-c", script, "sh", *words]
 
 
-@takes(60)
 def test_control_groups_of_the_first_version_only():
     """Nothing is injected, which is told, and all the rest is as ever."""
     nginx = servers.Nginx()

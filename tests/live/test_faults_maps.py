@@ -6,49 +6,24 @@ A flood that fills a map takes thousands of programs: the test fills it itself, 
 nobody's.
 """
 
+import os
 import resource
 import socket
 import struct
+import time
 from pathlib import Path
 
 import load
 import servers
 from agent import Agent
 from faults import counted
-from harness import equal, folder, free_port, run, spawn, takes, wait_until
+from harness import equal, folder, run, spawn, wait_until
 from kernel import Map, filled, numbers
 from spans import CLIENT, SERVER, at_port
-from test_stitching import ask, judge, number_of, started, threaded
+from test_stitching import ask, judge, number_of, threaded
 
 THREAD, GOROUTINE = 1, 3  # enum activity_kind
 NOBODY = 1 << 23  # beyond the greatest pid
-
-# A request for /any/N waits, in its thread, for the file that is named; then it calls.
-HOLDING = """
-import http.client, os, sys, time
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-port, back, gate = int(sys.argv[1]), int(sys.argv[2]), sys.argv[3]
-class Handler(BaseHTTPRequestHandler):
-    protocol_version = "HTTP/1.1"
-    def do_GET(self):
-        kind, number = self.path.split("/")[1:]
-        if kind == "any":
-            open(gate + "-closed", "w").close()
-        while kind == "any" and not os.path.exists(gate):
-            time.sleep(0.01)
-        connection = http.client.HTTPConnection("127.0.0.1", back)
-        connection.request("GET", "/back/" + number)
-        body = connection.getresponse().read()
-        connection.close()
-        self.send_response(200)
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
-    def log_message(self, *_): pass
-class Server(ThreadingHTTPServer):
-    request_queue_size = 256
-Server(("127.0.0.1", port), Handler).serve_forever()
-"""
 
 
 def activity(kind):
@@ -63,9 +38,10 @@ def links(spans, port, kind, first, last):
             for link in {span["spanloom.link"] for span in found}}
 
 
-def ask_each(port, first, count):
+def ask_each(port, first, count, before=lambda: None):
     """@count requests, numbered from @first, each on a connection of its own."""
     for number in range(first, first + count):
+        before()
         with load.Http(port) as http:
             equal(http.get(f"/front/{number}")[0], 200, "status")
 
@@ -78,8 +54,9 @@ def test_too_many_threads_that_serve():
     port = threaded(back, servers.Redis().port)
     agent = Agent()
     ask_each(port, 0, 10)
-    with filled(agent.pid, "workers", activity(THREAD)):
-        ask_each(port, 100, 10)
+    wait_until(lambda: not serves(agent, os.getpid()), "the threads to end")
+    with filled(agent.pid, "workers", activity(THREAD)) as fill:
+        ask_each(port, 100, 10, fill)
     ask_each(port, 200, 10)
     spans = agent.stop()
     assert agent.ledger["kernel.activity.full"] >= 10, agent.ledger
@@ -102,7 +79,7 @@ def test_loop_that_serves_while_others_come():
     calls for the first when its body is whole; the second is held by its server.)"""
     gate = folder() / "gate"
     leaf = threaded()
-    hold = started(lambda *a: servers.python_program(HOLDING, *a), free_port(), leaf, gate)
+    hold = threaded(leaf, 0, gate)
     nginx = servers.Nginx(f"location /any/ {{ proxy_pass http://127.0.0.1:{hold}; }}"
                           f"location /back/ {{ proxy_pass http://127.0.0.1:{leaf}; }}")
     agent = Agent("--exe", "*/nginx")
@@ -129,12 +106,17 @@ def test_loop_that_serves_while_others_come():
 def test_child_processes_without_a_verdict():
     nginx = servers.Nginx()
     agent = Agent("--inject-exclude", "nothing", "--port", str(nginx.port))
-    with filled(agent.pid, "scope", numbers(NOBODY)):
+    with filled(agent.pid, "scope", numbers(NOBODY)) as fill:
         for _ in range(10): # where other processes end there is room again
             run("sh", "-c", f"curl -s {nginx.url}/ok; true")
-        # Of those the agent may read when they have ended and there is room again; these stay.
-        spawn(["sh", "-c", "sleep 1000 & sleep 1000 & wait"])
-        wait_until(lambda: "too many processes" in agent.stderr.read_text(), "a warning")
+
+        def warned():
+            """Of those the agent may read when they have ended and there is room; these stay."""
+            fill()
+            spawn(["sh", "-c", "sleep 1000 & sleep 1000 & wait"])
+            time.sleep(0.2)
+            return "too many processes" in agent.stderr.read_text()
+        wait_until(warned, "a warning")
     for _ in range(10):
         run("sh", "-c", f"curl -s {nginx.url}/ok; true")
     spans = agent.stop()
@@ -221,7 +203,6 @@ def crowd(agent, listener):
     return clients
 
 
-@takes(90)
 def test_no_room_for_sockets_that_get_headers():
     """They get none, and are counted."""
     nginx = servers.Nginx('location /header/ { return 200 "$http_traceparent"; }')

@@ -7,7 +7,7 @@ import time
 import load
 import servers
 from agent import HOOKS, Agent
-from harness import Skip, equal, free_port, run, takes
+from harness import Skip, equal, free_port, run
 from spans import CLIENT, SERVER, at_port, one
 from test_stitching import ask, judge, threaded
 
@@ -64,7 +64,6 @@ def need_all_runs(agent, ports):
         raise Skip(f"{missed} runs of preempted programs were missed, and counted")
 
 
-@takes(120)
 def test_every_kind_of_socket():
     nginx, redis, back, nobody = servers.Nginx(), servers.Redis(), threaded(), free_port()
     front = threaded(back, redis.port)

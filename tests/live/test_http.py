@@ -165,10 +165,10 @@ def test_names_by_the_letter():
 
 
 def test_service_name_of_the_traced_process():
-    """From its environment; it lives half a second, so there is time to read it."""
+    """From its environment; it lives two seconds, so there is time to read it."""
     def play(connection):
         connection.until(b"\r\n\r\n")
-        time.sleep(0.5)
+        time.sleep(2)
         connection.send(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
     server = servers.Script(play)
     agent = Agent()

@@ -55,7 +55,7 @@ def program_pair(start_server, client):
     start_server(port)
     wait_until(lambda: listening(port), "the program to listen")
     agent = Agent()
-    equal(client(port).wait(30), 0, "exit status of the client")
+    equal(client(port).wait(60), 0, "exit status of the client")
     spans = agent.stop()
     for kind in (SERVER, CLIENT):
         whole = select(at_port(spans, port, kind), {"http.response.status_code": 200})

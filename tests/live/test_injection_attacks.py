@@ -15,7 +15,7 @@ import sending
 import servers
 import torments
 from agent import Agent
-from harness import defer, equal, folder, free_port, in_threads, run, takes, wait_until
+from harness import defer, equal, folder, free_port, in_threads, run, wait_until
 from spans import CLIENT, SERVER, at_port
 from torture import (AT_MOST_ONE, INJECT, TRACEPARENT, Strict, Torture, by_number,
                      traceparent_of)
@@ -38,7 +38,7 @@ class Narrow:
     def receive(self, size_of):
         peer, _ = self.listener.accept()
         with peer:
-            peer.settimeout(20)
+            peer.settimeout(sending.SECONDS)
             data = b""
             while len(data) < size_of(data):
                 piece = peer.recv(500)
@@ -124,7 +124,6 @@ def test_batches_in_part():
         equal(sent, exported, "header")
 
 
-@takes(100)
 def test_eight_clients_in_small_pieces():
     """Blocking and not, through buffers of less than a request."""
     server = Strict()
@@ -178,7 +177,6 @@ def test_shared_sockets():
                         and not (span["url.full"] or "").endswith("/n/0"))
 
 
-@takes(150)
 def test_agents_come_and_go():
     """Under load, ten times: nothing stands still, no byte is changed."""
     server = Strict()
@@ -267,7 +265,6 @@ while not has_header(ask("/again")):
 """
 
 
-@takes(100)
 def test_a_stopped_program():
     """It rests, for its answers stand still; all others get headers meanwhile, and so does it when
     it has rested."""
@@ -282,10 +279,10 @@ def test_a_stopped_program():
         torture.ask()
         return text in agent.stderr.read_text()
 
-    wait_until(lambda: told(f"of pid {program.pid} stood still within a minute"), "its rest", 20)
+    wait_until(lambda: told(f"of pid {program.pid} stood still within a minute"), "its rest", 60)
     program.send_signal(signal.SIGCONT)
-    wait_until(lambda: told(f"of pid {program.pid} get headers again"), "its rest to end", 30)
-    equal(program.wait(10), 0, "exit status of the program")
+    wait_until(lambda: told(f"of pid {program.pid} get headers again"), "its rest to end", 60)
+    equal(program.wait(60), 0, "exit status of the program")
     equal(out.read_text(), "True\n", "have its first requests had headers")
     assert not told("injection ends"), "a stopped program has ended injection"
     server.check()

@@ -62,7 +62,7 @@ def test_other_traffic():
 def completions(sock, sends):
     """How many zero-copy sends the kernel says are done, once it says @sends or more."""
     done = 0
-    limit = time.monotonic() + 5
+    limit = time.monotonic() + sending.SECONDS
     while done < sends and time.monotonic() < limit:
         try:
             _, notes, _, _ = sock.recvmsg(1, 512, 0x2000 | socket.MSG_DONTWAIT)  # MSG_ERRQUEUE
@@ -254,4 +254,4 @@ def kill_amid(agent, torture):
     wait_until(lambda: len(torture.seen) > 500, "headers")
     end(agent.process, signal.SIGKILL)
     asked = next(torture.numbers)
-    wait_until(lambda: next(torture.numbers) > asked + 1500, "requests after the agent", 20)
+    wait_until(lambda: next(torture.numbers) > asked + 1500, "requests after the agent", 60)

@@ -11,7 +11,7 @@ import json
 import load
 import servers
 from agent import Agent, need
-from harness import equal, in_threads, takes
+from harness import equal, in_threads
 from torture import TRACEPARENT, Strict, Torture
 
 REQUESTS = 50  # of a connection
@@ -85,17 +85,14 @@ def proxied(more, buffering, *options, connections=4, callers=1):
     torture.check_spans(spans, agent.ledger["kernel.programs.missed"])
 
 
-@takes(120)
 def test_connections_that_are_kept():
     proxied(KEPT, "on", "--inject-exclude", "python3*")
 
 
-@takes(120)
 def test_a_connection_for_each_request():
     proxied("", "off", "--inject-exclude", "python3*")
 
 
-@takes(120)
 def test_headers_that_nginx_passes_on():
     """One after the other: of several at once it is not certain which one a call is for."""
     proxied(KEPT, "off", connections=1, callers=2)

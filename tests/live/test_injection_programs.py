@@ -162,7 +162,7 @@ def program(start):
     def client(port):
         out = folder() / "printed"
         with open(out, "wb") as stdout:
-            equal(start(port, stdout).wait(30), 0, "exit status of the client")
+            equal(start(port, stdout).wait(60), 0, "exit status of the client")
         return out.read_text()
     return client
 
@@ -177,12 +177,12 @@ def test_node():
         NODE, str(port), stdout=out)))
 
 
-@takes(150)
+@takes(400)
 def test_go():
     if not shutil.which("go"):
         raise Skip("no Go compiler")
     source = folder() / "go" / "main.go"
     source.parent.mkdir()
     source.write_text(GO)
-    run("go", "build", "-o", source.parent / "program", source, timeout=100)
+    run("go", "build", "-o", source.parent / "program", source, timeout=250)
     same_but_for_the_header(lambda port: run(source.parent / "program", port))

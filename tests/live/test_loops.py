@@ -7,7 +7,7 @@ import time
 import load
 import servers
 from agent import Agent
-from harness import equal, free_port, takes
+from harness import equal, free_port
 from spans import CLIENT, SERVER, at_port
 from test_stitching import ask, judge, started, threaded
 
@@ -85,7 +85,6 @@ def test_silent_loop():
     equal(judge(spans, calls), {"right": 150, "wrong": 0, "none": 0}, "parents of calls")
 
 
-@takes(60)
 def test_silent_loop_with_many_requests():
     back, redis = threaded(), servers.Redis().port
     port = loop(back, redis)

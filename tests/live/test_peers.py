@@ -8,7 +8,7 @@ import time
 import load
 import servers
 from agent import Agent
-from harness import equal, folder, free_port, in_threads, run, spawn, takes, wait_until
+from harness import equal, folder, free_port, in_threads, run, spawn, wait_until
 from network import Pair
 from spans import CLIENT, SERVER, at_port
 from test_stitching import judge
@@ -43,7 +43,7 @@ CLIENT_PROGRAM = """
 import http.client, sys, threading
 address, port, first, count, connections, keep = sys.argv[1], *map(int, sys.argv[2:])
 def work(index):
-    http_client = http.client.HTTPConnection(address, port, timeout=20)
+    http_client = http.client.HTTPConnection(address, port, timeout=60)
     for number in range(first + index, first + count, connections):
         http_client.request("GET", f"/front/{number}")
         assert http_client.getresponse().read() == b"ok"
@@ -224,11 +224,9 @@ def check_proxy(location, upstream):
     equal(judge(spans, at_port(spans, nginx.port, SERVER))["wrong"], 0, "wrong parents")
 
 
-@takes(60)
 def test_unix_socket_behind_nginx():
     check_proxy("", "")
 
 
-@takes(60)
 def test_unix_socket_behind_nginx_kept_alive():
     check_proxy('proxy_http_version 1.1; proxy_set_header Connection "";', "keepalive 8;")

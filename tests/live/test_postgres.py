@@ -8,7 +8,7 @@ import time
 import load
 import servers
 from agent import Agent
-from harness import equal, folder, run, spawn, takes
+from harness import equal, folder, run, spawn, wait_until
 from spans import CLIENT, ERROR, UNSET, at_port, one
 
 SELECT = "SELECT abalance%"
@@ -158,7 +158,7 @@ def test_wrong_database_is_no_crash():
 
 def test_error_in_a_pipeline_skips_to_sync():
     server = servers.Postgres()
-    agent = Agent()
+    agent = Agent("--port", str(server.port))
     with load.Pg(server.port) as client:
         good = load.parse("SELECT 1") + load.bind() + load.execute()
         bad = load.parse("SELECT 1 FROM nowhere") + load.bind() + load.execute()
@@ -253,15 +253,17 @@ def test_cancel():
     server = servers.Postgres()
     agent = Agent()
     with load.Pg(server.port) as client:
+        begun = time.monotonic()
         timer = threading.Timer(0.4, client.cancel, (server.port,))
         timer.start()
-        client.ask(load.query("SELECT pg_sleep(20)"))
+        client.ask(load.query("SELECT pg_sleep(60)"))
+        took = time.monotonic() - begun
         timer.join()
         client.ask(load.query("SELECT tid FROM pgbench_tellers"))
     spans = calls(agent.stop(), server)
     span = one([s for s in spans if "pg_sleep" in (s["db.query.text"] or "")])
     equal(span["error.type"], "57014", "error.type")
-    assert 0.35 < span.seconds < 2, span
+    assert 0.35 < span.seconds < took < 55, (span, took)
     equal(len([s for s in spans if s["db.query.summary"] == "SELECT pgbench_tellers"]), 1, "spans")
 
 
@@ -274,20 +276,22 @@ def test_listen_and_notify():
         for _ in range(3):
             server.psql("NOTIFY news, 'x'")
             client.until(b"news\0x\0")
+        asked = time.time_ns()
         client.ask(load.query("SELECT tid FROM pgbench_tellers"))
+        answered = time.time_ns()
     spans = calls(agent.stop(), server)
     span = one([s for s in spans if s["db.query.summary"] == "SELECT pgbench_tellers"])
-    assert span.seconds < 0.5, span
+    assert asked <= span.start_ns <= span.end_ns <= answered, (asked, span, answered)
 
 
 def test_server_goes_away():
     server = servers.Postgres()
     agent = Agent()
     with load.Pg(server.port) as client:
-        client.send(load.query("SELECT pg_sleep(20)"))
-        time.sleep(0.3)
-        server.psql("SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
-                    "WHERE query LIKE 'SELECT pg_sleep%'")
+        client.send(load.query("SELECT pg_sleep(60)"))
+        wait_until(lambda: "t" in server.psql("SELECT pg_terminate_backend(pid) FROM "
+                                              "pg_stat_activity WHERE query LIKE 'SELECT pg_sleep%'"),
+                   "the query to run")
         client.rest()
     span = one([s for s in calls(agent.stop(), server)
                 if (s["db.query.text"] or "").startswith("SELECT pg_sleep(")])
@@ -347,7 +351,6 @@ def test_joining_in_the_middle_of_a_result():
     equal(len(spans), 5, f"spans, and none invented: {spans}")
 
 
-@takes(90)
 def test_server_spans_when_asked_for():
     server = servers.Postgres()
     agent = Agent("--db-server-spans")

@@ -3,7 +3,6 @@
 
 import os
 import re
-import subprocess
 import sys
 import time
 from pathlib import Path
@@ -11,7 +10,7 @@ from pathlib import Path
 import load
 import servers
 from agent import Agent
-from harness import VENV, Skip, equal, folder, free_port, run, spawn, takes
+from harness import equal, folder, free_port, python_with, spawn, takes
 from spans import CLIENT, at_port
 from test_stitching import ask, judge, number_of, started, threaded
 
@@ -184,12 +183,10 @@ def python(source, interpreter=sys.executable):
     return lambda *a: spawn([interpreter, script, *a], log="python.log")
 
 
-@takes(120)
 def test_streams():
     check_all_right(python(STREAMS), "")
 
 
-@takes(120)
 def test_streams_and_tasks_that_outlive_the_response():
     check_all_right(python(STREAMS), "tasks", connections=(8, 64))
 
@@ -201,7 +198,6 @@ def test_streams_that_go_on_after_their_response():
         check(python(STREAMS), mode, connections=(8, 64))
 
 
-@takes(120)
 def test_protocol():
     check_all_right(python(PROTOCOL), "", connections=(1, 64))
 
@@ -217,7 +213,6 @@ def pipeline(port, pairs):
             http.response("GET")
 
 
-@takes(60)
 def test_pipelined_requests_never_guess():
     redis, back = servers.Redis(), threaded()
     port = started(lambda *a: python(PROTOCOL)(*a, ""), free_port(), back, redis.port)
@@ -231,7 +226,6 @@ def test_pipelined_requests_never_guess():
     equal([counts["wrong"], sum(counts.values())], [0, 600], "wrong parents, calls")
 
 
-@takes(120)
 def test_contexts_made_in_every_way():
     check_all_right(python(PROTOCOL), "copies", connections=(8,))
 
@@ -253,20 +247,8 @@ def test_versions():
 
 
 def python_with_packages():
-    """The virtual environment's interpreter; what is missing there is installed once."""
     packages = ["fastapi", "uvicorn", "uvloop", "httptools", "httpx", "redis"]
-    interpreter = VENV / "bin" / "python"
-    imports = [interpreter, "-c", "import " + ", ".join(packages)]
-    if not interpreter.exists():
-        run(sys.executable, "-m", "venv", VENV, timeout=60)
-    if subprocess.run(imports, check=False, capture_output=True).returncode == 0:
-        return interpreter
-    done = subprocess.run([interpreter, "-m", "pip", "-q", "--disable-pip-version-check",
-                           "install", "--retries", "1", *packages],
-                          check=False, capture_output=True)
-    if done.returncode != 0:
-        raise Skip("pip cannot install " + " ".join(packages))
-    return interpreter
+    return python_with(", ".join(packages), *packages)
 
 
 def uvicorn(*arguments):
@@ -275,11 +257,9 @@ def uvicorn(*arguments):
     return spawn([python_with_packages(), script, *arguments], log="uvicorn.log")
 
 
-@takes(240)
 def test_uvicorn_on_asyncio():
     check_all_right(uvicorn, "asyncio", "h11", connections=(8, 64))
 
 
-@takes(240)
 def test_uvicorn_on_uvloop():
     check_all_right(uvicorn, "uvloop", "httptools", connections=(8, 64))

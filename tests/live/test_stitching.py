@@ -10,15 +10,18 @@ import re
 import load
 import servers
 from agent import Agent
-from harness import equal, free_port, in_threads, listening, takes, wait_until
+from harness import equal, free_port, in_threads, listening, wait_until
 from spans import CLIENT, SERVER, at_port
 
 THREADED = """
-import http.client, random, socket, sys, threading, time
+import http.client, os, random, socket, sys, threading, time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-port, back, redis = map(int, sys.argv[1:])
+port, back, redis = map(int, sys.argv[1:4])
+gate = sys.argv[4] if len(sys.argv) > 4 else None # a file that requests for /any/N wait for
 own = threading.local()
 def redis_get(key):
+    if not redis:
+        return
     if not hasattr(own, "redis"):
         own.redis = socket.create_connection(("127.0.0.1", redis))
     own.redis.sendall(f"*2\\r\\n$3\\r\\nGET\\r\\n${len(key)}\\r\\n{key}\\r\\n".encode())
@@ -32,6 +35,10 @@ class Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     def do_GET(self):
         body = b"leaf"
+        if gate and self.path.startswith("/any/"):
+            open(gate + "-closed", "w").close()
+            while not os.path.exists(gate):
+                time.sleep(0.01)
         if back:
             number = self.path.rsplit("/", 1)[1]
             time.sleep(random.random() / 500)
@@ -70,9 +77,9 @@ def started(program, *ports):
     return ports[0]
 
 
-def threaded(back=0, redis=0):
+def threaded(back=0, redis=0, *gate):
     return started(lambda *a: servers.python_program(THREADED, *a, log=f"threaded{a[0]}.log"),
-                   free_port(), back, redis)
+                   free_port(), back, redis, *gate)
 
 
 def ask(port, connections, requests):
@@ -134,7 +141,6 @@ def test_threads_8_connections():
     check_threads(8, 800)
 
 
-@takes(60)
 def test_threads_64_connections():
     check_threads(64, 1600)
 

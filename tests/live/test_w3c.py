@@ -21,7 +21,7 @@ from pathlib import Path, PurePosixPath
 import load
 import servers
 from agent import Agent
-from harness import (ROOT, Skip, equal, folder, free_port, listening, run, spawn, status_of, takes,
+from harness import (ROOT, Skip, equal, folder, free_port, listening, run, spawn, status_of,
                      wait_until)
 from test_loops import SILENCE
 from torture import INJECT
@@ -190,7 +190,6 @@ def check(start, allowed=(), before=lambda port: None):
 # ---- the programs -----------------------------------------------------------------------
 
 
-@takes(240)
 def test_without_injection():
     """The programs do nothing by themselves: not one case passes."""
     port = free_port()
@@ -200,7 +199,6 @@ def test_without_injection():
     assert len(failures(port)) == CASES
 
 
-@takes(240)
 def test_threaded_python():
     check(lambda port: servers.python_program(PYTHON, port))
 
@@ -211,25 +209,22 @@ def one_and_silence(port):
     time.sleep(SILENCE)
 
 
-@takes(240)
 def test_node():
     """An event loop that has been silent: what it calls is for its request."""
     check(lambda port: servers.node_program(NODE, port), before=one_and_silence)
 
 
-@takes(240)
 def test_node_never_guesses():
     """Of one that has not, the cases in which the trace goes on fail: each call begins one of its
     own."""
     check(lambda port: servers.node_program(NODE, port), CONTINUING)
 
 
-@takes(240)
 def test_go():
     if not shutil.which("go"):
         raise Skip("no Go compiler")
     source = folder() / "go" / "main.go"
     source.parent.mkdir()
     source.write_text(GO)
-    run("go", "build", "-o", source.parent / "program", source, timeout=100)
+    run("go", "build", "-o", source.parent / "program", source, timeout=250)
     check(lambda port: spawn([source.parent / "program", port], log="go.log"))

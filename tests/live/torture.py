@@ -25,7 +25,6 @@ from harness import defer, equal, free_port, listening, spawn, wait_until
 from spans import CLIENT, SERVER, at_port
 
 TRACEPARENT = re.compile(rb"(?<=\r\n)traceparent: (00-[0-9a-f]{32}-[0-9a-f]{16}-0[13])\r\n")
-# Of the agent: no record may be lost because it has no turn on a machine that is busy.
 INJECT = ("--inject", "on", "--ring-size", "64M")
 ONE, NONE, AT_MOST_ONE = (1, 1), (0, 0), (0, 1)  # injected headers: (at least, at most)
 BULK = 256 << 10  # a body from which on a connection gets no more headers
@@ -54,7 +53,7 @@ class Strict:
     """strict_server.py in a process of its own."""
 
     def __init__(self, host="127.0.0.1"):
-        self.host, self.port, self.echo = host, free_port(host), free_port(host)
+        self.host, self.port, self.echo = host, free_port(), free_port()
         self.family = socket.AF_INET6 if ":" in host else socket.AF_INET
         spawn([sys.executable, Path(__file__).with_name("strict_server.py"), self.port,
                self.echo, host], log="strict.log")
