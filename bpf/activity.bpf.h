@@ -36,6 +36,7 @@
 #include "bpf/go_context.bpf.h"
 #include "bpf/go_transport.bpf.h"
 #include "bpf/heir.bpf.h"
+#include "bpf/intake.bpf.h"
 #include "bpf/loop.bpf.h"
 #include "bpf/python.bpf.h"
 #include "bpf/runtime.bpf.h"
@@ -396,12 +397,14 @@ static __always_inline void activity__find_inherited(__u64 thread, struct event_
 		activity__unknown(data);
 }
 
-/* An event loop works for the only request that it serves, if for anybody. */
+/* An event loop works for the only request that it serves, if for anybody and if all are seen. */
 static __always_inline void activity__find_turn(const struct conn *conn, __u64 thread,
 						struct event_data *data)
 {
-	if (!activity__serves(activity__of_process(thread), thread, REF_TURN, data) ||
-	    conn__is_nginx(conn) || loop__is_silent(thread >> 32))
+	if (!activity__serves(activity__of_process(thread), thread, REF_TURN, data))
+		return;
+	if (!intake__is_asked_unseen(thread >> 32) &&
+	    (conn__is_nginx(conn) || loop__is_silent(thread >> 32)))
 		return;
 	if (likely_links)
 		data->ref = REF_LIKELY;

@@ -41,7 +41,9 @@ enum conn_mark {
 	CONN_CALLED = 1 << 10,	 /* a client's: of the send under way the context is known */
 };
 
-#define CONN_NO_DIR 0xff
+#define CONN_NO_DIR	    0xff
+
+#define UNMATCHED_TURNS_MAX 6
 
 /* What serves a request, see activity.bpf.h. */
 enum activity_kind {
@@ -258,6 +260,16 @@ static __always_inline bool conn__turns(struct conn *conn, enum event_dir dir)
 	}
 	conn->last_dir = dir;
 	return turns;
+}
+
+/* A message that did not look like anything we know. */
+static __always_inline void conn__unmatched(struct conn *conn)
+{
+	conn->turns++;
+	if (conn->turns < UNMATCHED_TURNS_MAX)
+		return;
+	conn->state = CONN_IGNORED;
+	count__one(COUNT_UNINTERESTING);
 }
 
 /* Is @tgid traced?  The answer is kept until another process or verdict comes. */

@@ -39,6 +39,7 @@ enum event_type {
 	EVENT_CONTEXT,	   /* struct event_context: a trace context was sent, or has come */
 	EVENT_HEAD,	   /* struct event_head: a request is taken to begin here */
 	EVENT_LEAVE,	   /* struct event_leave: no more headers for this connection */
+	EVENT_UNREAD,	   /* struct event_unread: a process receives what nobody here can read */
 };
 
 struct event_hdr {
@@ -120,6 +121,7 @@ enum ref_kind {
 	REF_CONTEXT, /* the call was given a context.Context of Go that is derived from this one's */
 	REF_PEER,    /* these bytes are this client's send, on the same host */
 	REF_OPTION,  /* the client has said it in a TCP option (struct event_context only) */
+	REF_HEADER,  /* it was sent with the header of one of its process's requests (likewise) */
 };
 
 /*
@@ -234,6 +236,13 @@ struct event_process {
 	__u32 kind; /* enum process_kind */
 	char comm[EVENT_COMM_LEN];
 	char path[EVENT_PATH_LEN]; /* exec: the file as given to execve(), cut if longer */
+};
+
+/* There may be requests in it, now and as long as the process lives. */
+struct event_unread {
+	struct event_hdr hdr;
+	__u32 tgid;
+	__u32 pad;
 };
 
 /* What a classifier says of the first bytes of a message. */
@@ -356,5 +365,6 @@ _Static_assert(sizeof(struct event_close) == 32, "event_close is ABI");
 _Static_assert(sizeof(struct process_runtime) == 104, "process_runtime is ABI");
 _Static_assert(sizeof(struct sdk_process) == 64, "sdk_process is ABI");
 _Static_assert(sizeof(struct event_process) == 184, "event_process is ABI");
+_Static_assert(sizeof(struct event_unread) == 32, "event_unread is ABI");
 
 #endif

@@ -38,9 +38,16 @@ static __always_inline __u64 output__wakeup(__u64 filled, __u32 len)
 
 static __always_inline void output__lost(__u64 traffic)
 {
-	ring_full_ns = bpf_ktime_get_ns();
+	if (ring_full_ns != RING_FULL_FOR_GOOD)
+		ring_full_ns = bpf_ktime_get_ns();
 	count__one(COUNT_RING_FULL);
 	count__add(COUNT_RING_FULL_BYTES, traffic);
+}
+
+/* What was lost is not told of a second time, and counts from now on. */
+static __always_inline void output__lost_for_good(void)
+{
+	ring_full_ns = RING_FULL_FOR_GOOD;
 }
 
 /* A record of the constant size @len to be filled and submitted, or NULL, counted.  @traffic:

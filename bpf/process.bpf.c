@@ -8,6 +8,7 @@
 #include "bpf/activity.bpf.h"
 #include "bpf/event.h"
 #include "bpf/heir.bpf.h"
+#include "bpf/intake.bpf.h"
 #include "bpf/output.bpf.h"
 #include "bpf/runtime.bpf.h"
 #include "bpf/scope.bpf.h"
@@ -39,6 +40,7 @@ int BPF_PROG(process_forks, struct task_struct *parent, struct task_struct *chil
 	if (child->pid == child->tgid) {
 		scope__inherit(parent->tgid, child->tgid);
 		runtime__inherit(parent->tgid, child->tgid);
+		intake__inherit(parent->tgid, child->tgid);
 	}
 	if (child->pid == child->tgid || likely_links)
 		activity__fork(bpf_get_current_pid_tgid(), child->pid);
@@ -68,5 +70,6 @@ int BPF_PROG(process_exits, struct task_struct *task)
 	scope__forget(task->tgid);
 	runtime__forget(task->tgid);
 	sdk__forget(task->tgid);
+	intake__forget(task->tgid);
 	return 0;
 }

@@ -23,6 +23,7 @@
 #include "bpf/fastcgi.bpf.h"
 #include "bpf/ids.h"
 #include "bpf/inject.bpf.h"
+#include "bpf/intake.bpf.h"
 #include "bpf/option.bpf.h"
 #include "bpf/output.bpf.h"
 #include "bpf/pair.bpf.h"
@@ -31,8 +32,6 @@
 #include "bpf/syscall.bpf.h"
 #include "bpf/unix.bpf.h"
 #include "bpf/waiter.bpf.h"
-
-#define UNMATCHED_TURNS_MAX 6
 
 /* Sends EVENT_CONN or EVENT_CONN_FAILED.  @traffic: bytes that are lost with it. */
 static __always_inline bool traffic__announce(struct conn *conn, struct sock *sk, __u32 type,
@@ -170,16 +169,6 @@ static __always_inline bool traffic__mutes(struct conn *conn, struct event_data 
 	return conn->mute;
 }
 
-/* A message that did not look like anything we know. */
-static __always_inline void traffic__unmatched(struct conn *conn)
-{
-	conn->turns++;
-	if (conn->turns < UNMATCHED_TURNS_MAX)
-		return;
-	conn->state = CONN_IGNORED;
-	count__one(COUNT_UNINTERESTING);
-}
-
 static __always_inline bool traffic__is_server(const struct conn *conn, enum event_dir dir,
 					       enum match match)
 {
@@ -215,7 +204,7 @@ static __always_inline bool traffic__classify(struct conn *conn, struct transfer
 	    (guess.match == MATCH_EITHER && conn->state == CONN_UNKNOWN))
 		traffic__bind(conn, dir, guess);
 	else if (conn->state == CONN_UNKNOWN)
-		traffic__unmatched(conn);
+		conn__unmatched(conn);
 	return conn->state == CONN_CANDIDATE || conn->state == CONN_BOUND;
 }
 
@@ -368,8 +357,10 @@ static __always_inline void traffic__moved(struct sock *sk, struct conn *conn, e
 
 	if (!conn->tgid)
 		conn__adopt(conn);
-	if (conn->state == CONN_IGNORED || conn__given_up(conn))
+	if (conn->state == CONN_IGNORED || conn__given_up(conn)) {
+		intake__unread(sk, conn);
 		return;
+	}
 	if (!conn__in_scope(conn, pid_tgid >> 32) || (conn->state == CONN_UNKNOWN && !turn)) {
 		conn->mmsg_vector = 0;
 		return;
@@ -381,8 +372,11 @@ static __always_inline void traffic__moved(struct sock *sk, struct conn *conn, e
 	located = syscall__locate(t, conn, dir, size, flags);
 	if (!located)
 		t->piece.len = t->pieces = 0;
-	if (turn && conn->state != CONN_BOUND && !traffic__classify(conn, t, slot, dir, size))
+	if (turn && conn->state != CONN_BOUND && !traffic__classify(conn, t, slot, dir, size)) {
+		if (dir == DIR_RECV && !intake__unread(sk, conn))
+			conn->state = CONN_UNKNOWN; /* so that the next turn comes here */
 		return;
+	}
 	if (conn->proto == PROTO_FASTCGI && conn->side == ROLE_SERVER && dir == DIR_RECV)
 		turn = fastcgi__begins(conn, t, size, turn);
 	if (turn) {
@@ -429,18 +423,19 @@ static __always_inline void traffic__done(struct sock *sk, bool stream, enum slo
 	now = bpf_ktime_get_ns();
 	if (!conn) {
 		conn = conn__open(sk, slot, now);
-		if (!conn)
+		if (!conn) {
+			intake__unread(sk, NULL);
 			return;
+		}
 		if (dir == DIR_SEND) /* late, but mostly before the peer has received it */
 			pair__tell(sk, ret, conn->id, 0);
 	}
-	if (!(conn->marks & CONN_PORT_SEEN)) {
-		conn->marks |= CONN_PORT_SEEN;
-		if (!address__wanted(sk)) {
+	if (!(conn->marks & CONN_PORT_SEEN) && !address__wanted(sk)) {
+		if (intake__unread(sk, conn))
 			conn->state = CONN_IGNORED;
-			return;
-		}
+		return;
 	}
+	conn->marks |= CONN_PORT_SEEN;
 	traffic__moved(sk, conn, slot, dir, ret, flags, now);
 	conn->pos[dir] += ret;
 	if (dir == DIR_SEND) /* only now: until the record is out, receives say that it is due */

@@ -18,7 +18,7 @@
 #define RESPONSE "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"
 #define SECOND	 1000000000ULL
 
-enum { CLIENT = 1, SERVER = 2 }; /* conn_id */
+enum { CLIENT = 1, SERVER = 2, OTHER_SERVER = 3 }; /* conn_id */
 
 /* Spans of one kind: how many, and the newest one. */
 struct seen {
@@ -34,7 +34,7 @@ struct scene {
 	struct flow_config config;
 	struct ledger ledger;
 	struct resource *resource;
-	uint64_t pos[3][2]; /* by conn_id and enum event_dir */
+	uint64_t pos[4][2]; /* by conn_id and enum event_dir */
 	uint64_t now;
 	uint8_t ref; /* of the next request that the server receives: from the client */
 	size_t joins, proven, left;

@@ -61,6 +61,7 @@ struct conn *conn_table__add(struct conn_table *table, const struct event_conn *
 	conn->fresh = event->flags & CONN_FRESH;
 	conn->apart = !conn->fresh;
 	conn->tgid = event->tgid;
+	conn->reader = event->tgid;
 	memcpy(conn->comm, event->comm, sizeof(conn->comm));
 	memcpy(conn->first_pos, event->pos, sizeof(conn->first_pos));
 	endpoint__from_event(event, &conn->local, &conn->peer);

@@ -68,6 +68,7 @@ struct conn {
 	struct endpoint peer;
 	char comm[EVENT_COMM_LEN];
 	uint32_t tgid;
+	uint32_t reader;	   /* the process that has last received something */
 	uint64_t first_pos[2];	   /* of the streams, by enum event_dir */
 	uint64_t turn_pos[2];	   /* where the last turn of each direction began, likewise */
 	struct reading reading[2]; /* by enum direction */

@@ -34,6 +34,7 @@ void emitter__init(struct emitter *e, const struct flow_config *config,
 	e->ledger = ledger;
 	e->last_waiting = &e->waiting;
 	context_table__init(&e->contexts, CONTEXTS_OVER);
+	intake__init(&e->intake, config);
 	sent__init(&e->sent, CONTEXTS_SENT, ledger);
 }
 
@@ -57,6 +58,7 @@ void emitter__reset(struct emitter *e)
 		free(w);
 	}
 	context_table__reset(&e->contexts);
+	intake__reset(&e->intake);
 	sent__reset(&e->sent);
 }
 
@@ -72,43 +74,26 @@ static struct resource *emitter__resource(const struct emitter *e, uint32_t tgid
 	return e->callbacks->resource(e->callbacks->ctx, tgid, comm);
 }
 
-static void emitter__miss(struct emitter *e, uint64_t missed_ns)
+/* The header that a server's request came with.  A call may pass on one, too, that could not be read,
+ * or of several. */
+static void emitter__keep_header(struct emitter *e, const struct transaction *txn,
+				 struct context *context)
 {
-	if (e->missed_ns < missed_ns)
-		e->missed_ns = missed_ns;
+	if (context->carried)
+		context->bearer = bearers__join(&e->contexts.bearers, txn, context);
+	if (!context->bearer && (context->carried || trace__is_unread(txn)))
+		intake__miss(&e->intake, txn->tgid, txn->start_ns);
 }
 
-/* Of two requests that bear the same header one may have been missed, and the other looks like the
- * only one.  None is taken for that while one that was missed at @missed_ns may be under way. */
-static bool emitter__was_missed(const struct emitter *e, uint64_t missed_ns, uint64_t now_ns)
-{
-	return missed_ns &&
-	       (now_ns < missed_ns || now_ns - missed_ns < e->config->response_timeout_ns);
-}
-
-static bool emitter__knows_all(const struct emitter *e, uint64_t now_ns)
-{
-	const volatile uint64_t *lost_ns = e->config->lost_ns;
-
-	return !emitter__was_missed(e, e->missed_ns, now_ns) &&
-	       !(lost_ns && emitter__was_missed(e, *lost_ns, now_ns));
-}
-
-/* The header that a request came with, and that a call of the same process may pass on. */
+/* The header that a call goes out with: whose is it? */
 static void emitter__match_header(struct emitter *e, const struct transaction *txn,
 				  struct context *context)
 {
 	const struct place *request;
 
-	if (txn->role == ROLE_SERVER) {
-		context->bearer = bearers__join(&e->contexts.bearers, txn, context);
-		if (!context->bearer)
-			emitter__miss(e, txn->start_ns);
+	if (!context->carried || context->parent.conn_id) /* what the kernel saw tells more */
 		return;
-	}
-	if (context->parent.conn_id) /* what the kernel saw tells more */
-		return;
-	if (!emitter__knows_all(e, txn->start_ns))
+	if (!intake__is_whole(&e->intake, txn->tgid, txn->start_ns))
 		return;
 	request = bearers__find(&e->contexts.bearers, txn, context);
 	if (!request)
@@ -118,12 +103,15 @@ static void emitter__match_header(struct emitter *e, const struct transaction *t
 	context->known = false;
 }
 
-/* What was sent is settled; what went with it, the parent's context tells. */
+/* What was sent is settled; what went with it, the parent's context tells, or the header that was
+ * passed on. */
 static void emitter__complete(struct emitter *e, struct context *sent)
 {
 	const struct context *parent = NULL;
 	char state[ROOT_STATE_MAX];
 
+	if (sent->carried)
+		return;
 	if (sent->parent.conn_id)
 		parent = context_table__find(&e->contexts, sent->parent);
 	/* a parent that gives no span, or gave none here, or one in another trace, is none */
@@ -168,13 +156,16 @@ static void emitter__add_context(struct emitter *e, struct transaction *txn)
 	if (!txn->protocol->traceparent_field)
 		return;
 	context = context_table__add(&e->contexts, place);
-	if (!context)
-		emitter__miss(e, txn->start_ns);
-	/* The second of a pipeline has no place of its own, and none is caused by it. */
-	if (!context || context->requests > 1)
+	/* The second of a pipeline has no place of its own, and none is found to be caused by it. */
+	if (!context || context->requests > 1) {
+		if (txn->role == ROLE_SERVER)
+			intake__miss(&e->intake, txn->tgid, txn->start_ns);
 		return;
+	}
 	emitter__trace(e, txn, context);
-	if (context->carried)
+	if (txn->role == ROLE_SERVER)
+		emitter__keep_header(e, txn, context);
+	else
 		emitter__match_header(e, txn, context);
 	context->hidden = emitter__ignored(e, txn);
 	txn->context = context;

@@ -12,6 +12,7 @@
 
 #include "user/flow/config.h"
 #include "user/flow/context.h"
+#include "user/flow/intake.h"
 #include "user/flow/sent.h"
 
 struct event_conn;
@@ -26,8 +27,7 @@ struct emitter {
 	struct ledger *ledger;
 	int64_t unix_offset_ns; /* see pipeline__set_clock() */
 	struct context_table contexts;
-	uint64_t
-		missed_ns; /* when a request was last not followed, 0: never, UINT64_MAX: all along */
+	struct intake intake;
 	struct sent sent;
 	struct waiting_span *waiting, **last_waiting; /* oldest first */
 	size_t waiting_count;

@@ -34,6 +34,8 @@ static size_t event__size(uint32_t type)
 		return sizeof(struct event_head);
 	case EVENT_LEAVE:
 		return sizeof(struct event_leave);
+	case EVENT_UNREAD:
+		return sizeof(struct event_unread);
 	default:
 		return 0;
 	}

@@ -23,6 +23,7 @@ struct event_view {
 		struct event_context context;
 		struct event_head head;
 		struct event_leave leave;
+		struct event_unread unread;
 	};
 	struct slice payload; /* EVENT_DATA; points into the record */
 };

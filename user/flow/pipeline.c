@@ -87,8 +87,9 @@ static void pipeline__settle(struct pipeline *p, struct conn *conn)
 static void pipeline__end_conn(struct pipeline *p, struct conn *conn, enum ledger_entry why)
 {
 	ledger__add(p->ledger, why, 1);
-	if (why == LEDGER_CONNECTIONS_NO_MEMORY)
-		p->emitter.missed_ns = UINT64_MAX;
+	/* what its process asks of a database brings it no requests */
+	if (conn->role != ROLE_CLIENT || !conn->protocol || !conn->protocol->database)
+		intake__miss(&p->emitter.intake, conn->reader, INTAKE_ALL_ALONG);
 	pipeline__settle(p, conn);
 	conn->ended = true;
 	if (p->callbacks.ignore)
@@ -130,7 +131,8 @@ static void pipeline__forget(struct pipeline *p, struct conn *conn, const char *
 static void pipeline__evict(struct pipeline *p, struct conn *conn)
 {
 	ledger__add(p->ledger, LEDGER_CONNECTIONS_EVICTED, 1);
-	p->emitter.missed_ns = UINT64_MAX; /* it will bring requests that are not seen */
+	/* it will bring requests that are not seen */
+	intake__miss_any(&p->emitter.intake, INTAKE_ALL_ALONG);
 	if (p->callbacks.ignore)
 		p->callbacks.ignore(p->callbacks.ctx, conn->id);
 	pipeline__forget(p, conn, NULL, conn__last_byte_ns(conn));
@@ -148,7 +150,7 @@ static void pipeline__record_conn(struct pipeline *p, const struct event_conn *e
 	conn = conn_table__add(&p->conns, event);
 	if (!conn) {
 		ledger__add(p->ledger, LEDGER_CONNECTIONS_NO_MEMORY, 1);
-		p->emitter.missed_ns = UINT64_MAX;
+		intake__miss_any(&p->emitter.intake, INTAKE_ALL_ALONG);
 		return;
 	}
 	ledger__add(p->ledger, LEDGER_CONNECTIONS, 1);
@@ -224,21 +226,10 @@ static void pipeline__add_data(struct pipeline *p, struct conn *conn, const stru
 			       struct slice payload)
 {
 	enum direction dir = conn__direction(conn, data->dir);
-	struct segment segment = {
-		.pos = data->pos,
-		.size = data->size,
-		.captured = data->captured,
-		.flags = data->flags,
-		.tail = data->flags & DATA_TAIL,
-		.start_ns = data->start_ns,
-		.end_ns = data->hdr.ts_ns,
-		.tgid = data->tgid,
-		.tid = data->tid,
-		.ref = data->ref,
-		.ref_conn = data->ref_conn,
-		.ref_pos = data->ref_pos,
-	};
+	struct segment segment = segment__of(data);
 
+	if (data->dir == DIR_RECV)
+		conn->reader = data->tgid;
 	if (data->flags & DATA_RESUMED)
 		message__resume(conn, &p->sink);
 	message__reach(conn, dir, data->pos);
@@ -353,6 +344,12 @@ int pipeline__record(struct pipeline *p, const void *record, size_t len)
 		break;
 	case EVENT_PROCESS:
 		ledger__add(p->ledger, LEDGER_RECORDS_PROCESS, 1);
+		if (view.process.kind == PROCESS_EXIT)
+			intake__forget(&p->emitter.intake, view.process.tgid);
+		break;
+	case EVENT_UNREAD:
+		ledger__add(p->ledger, LEDGER_RECORDS_PROCESS, 1);
+		intake__miss(&p->emitter.intake, view.unread.tgid, INTAKE_ALL_ALONG);
 		break;
 	case EVENT_CONTEXT:
 		ledger__add(p->ledger, LEDGER_RECORDS_CONTEXT, 1);
@@ -461,7 +458,7 @@ struct pipeline *pipeline__new(const struct flow_config *config,
 		.quota = &p->quota,
 		.in_flight = &p->in_flight,
 		.max_in_flight = config->max_transactions,
-		.missed_ns = &p->emitter.missed_ns,
+		.intake = &p->emitter.intake,
 		.begun = pipeline__begun,
 		.finish = pipeline__finish,
 		.drop = pipeline__drop,

@@ -10,6 +10,26 @@
 #define BYTES_KEPT    1024
 #define SEGMENTS_KEPT 16
 
+struct segment segment__of(const struct event_data *data)
+{
+	struct segment segment = {
+		.pos = data->pos,
+		.size = data->size,
+		.captured = data->captured,
+		.flags = data->flags,
+		.tail = data->flags & DATA_TAIL,
+		.start_ns = data->start_ns,
+		.end_ns = data->hdr.ts_ns,
+		.tgid = data->tgid,
+		.tid = data->tid,
+		.ref = data->ref,
+		.ref_conn = data->ref_conn,
+		.ref_pos = data->ref_pos,
+	};
+
+	return segment;
+}
+
 void stream__init(struct stream *s, uint64_t pos)
 {
 	memset(s, 0, sizeof(*s));

@@ -10,6 +10,7 @@
 #ifndef SPANLOOM_STREAM_H
 #define SPANLOOM_STREAM_H
 
+#include "bpf/event.h"
 #include "user/base/slice.h"
 
 /* A range of the stream that passed in one system call. */
@@ -28,6 +29,9 @@ struct segment {
 	uint64_t ref_pos;
 	uint64_t turn_pos; /* where the turn of the traffic that it is part of began */
 };
+
+/* All but its turn. */
+struct segment segment__of(const struct event_data *data);
 
 struct stream {
 	bool closed; /* no more will come */

@@ -47,6 +47,15 @@ static bool trace__incoming(const struct transaction *txn, struct traceparent *p
 	return traceparent_parse(value.data, (unsigned int)value.len, parent);
 }
 
+bool trace__is_unread(const struct transaction *txn)
+{
+	struct traceparent parent;
+
+	return (txn->flags & TXN_INCOMPLETE ||
+		txn->request.field[txn->protocol->traceparent_field].len) &&
+	       !trace__incoming(txn, &parent);
+}
+
 void trace__root_state(const struct flow_config *config, char out[ROOT_STATE_MAX])
 {
 	size_t len;
@@ -146,6 +155,8 @@ const char *trace__link(uint8_t ref)
 		return "peer";
 	case REF_OPTION:
 		return "tcp-option";
+	case REF_HEADER:
+		return "header";
 	default:
 		return "none";
 	}
@@ -183,13 +194,29 @@ void trace__begin(struct transaction *txn, const struct flow_config *config,
 	trace__refer(txn, option, out);
 }
 
-bool trace__repeat(const struct transaction *txn, const struct event_context *sent,
-		   struct context *out)
+/* The header that went out is that of a request, and else as the program wrote it: only the span that
+ * it names is the call's own. */
+static void trace__pass_on(struct transaction *txn, const struct event_context *sent,
+			   struct context *out)
+{
+	int8_t field = txn->protocol->tracestate_field;
+
+	out->carried = true;
+	out->remote = true;
+	memcpy(out->carried_id, sent->parent_id, sizeof(out->carried_id));
+	if (field)
+		context__set_state(out,
+				   tracestate__normalise(&txn->text, txn->request.field[field]));
+}
+
+bool trace__repeat(struct transaction *txn, const struct event_context *sent, struct context *out)
 {
 	struct traceparent parent;
 
 	if (sent->carrier == CARRIER_OPTION && trace__incoming(txn, &parent))
 		return false;
+	if (sent->ref == REF_HEADER)
+		trace__pass_on(txn, sent, out);
 	memcpy(out->trace_id, sent->trace_id, sizeof(out->trace_id));
 	memcpy(out->span_id, sent->span_id, sizeof(out->span_id));
 	memcpy(out->parent_id, sent->parent_id, sizeof(out->parent_id));

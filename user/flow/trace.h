@@ -24,6 +24,9 @@ void trace__root_state(const struct flow_config *config, char out[ROOT_STATE_MAX
 /* spanloom.link of a parent that is known by @ref (enum ref_kind, or anything): a literal. */
 const char *trace__link(uint8_t ref);
 
+/* May the request have come with a context that was not read: cut off, or one of several? */
+bool trace__is_unread(const struct transaction *txn);
+
 /*
  * Fills in @out, zeroed but for its place, by W3C Trace Context Level 2 and the configured
  * sampler: known at once when nobody is said to have caused it.  The trace of a request that
@@ -37,7 +40,6 @@ void trace__begin(struct transaction *txn, const struct flow_config *config,
 
 /* The same, as the next process was told: @sent.  False: @out is not touched, for it was told by
  * an option, and the request has a header that counts more. */
-bool trace__repeat(const struct transaction *txn, const struct event_context *sent,
-		   struct context *out);
+bool trace__repeat(struct transaction *txn, const struct event_context *sent, struct context *out);
 
 #endif

@@ -3,6 +3,7 @@
 
 #include "user/base/pool.h"
 #include "user/flow/conn.h"
+#include "user/flow/intake.h"
 #include "user/flow/ledger.h"
 #include "user/flow/quota.h"
 #include "user/protocols/protocol.h"
@@ -269,8 +270,7 @@ static void request__begin(struct conn *conn, const struct message *fragment,
 	if (!txn) {
 		ledger__add(sink->ledger,
 			    admitted ? LEDGER_SPANS_NO_MEMORY : LEDGER_REQUESTS_REFUSED, 1);
-		if (*sink->missed_ns < at->start_ns)
-			*sink->missed_ns = at->start_ns;
+		intake__miss(sink->intake, at->tgid, at->start_ns);
 		if (!(doubt & TXN_LATE))
 			queue__pass(conn);
 		return;
@@ -421,6 +421,8 @@ void transaction__gap(struct conn *conn, enum direction dir, const struct transa
 		if (conn->request)
 			conn->request->flags |= TXN_INCOMPLETE;
 		conn->uncertain = true;
+		if (conn->role == ROLE_SERVER) /* whole requests, for all that is known */
+			intake__miss(sink->intake, conn->reader, conn->last_ns);
 		return;
 	}
 	/* How many responses the gap held is unknown: with more than one request waiting, which

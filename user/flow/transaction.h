@@ -70,6 +70,7 @@ struct transaction {
 };
 
 struct conn;
+struct intake;
 struct ledger;
 struct quota;
 struct segment;
@@ -80,7 +81,7 @@ struct transaction_sink {
 	struct quota *quota;
 	size_t *in_flight; /* transactions in all queues */
 	size_t max_in_flight;
-	uint64_t *missed_ns; /* when a request was last not followed */
+	struct intake *intake; /* requests that are not followed */
 	/* Takes @txn, which is not to be told of. */
 	void (*drop)(void *ctx, struct transaction *txn);
 	/* The head of a request was read; its fields are there. */

@@ -208,6 +208,7 @@ static int preallocate(struct spanloom_bpf *skel)
 		{ skel->maps.scope, 2048 },
 		{ skel->maps.loops, 512 },
 		{ skel->maps.sdk_processes, 256 },
+		{ skel->maps.unread, 1024 },
 	};
 	int err = 0;
 
