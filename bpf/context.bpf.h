@@ -24,6 +24,7 @@
 #include "bpf/head.bpf.h"
 #include "bpf/ids.h"
 #include "bpf/payload.bpf.h"
+#include "bpf/received.bpf.h"
 #include "bpf/traceparent.h"
 
 #define CONTEXT_SAMPLED 0x01
@@ -252,6 +253,8 @@ static __always_inline void context__settle(__u64 conn_id, __u32 slot, struct he
 	if (head__context(&work->head, &parent)) {
 		context__continue(context, &parent);
 		context__read_state(context, slot);
+		if (inject_wanted)
+			received__add(slot);
 	} else if (peer && (!open->has_option || context__is_named(peer, &open->option))) {
 		if (!context__follow(context, peer, open->ref_conn, open->ref_pos))
 			return;
@@ -436,6 +439,23 @@ __weak int context__called(__u64 conn_id, __u64 pos, __u64 ref_conn, __u64 ref_p
 	} else {
 		context__be_root(context);
 	}
+	context->known = 1;
+	return 1;
+}
+
+/* Likewise, with the header of one of its requests, which the head in @slot has. */
+__weak int context__passed_on(__u64 conn_id, __u64 pos, __u32 slot)
+{
+	struct trace_context *context = context__open(conn_id, pos);
+	const struct head_work *work = head__work(slot);
+	struct traceparent parent;
+
+	if (!context || !work || !head__context(&work->head, &parent))
+		return 0;
+	context->ref_conn = 0;
+	context->ref_pos = 0;
+	context__number(context, conn_id, DIR_SEND, pos, false);
+	context__continue(context, &parent);
 	context->known = 1;
 	return 1;
 }

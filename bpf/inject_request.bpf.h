@@ -269,24 +269,48 @@ static __always_inline bool inject__replace(const struct inject_message *m, __u3
 	return true;
 }
 
+/* Is the header @sent passed on, with a call for the request in @data, or for one that is not known? */
+static __always_inline bool inject__passes_on(const struct inject_message *m,
+					      const struct traceparent *sent,
+					      const struct event_data *data)
+{
+	const struct trace_context *server;
+
+	if (!data->ref)
+		return received__has(HEAD_SLOT_SEND + m->desk);
+	server = context__find(data->ref_conn, data->ref_pos);
+	return server && inject__same(server->trace_id, sent->trace_id, 16) &&
+	       inject__same(server->parent_id, sent->parent_id, 8);
+}
+
+/* Which request that is, user space may find out; what the call's own span is does not hang on it. */
+static __always_inline const struct trace_context *
+inject__context_between(const struct inject_message *m, const struct trace_context *known,
+			struct event_data *data)
+{
+	if (data->ref)
+		return inject__context(m, known, data);
+	data->ref = REF_HEADER;
+	if (!context__passed_on(m->conn->id, m->in->head_pos, HEAD_SLOT_SEND + m->desk))
+		return NULL;
+	return context__find(m->conn->id, m->in->head_pos);
+}
+
 /*
- * A head that has a traceparent: when it is the one that the process has received with the
- * request that it serves, it is passed on, and its parent is our span from here on.  Else it is
- * another tracer's, and its word.
+ * A head that has a traceparent: when it is one that the process has received, it is passed on, and
+ * its parent is our span from here on.  Else it is another tracer's, and its word; and so it is when
+ * it came with another request than the one that the call is for.
  */
 static __always_inline void inject__update(const struct inject_message *m, const struct head *head,
 					   __u32 whole)
 {
-	const struct trace_context *server = NULL, *known, *context;
+	__u32 at = head->parent_at + TRACEPARENT_PARENT - m->before;
+	const struct trace_context *known, *context;
 	struct event_data data = {};
 	struct traceparent sent;
-	__u32 at = head->parent_at + TRACEPARENT_PARENT - m->before;
 
 	known = inject__refer(m, &data);
-	if (data.ref && head__context(head, &sent))
-		server = context__find(data.ref_conn, data.ref_pos);
-	if (!server || !inject__same(server->trace_id, sent.trace_id, 16) ||
-	    !inject__same(server->parent_id, sent.parent_id, 8)) {
+	if (!head__context(head, &sent) || !inject__passes_on(m, &sent, &data)) {
 		count__one(COUNT_INJECT_ADOPTED);
 		return;
 	}
@@ -294,7 +318,7 @@ static __always_inline void inject__update(const struct inject_message *m, const
 		count__one(COUNT_INJECT_SPLIT);
 		return;
 	}
-	context = inject__context(m, known, &data);
+	context = inject__context_between(m, known, &data);
 	if (!context) {
 		count__one(COUNT_INJECT_NO_CONTEXT);
 		return;

@@ -18,7 +18,7 @@ import sending
 import servers
 import torments
 from agent import Agent
-from harness import SPANLOOM, end, equal, free_port, in_threads, run, wait_until
+from harness import SPANLOOM, end, equal, free_port, in_threads, listening, run, wait_until
 from spans import CLIENT, SERVER, at_port
 from torments import LIKE_A_REQUEST, content
 from torture import AT_MOST_ONE, INJECT, NONE, ONE, Strict, Talk, Torture, by_number, traceparent_of
@@ -172,10 +172,14 @@ def test_a_header_that_is_passed_on_is_updated():
             [report] = json.loads(http.get(f"/n/{number}")[1])
             seen[number] = http_wire.values(report["head"].encode(), b"traceparent")
     server.check()
-    spans = agent.stop()
+    check_chains(agent.stop(), port, server.port, seen)
+
+
+def check_chains(spans, port, back, seen):
+    """Client, proxy at @port, server at @back: each span below the one before, and on the wire."""
     fronts = {kind: by_number(s for s in at_port(spans, port) if s.kind == kind)
               for kind in (CLIENT, SERVER)}
-    backs = {kind: by_number(s for s in at_port(spans, server.port) if s.kind == kind)
+    backs = {kind: by_number(s for s in at_port(spans, back) if s.kind == kind)
              for kind in (CLIENT, SERVER)}
     for number, headers in seen.items():
         call = backs[CLIENT][number]
@@ -184,6 +188,42 @@ def test_a_header_that_is_passed_on_is_updated():
         equal({span.trace_id for span in chain}, {call.trace_id}, f"traces of {number}")
         equal([span.parent_id for span in chain], ["", *(s.span_id for s in chain[:-1])],
               f"parents of {number}")
+
+
+NODE_FORWARDER = """
+const http = require('http');
+const [port, back] = process.argv.slice(2);
+const agent = new http.Agent({ keepAlive: true, maxSockets: 4 });
+http.createServer(({ url, headers: { traceparent } }, response) => setTimeout(() => {
+	http.get({ host: '127.0.0.1', port: back, path: url, agent, headers: { traceparent } },
+		(answer) => {
+			response.setHeader('Content-Length', answer.headers['content-length']);
+			answer.pipe(response);
+		});
+}, Math.random() * 3)).listen(port, '127.0.0.1');
+"""
+
+
+def test_a_header_that_one_of_several_passes_on_is_updated():
+    """An event loop: whichever request a header came with, what goes out names the call's span."""
+    server = Strict()
+    port = free_port()
+    forwarder = servers.node_program(NODE_FORWARDER, str(port), str(server.port))
+    wait_until(lambda: listening(port), "the forwarder to listen")
+    agent = Agent(*INJECT, *server.only(port))
+    seen, each = {}, 40
+
+    def ask(index):
+        with load.Http(port) as http:
+            for number in range(index * each, (index + 1) * each):
+                [report] = json.loads(http.get(f"/n/{number}")[1])
+                seen[number] = http_wire.values(report["head"].encode(), b"traceparent")
+
+    in_threads(ask, 8)
+    end(forwarder)
+    server.check()
+    check_chains(agent.stop(), port, server.port, seen)
+    equal(agent.ledger["kernel.inject.updated"], 8 * each, "headers updated")
 
 
 # ---- older and younger than the agent ---------------------------------------------------
