@@ -151,6 +151,7 @@ static __always_inline void inject__request(struct inject_message *m, const stru
 		grown = inject__add(m, head, whole);
 	}
 	m->in->shift += grown;
+	m->conn->sent_base += grown; /* means nothing where it is not known */
 	m->in->in_head = 0;
 	m->in->state = head->chunked ? INJECT_CHUNKS : INJECT_BODY;
 	m->in->next_pos = m->in->head_pos + head->size + body;
@@ -277,7 +278,7 @@ static __always_inline void inject__enter(const struct inject_message *m)
 		conn->send_start_ns = bpf_ktime_get_ns();
 		conn->marks &= ~CONN_CALLED;
 		if (conn->last_dir != DIR_SEND)
-			pair__tell((struct sock *)m->tcp, 0, conn->id, conn->pos[DIR_SEND]);
+			pair__begins((struct sock *)m->tcp, conn);
 	}
 	if (m->in->send_ns == conn->send_start_ns)
 		return;

@@ -17,10 +17,13 @@
 #include <bpf/bpf_helpers.h>
 
 #include "bpf/config.bpf.h"
+#include "bpf/conn.bpf.h"
 #include "bpf/event.h"
 
-#define PAIR_BUCKETS 4096 /* a power of two */
-#define PAIR_WAYS    4	  /* messages under way that may share a bucket; a power of two */
+#define PAIR_BUCKETS	4096 /* a power of two */
+#define PAIR_WAYS	4    /* messages under way that may share a bucket; a power of two */
+
+#define PAIR_AHEAD_MOST (1U << 30) /* bytes that may have been missed */
 
 struct pair_slot {
 	__u64 name;
@@ -81,6 +84,28 @@ static __always_inline bool pair__numbers(struct sock *sk, struct pair_numbers *
 	return true;
 }
 
+/*
+ * Where programs may be missed (twin.bpf.h) the end of a send may be: what was sent next would take
+ * the place of its bytes, and another's message their name.  The sequence number tells that
+ * something went by.  @sent: bytes that are on their way and not counted yet.
+ */
+static __always_inline void pair__catch_up(struct sock *sk, struct conn *conn, __u32 sent)
+{
+	struct pair_numbers next;
+	__u32 ahead;
+
+	if (!twins_wanted || conn->role == ROLE_SERVER || !pair__numbers(sk, &next))
+		return;
+	ahead = next.sent - sent - (__u32)conn->pos[DIR_SEND];
+	if (!(conn->marks & CONN_PAIRED)) {
+		conn->sent_base = ahead;
+		conn->marks |= CONN_PAIRED;
+	}
+	ahead -= conn->sent_base;
+	if (ahead < PAIR_AHEAD_MOST)
+		conn->pos[DIR_SEND] += ahead;
+}
+
 /* A client sends the message at @pos of @conn_id, of which @sent bytes are on their way. */
 static __always_inline void pair__tell(struct sock *sk, __u32 sent, __u64 conn_id, __u64 pos)
 {
@@ -100,6 +125,13 @@ static __always_inline void pair__tell(struct sock *sk, __u32 sent, __u64 conn_i
 	slot->conn_id = conn_id;
 	slot->pos = pos;
 	slot->check = pair__check(name, conn_id, pos);
+}
+
+/* A client begins to send the message at its position. */
+static __always_inline void pair__begins(struct sock *sk, struct conn *conn)
+{
+	pair__catch_up(sk, conn, 0);
+	pair__tell(sk, 0, conn->id, conn->pos[DIR_SEND]);
 }
 
 /* A server has received @size bytes that begin a message: whose are they?  Nothing changes when

@@ -436,6 +436,8 @@ static __always_inline void traffic__done(struct sock *sk, bool stream, enum slo
 		return;
 	}
 	conn->marks |= CONN_PORT_SEEN;
+	if (dir == DIR_SEND)
+		pair__catch_up(sk, conn, ret);
 	traffic__moved(sk, conn, slot, dir, ret, flags, now);
 	conn->pos[dir] += ret;
 	if (dir == DIR_SEND) /* only now: until the record is out, receives say that it is due */
@@ -486,7 +488,7 @@ static __always_inline void traffic__begins(struct sock *sk)
 	if (conn->last_dir == DIR_SEND || conn->side == ROLE_SERVER ||
 	    (conn->tgid && !conn__in_scope(conn, conn->tgid)))
 		return;
-	pair__tell(sk, 0, conn->id, conn->pos[DIR_SEND]);
+	pair__begins(sk, conn);
 	if (contexts_wanted &&
 	    (option_wanted || conn->state != CONN_BOUND || classify__is_web(conn->proto)))
 		traffic__call(sk, conn);
