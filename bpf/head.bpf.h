@@ -46,13 +46,31 @@ static __always_inline struct head_work *head__work(__u32 slot)
 		return 0;                                                                          \
 	}
 
-HEAD_PART(find)
+HEAD_PART(lines)
 HEAD_PART(sort)
 HEAD_PART(read)
 HEAD_PART(read_frames)
 HEAD_PART(read_states)
-HEAD_PART(normalise)
+HEAD_PART(members)
+HEAD_PART(members_over)
 #undef HEAD_PART
+
+/* head__normalise() of the head in @slot. */
+__weak int head__normalise_slot(__u32 slot)
+{
+	struct head_work *w = head__work(slot);
+
+	if (!w || !w->head.state_len)
+		return 0;
+	head__members_begin(w);
+	for (int i = 0; i < HEAD_STATE_STRETCHES; i++) {
+		if (w->members.at >= w->head.state_len || w->members.bad)
+			break;
+		head__members_slot(slot);
+	}
+	head__members_over_slot(slot);
+	return 0;
+}
 
 /* head__scan() of the bytes in @slot. */
 __weak int head__scan_slot(__u32 slot)
@@ -63,7 +81,12 @@ __weak int head__scan_slot(__u32 slot)
 		return 0;
 	if (!head__begin(w))
 		return w->used;
-	head__find_slot(slot);
+	head__find(w);
+	for (int i = 0; i < HEAD_STRETCHES; i++) {
+		head__lines_slot(slot);
+		if (w->over)
+			break;
+	}
 	head__sort_slot(slot);
 	head__read_slot(slot);
 	if (w->found[HEAD_LENGTH] || w->found[HEAD_CODING])

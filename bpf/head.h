@@ -16,7 +16,8 @@
 #include "bpf/head_state.h"
 
 /* A step passes over 16 bytes without a LF, or over a line's end. */
-#define HEAD_STEPS (HEAD_WINDOW / 16 + HEAD_LINES_MAX + 2)
+#define HEAD_STEPS     (HEAD_WINDOW / 16 + HEAD_LINES_MAX + 2)
+#define HEAD_STRETCHES ((HEAD_STEPS + HEAD_STRETCH - 1) / HEAD_STRETCH)
 
 /* ---- finding lines ------------------------------------------------------------------------ */
 
@@ -72,13 +73,13 @@ static __always_inline void head__line(struct head_work *w, __u32 from, __u32 en
 	w->near[n].end = end;
 }
 
-/* Goes through the lines of this piece; afterwards w->from is the beginning of the one that did
- * not end, or of the empty one. */
+/* Goes through the lines of this piece, for a stretch; after the last one w->from is the beginning
+ * of the line that did not end, or of the empty one. */
 static __always_inline void head__lines(struct head_work *w)
 {
-	__u32 at = w->at;
+	__u32 at = head__any(w->at);
 
-	for (int i = 0; i < HEAD_STEPS; i++) {
+	for (int i = 0; i < HEAD_STRETCH; i++) {
 		__u64 feeds = head__line_feeds(head__word(w, at));
 
 		if (!feeds) {
@@ -87,25 +88,33 @@ static __always_inline void head__lines(struct head_work *w)
 		}
 		if (!feeds) {
 			at += 8;
-			if (at >= head__fresh(&w->end))
+			if (at >= head__fresh(&w->end)) {
+				w->over = 1;
 				break;
+			}
 		} else {
 			at += word__through_first(feeds);
-			if (at > head__fresh(&w->end))
+			if (at > head__fresh(&w->end)) {
+				w->over = 1;
 				break;
+			}
 			w->at = at;
 			head__forget();
 			head__line(w, w->from, w->at);
 			head__forget();
-			if (w->head.done)
+			if (w->head.done) {
+				w->over = 1;
 				break;
+			}
 			at = w->at;
 			w->from = at;
 		}
 		at = head__any(at);
 	}
+	w->at = at;
 }
 
+/* Before the first stretch. */
 static __always_inline void head__find(struct head_work *w)
 {
 	struct head *h = &w->head;
@@ -118,9 +127,8 @@ static __always_inline void head__find(struct head_work *w)
 	w->at = HEAD_VIEW;
 	w->from = HEAD_VIEW - h->unfinished;
 	w->sorted = w->from;
+	w->over = 0;
 	__builtin_memset(w->found, 0, sizeof(w->found));
-	head__forget();
-	head__lines(w);
 }
 
 /* ---- sorting them ------------------------------------------------------------------------- */
@@ -340,6 +348,8 @@ static __always_inline __u32 head__scan(struct head_work *w)
 	if (!head__begin(w))
 		return w->used;
 	head__find(w);
+	for (int i = 0; i < HEAD_STRETCHES && !w->over; i++)
+		head__lines(w);
 	head__sort(w);
 	head__read(w);
 	head__read_frames(w);

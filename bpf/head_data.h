@@ -15,7 +15,8 @@
  * The shape of the code is the verifier's: it takes every way through a step of a loop, for each
  * step again, unless two ways come to the same.  So state is in this memory, of which it knows
  * nothing, and not in registers; what one loop finds waits here for the next one (@near, @spot),
- * for loops add up where nested ones multiply; and each place is masked where it is used.
+ * for loops add up where nested ones multiply; each place is masked where it is used; and what
+ * may go on for long is a function that does a stretch of it, for that is looked at once.
  */
 #ifndef SPANLOOM_HEAD_DATA_H
 #define SPANLOOM_HEAD_DATA_H
@@ -28,19 +29,22 @@
 #include "bpf/traceparent.h"
 #include "bpf/word.h"
 
-#define HEAD_MAX	 65536 /* bytes of a head that we follow; longer ones are broken */
-#define HEAD_LINES_MAX	 128   /* likewise lines; servers take about a hundred */
-#define HEAD_NEAR_MAX	 64    /* likewise lines that begin like one that matters; a power of two */
-#define HEAD_WINDOW	 4096  /* bytes that one call reads at most */
-#define HEAD_VIEW	 128   /* bytes of a line that are looked at, but for a tracestate */
-#define HEAD_METHOD_MAX	 20
-#define HEAD_PARENT_MAX	 64  /* bytes of the traceparent that are kept */
-#define HEAD_STATE_MAX	 512 /* bytes of the tracestate: what W3C demands to be carried on */
-#define HEAD_STATE_ROOM	 576 /* of it with the blanks that will go */
-#define HEAD_STATE_LINES 32  /* tracestate lines; as many as it may have members */
-#define HEAD_BLANKS	 32  /* before a value that are told from it */
-#define HEAD_TRIM	 64  /* likewise behind it, with the line's end */
-#define HEAD_FRAMES	 2   /* Content-Length lines, and Transfer-Encoding lines */
+#define HEAD_MAX	     65536 /* bytes of a head that we follow; longer ones are broken */
+#define HEAD_LINES_MAX	     128   /* likewise lines; servers take about a hundred */
+#define HEAD_NEAR_MAX	     64 /* likewise lines that begin like one that matters; a power of two */
+#define HEAD_WINDOW	     4096 /* bytes that one call reads at most */
+#define HEAD_VIEW	     128  /* bytes of a line that are looked at, but for a tracestate */
+#define HEAD_METHOD_MAX	     20
+#define HEAD_PARENT_MAX	     64	 /* bytes of the traceparent that are kept */
+#define HEAD_STATE_MAX	     512 /* bytes of the tracestate: what W3C demands to be carried on */
+#define HEAD_STATE_ROOM	     576 /* of it with the blanks that will go */
+#define HEAD_STATE_LINES     32	 /* tracestate lines; as many as it may have members */
+#define HEAD_STRETCH	     32	 /* steps of the search for lines; and of a tracestate: */
+#define HEAD_STATE_STRETCH   24
+#define HEAD_STATE_STRETCHES (HEAD_STATE_ROOM / HEAD_STATE_STRETCH)
+#define HEAD_BLANKS	     32 /* before a value that are told from it */
+#define HEAD_TRIM	     64 /* likewise behind it, with the line's end */
+#define HEAD_FRAMES	     2	/* Content-Length lines, and Transfer-Encoding lines */
 
 /* What a line is. */
 enum head_kind {
@@ -112,6 +116,8 @@ struct head_members {
 	__u8 pad;
 	__u16 next;			  /* member to be copied */
 	__u32 from, end, out_at, out_len; /* from..end is still to be copied */
+	__u32 at;			  /* how far it is taken apart */
+	__u32 pad_at;
 	struct head_member member[HEAD_STATE_LINES];
 	__u8 out[HEAD_STATE_ROOM + 8];
 };
@@ -124,6 +130,8 @@ struct head_work {
 	__u8 bytes[HEAD_WINDOW + 64]; /* behind @len anything */
 	__u32 end;		      /* of the bytes, as a place */
 	__u32 at, from; /* where the search for LF goes on, and the line at work begins */
+	__u32 over;	/* there is none any more */
+	__u32 pad_over;
 	struct head_spot near[HEAD_NEAR_MAX]; /* lines of these bytes that may matter, in order */
 	__u32 near_lines;
 	__u32 rest_kind; /* the line that was open before; or HEAD_NONE */

@@ -76,23 +76,28 @@ static __always_inline void head__member_byte(struct head_members *m, __u8 c, __
 	}
 }
 
-static __always_inline void head__members(struct head *h, struct head_members *m)
+/* The next stretch of the tracestate. */
+static __always_inline void head__members(struct head_work *w)
 {
-	for (__u32 i = 0; i < HEAD_STATE_ROOM; i++) {
+	struct head_members *m = &w->members;
+	struct head *h = &w->head;
+
+	for (__u32 i = 0; i < HEAD_STATE_STRETCH; i++) {
+		__u32 at = m->at;
 		__u8 c;
 
 		head__forget();
-		if (i >= h->state_len || m->bad)
+		if (at >= h->state_len || m->bad)
 			break;
-		c = h->tracestate[i];
+		c = *head__state_place(h, at);
 		if (c == ',')
-			head__member_end(m, i);
+			head__member_end(m, at);
 		else if (head__is_blank(c))
 			head__member_blank(m, c);
 		else
-			head__member_byte(m, c, i + 1);
+			head__member_byte(m, c, at + 1);
+		m->at = at + 1;
 	}
-	head__member_end(m, h->state_len);
 }
 
 /* The beginning of the key, the lengths of key and value. */
@@ -170,16 +175,19 @@ static __always_inline void head__members_copy(struct head *h, struct head_membe
 	h->state_len = m->out_len;
 }
 
-/* Of a head that is done and has a valid context: makes of tracestate what is to be sent on. */
-static __always_inline void head__normalise(struct head_work *w)
+/* Before the first stretch. */
+static __always_inline void head__members_begin(struct head_work *w)
+{
+	__builtin_memset(&w->members, 0, offsetof(struct head_members, member));
+}
+
+/* Behind the last one. */
+static __always_inline void head__members_over(struct head_work *w)
 {
 	struct head_members *m = &w->members;
 	struct head *h = &w->head;
 
-	if (!h->state_len)
-		return;
-	__builtin_memset(m, 0, offsetof(struct head_members, member));
-	head__members(h, m);
+	head__member_end(m, h->state_len);
 	if (m->count > HEAD_STATE_LINES || h->folded & 1 << HEAD_STATE)
 		m->bad = 1;
 	head__members_once(m);
@@ -192,6 +200,18 @@ static __always_inline void head__normalise(struct head_work *w)
 		h->state_cut = 1;
 	if (h->state_cut)
 		h->state_len = 0;
+}
+
+/* Of a head that is done and has a valid context: makes of tracestate what is to be sent on.  The
+ * kernel calls head__normalise_slot() of head.bpf.h, which takes the same steps. */
+static __always_inline void head__normalise(struct head_work *w)
+{
+	if (!w->head.state_len)
+		return;
+	head__members_begin(w);
+	for (int i = 0; i < HEAD_STATE_STRETCHES; i++)
+		head__members(w);
+	head__members_over(w);
 }
 
 #endif

@@ -9,10 +9,29 @@
 #include "bpf/chunk.h"
 #include "bpf/inject_desk.bpf.h"
 
-#define INJECT_CHUNKS_MAX 32 /* of one message */
+#define INJECT_CHUNKS_MAX    32 /* of one message */
+#define INJECT_CHUNK_STRETCH 8	/* bytes of such lines; INJECT_CHUNK_VIEW is a multiple */
 
-/* Reads lines between chunks; stops at data, and at the end.  0, or 1 when they cannot be had.
- * This and the next are functions of their own for the reasons that payload.bpf.h tells. */
+/* Reads the lines on from byte @from of the view, which has @len, for a stretch.  0, or 1 when they
+ * are over.  This and the next are functions of their own for the reasons that payload.bpf.h
+ * tells. */
+__weak int inject__chunk_stretch(__u32 number, __u32 from, __u32 len)
+{
+	struct inject_desk *desk = inject_desk__of(number);
+
+	if (!desk)
+		return 1;
+	for (__u32 i = 0; i < INJECT_CHUNK_STRETCH; i++) {
+		if (from + i >= len || desk->chunk.state == CHUNK_DATA ||
+		    desk->chunk.state >= CHUNK_DONE)
+			return 1;
+		chunk__byte(&desk->chunk, desk->view[(from + i) & (INJECT_CHUNK_VIEW - 1)]);
+		desk->at++;
+	}
+	return 0;
+}
+
+/* Reads lines between chunks; stops at data, and at the end.  0, or 1 when they cannot be had. */
 __weak int inject__chunk_lines(struct sk_msg_md *msg, __u32 number)
 {
 	struct inject_desk *desk = inject_desk__of(number);
@@ -31,12 +50,9 @@ __weak int inject__chunk_lines(struct sk_msg_md *msg, __u32 number)
 		len = INJECT_CHUNK_VIEW;
 	if (bpf_probe_read_kernel(desk->view, len, (void *)(long)msg->data))
 		return 1;
-	for (__u32 i = 0; i < INJECT_CHUNK_VIEW; i++) {
-		if (i >= len || desk->chunk.state == CHUNK_DATA || desk->chunk.state >= CHUNK_DONE)
+	for (__u32 i = 0; i < INJECT_CHUNK_VIEW; i += INJECT_CHUNK_STRETCH)
+		if (inject__chunk_stretch(number, i, len))
 			break;
-		chunk__byte(&desk->chunk, desk->view[i]);
-		desk->at++;
-	}
 	return 0;
 }
 
