@@ -108,6 +108,12 @@ def load_and_wait(world, chosen, port, connections, requests):
     return numbers
 
 
+def without(spans, numbers):
+    """The spans but those of the traces of requests with these numbers."""
+    traces = {span.trace_id for span in spans if number_of(span) in numbers}
+    return [span for span in spans if span.trace_id not in traces]
+
+
 def program(world, chosen, connections, requests, rounds=1, links="certain"):
     """A Result for each of @connections."""
     running = chosen.start(world)
@@ -122,9 +128,8 @@ def program(world, chosen, connections, requests, rounds=1, links="certain"):
                 time.sleep(SILENCE)
                 load_and_wait(world, chosen, running.port, number, requests)
                 ours = family()
-                spans = [span for span in agent.stop()
-                         if process_of(span) in ours and number_of(span) not in first]
-                result.add(spans, requests, agent.ledger)
+                spans = [span for span in agent.stop() if process_of(span) in ours]
+                result.add(without(spans, first), requests, agent.ledger)
             yield result
     finally:
         running.end()
