@@ -182,12 +182,17 @@ static __always_inline struct conn *conn__find(struct sock *sk)
 /* A copy of @first, or what another processor has made of the socket meanwhile. */
 static __always_inline struct conn *conn__allocate(struct sock *sk, struct conn *first)
 {
+	struct conn *conn = NULL;
 	__u64 key = (__u64)sk;
 
-	if (use_sk_storage)
-		return bpf_sk_storage_get(&conns, sk, first, BPF_SK_STORAGE_GET_F_CREATE);
-	bpf_map_update_elem(&conns_by_address, &key, first, BPF_NOEXIST);
-	return bpf_map_lookup_elem(&conns_by_address, &key);
+	if (!use_sk_storage) {
+		bpf_map_update_elem(&conns_by_address, &key, first, BPF_NOEXIST);
+		return bpf_map_lookup_elem(&conns_by_address, &key);
+	}
+	/* Where two make it at once, one gets nothing (bpf_local_storage_update()): once more. */
+	for (int i = 0; i < 2 && !conn; i++)
+		conn = bpf_sk_storage_get(&conns, sk, first, BPF_SK_STORAGE_GET_F_CREATE);
+	return conn;
 }
 
 /* Socket storage needs no help: it goes with the socket. */
