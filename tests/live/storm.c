@@ -236,6 +236,7 @@ static void pass(int file, int from, int to, size_t total)
 struct long_send {
 	int fd;
 	char *bytes;
+	volatile pid_t thread; /* 0: not started */
 	volatile ssize_t sent; /* 0: under way */
 };
 
@@ -243,12 +244,30 @@ static void *send_long(void *arg)
 {
 	struct long_send *s = arg;
 
+	s->thread = gettid();
 	s->sent = send(s->fd, s->bytes, LONG_BYTES, 0);
 	return NULL;
 }
 
+/* Does the thread sleep? */
+static bool waits(pid_t thread)
+{
+	char path[64], state = 0;
+	FILE *file;
+
+	if (!thread)
+		return false;
+	snprintf(path, sizeof(path), "/proc/self/task/%d/stat", thread);
+	file = fopen(path, "r");
+	if (!file || fscanf(file, "%*d (%*[^)]) %c", &state) != 1)
+		fail(path);
+	fclose(file);
+	return state == 'S';
+}
+
 /* More than two sockets hold: it waits for its reader, and then goes no further.  So what is looked
- * at when it is done is gone for certain. */
+ * at when it is done is gone for certain: the kernel first forgets the mapping and then the pages,
+ * and who sends meanwhile ends before his bytes do. */
 static void send_what_goes(int from, int to)
 {
 	struct long_send s = { .fd = from };
@@ -263,7 +282,7 @@ static void send_what_goes(int from, int to)
 	memcpy(s.bytes, LONG_REQUEST, strlen(LONG_REQUEST));
 	if (pthread_create(&sender, NULL, send_long, &s))
 		fail("a long send");
-	while (!there)
+	while (!there || !waits(s.thread))
 		if (ioctl(to, FIONREAD, &there))
 			fail("a look");
 	munmap(s.bytes, LONG_BYTES);
