@@ -204,7 +204,6 @@ static int preallocate(struct spanloom_bpf *skel)
 		uint32_t entries;
 	} maps[] = {
 		{ skel->maps.conns_by_address, 8192 },
-		{ skel->maps.verdicts, 8192 }, /* on these */
 		{ skel->maps.scope, 2048 },
 		{ skel->maps.loops, 512 },
 		{ skel->maps.sdk_processes, 256 },
