@@ -238,12 +238,12 @@ static struct file *hold(struct golang_files *files, uint32_t pid)
 int golang_files__process(struct golang_files *files, uint32_t pid, struct process_runtime *runtime)
 {
 	struct file *file = hold(files, pid);
-	int err = file ? 0 : -errno;
+	int err = errno;
 	uint64_t entry;
 
 	golang_files__exit(files, pid); /* the program before, perhaps of the same file */
-	if (err)
-		return err;
+	if (!file)
+		return -err;
 	entry = read_entry(pid);
 	err = entry ? remember(files, pid, file) : -ESRCH;
 	if (err) {

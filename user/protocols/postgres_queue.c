@@ -135,10 +135,9 @@ void postgres_queue__close(struct postgres_queue *q, enum answer_kind kind)
 	postgres_queue__join(q);
 }
 
-/* The last of @count equals becomes an entry of its own. */
-static bool postgres_queue__part(struct postgres_queue *q)
+/* The last of the equals of @last, the last entry, becomes an entry of its own. */
+static bool postgres_queue__part(struct postgres_queue *q, struct answer *last)
 {
-	struct answer *last = postgres_queue__last(q);
 	struct answer one = { .kind = last->kind, .acks = last->acks, .count = 1 };
 
 	if (last->count == 1)
@@ -155,11 +154,11 @@ void postgres_queue__sync(struct postgres_queue *q)
 	struct answer *last = postgres_queue__last(q);
 	enum answer_kind kind = last && !q->full ? (enum answer_kind)last->kind : ANSWER_NONE;
 
-	if ((kind != ANSWER_EXECUTE && kind != ANSWER_PREPARE) || !postgres_queue__part(q)) {
+	if ((kind != ANSWER_EXECUTE && kind != ANSWER_PREPARE) || !postgres_queue__part(q, last)) {
 		postgres_queue__push(q, ANSWER_SYNC);
 		return;
 	}
-	last = postgres_queue__last(q);
+	last = postgres_queue__at(q, q->entries - 1u);
 	last->kind = kind == ANSWER_EXECUTE ? ANSWER_EXECUTE_LAST : ANSWER_PREPARE_LAST;
 	last->acks = 0;
 	postgres_queue__join(q);
