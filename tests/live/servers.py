@@ -310,6 +310,27 @@ def apache(place, modules, extra):
 # ---- programs ---------------------------------------------------------------------------
 
 
+# What Python programs that serve HTTP begin with.  A body goes out behind its head, in a send of
+# its own.
+SERVING = """
+import socket, sys
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+class Answers(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    def answer(self, body=b"", status=200):
+        self.send_response(status)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        if body:
+            self.wfile.write(body)
+    def log_message(self, *_): pass
+class Server(ThreadingHTTPServer):
+    request_queue_size = 256
+def serve(handler, port, host="127.0.0.1"):
+    Server((host, port), handler).serve_forever()
+"""
+
+
 def python_program(text, *arguments, log="python.log", **kwargs):
     """A Python program of the system's or the virtual environment's interpreter."""
     script = folder() / f"program{next(_serial)}.py"
@@ -317,24 +338,18 @@ def python_program(text, *arguments, log="python.log", **kwargs):
     return spawn([sys.executable, script, *arguments], log=log, **kwargs)
 
 
-FORWARDER = """
-import http.client, sys
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+FORWARDER = SERVING + """
+import http.client
 port, back, copies = map(int, sys.argv[1:])
-class Handler(BaseHTTPRequestHandler):
-    protocol_version = "HTTP/1.1"
+class Handler(Answers):
     def do_GET(self):
         headers = dict(self.headers, Host=f"127.0.0.1:{back}") if copies else {}
         connection = http.client.HTTPConnection("127.0.0.1", back)
         connection.request("GET", self.path, headers=headers)
         body = connection.getresponse().read()
         connection.close()
-        self.send_response(200)
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
-    def log_message(self, *_): pass
-ThreadingHTTPServer(("127.0.0.1", port), Handler).serve_forever()
+        self.answer(body)
+serve(Handler, port)
 """
 
 

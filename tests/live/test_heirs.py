@@ -8,10 +8,9 @@ from harness import equal, folder, free_port, listening, wait_until
 from spans import CLIENT, SERVER, at_port
 from test_stitching import ask, judge, threaded
 
-PROGRAM = """
-import multiprocessing, os, pty, subprocess, sys, threading, tty, urllib.request
+PROGRAM = servers.SERVING + """
+import multiprocessing, os, pty, subprocess, threading, tty, urllib.request
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 port, back, way = int(sys.argv[1]), int(sys.argv[2]), sys.argv[3]
 HELPER = '''
 import sys, urllib.request
@@ -60,19 +59,12 @@ def threads(url):
 ways = dict(children=children, daemon=daemon, threads=threads,
             pipes=lambda url: helper(url, pipes), terminal=lambda url: helper(url, terminal),
             fork=lambda url: pool(url, "fork"), spawn=lambda url: pool(url, "spawn"))
-class Handler(BaseHTTPRequestHandler):
-    protocol_version = "HTTP/1.1"
+class Handler(Answers):
     def do_GET(self):
         ways[way](f"http://127.0.0.1:{back}/back/" + self.path.rsplit("/", 1)[1])
-        self.send_response(200)
-        self.send_header("Content-Length", "2")
-        self.end_headers()
-        self.wfile.write(b"ok")
-    def log_message(self, *_): pass
-class Server(ThreadingHTTPServer):
-    request_queue_size = 256
+        self.answer(b"ok")
 if __name__ == "__main__":
-    Server(("127.0.0.1", port), Handler).serve_forever()
+    serve(Handler, port)
 """
 
 

@@ -6,20 +6,12 @@ from agent import Agent
 from harness import equal, free_port, listening, wait_until
 from spans import CLIENT, SERVER, at_port, select
 
-
-PYTHON_SERVER = """
-import sys
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-class Handler(BaseHTTPRequestHandler):
-    protocol_version = "HTTP/1.1"
+PYTHON_SERVER = servers.SERVING + """
+class Handler(Answers):
     def do_GET(self):
-        self.send_response(200)
-        self.send_header("Content-Length", "5")
-        self.end_headers()
-        self.wfile.write(b"hello")
+        self.answer(b"hello")
     do_POST = do_GET
-    def log_message(self, *_): pass
-ThreadingHTTPServer(("127.0.0.1", int(sys.argv[1])), Handler).serve_forever()
+serve(Handler, int(sys.argv[1]))
 """
 
 NODE_SERVER = """

@@ -13,20 +13,12 @@ from network import Pair
 from spans import CLIENT, SERVER, at_port
 from test_stitching import judge
 
-SERVER_PROGRAM = """
-import socket, sys
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-class Handler(BaseHTTPRequestHandler):
-    protocol_version = "HTTP/1.1"
+SERVER_PROGRAM = servers.SERVING + """
+class Handler(Answers):
     def do_GET(self):
-        self.send_response(200)
-        self.send_header("Content-Length", "2")
-        self.end_headers()
-        self.wfile.write(b"ok")
-    def log_message(self, *_): pass
-class Server(ThreadingHTTPServer):
+        self.answer(b"ok")
+class Remote(Server):
     address_family = socket.AF_INET6
-    request_queue_size = 256
 class Local(Server):
     address_family = socket.AF_UNIX
     def server_bind(self):
@@ -34,7 +26,7 @@ class Local(Server):
     def get_request(self):
         return self.socket.accept()[0], ("local", 0)
 where = sys.argv[1]
-server = Local(where, Handler) if "/" in where else Server(("::", int(where)), Handler)
+server = Local(where, Handler) if "/" in where else Remote(("::", int(where)), Handler)
 server.serve_forever()
 """
 

@@ -52,11 +52,10 @@ class Quiet(WSGIRequestHandler):
 make_server("127.0.0.1", port, OpenTelemetryMiddleware(app), handler_class=Quiet).serve_forever()
 """
 
-PLAIN = """
-import sys, urllib.request
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+PLAIN = servers.SERVING + """
+import urllib.request
 port, back = map(int, sys.argv[1:3])
-class Handler(BaseHTTPRequestHandler):
+class Handler(Answers):
     def do_GET(self):
         body = b"ok"
         if back:
@@ -65,12 +64,8 @@ class Handler(BaseHTTPRequestHandler):
             if "traceparent" in self.headers:
                 request.add_header("traceparent", self.headers["traceparent"])
             body = urllib.request.urlopen(request).read()
-        self.send_response(200)
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
-    def log_message(self, *_): pass
-ThreadingHTTPServer(("127.0.0.1", port), Handler).serve_forever()
+        self.answer(body)
+serve(Handler, port)
 """
 
 NODE = """

@@ -13,9 +13,8 @@ from agent import Agent
 from harness import equal, free_port, in_threads, listening, wait_until
 from spans import CLIENT, SERVER, at_port
 
-THREADED = """
-import http.client, os, random, socket, sys, threading, time
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+THREADED = servers.SERVING + """
+import http.client, os, random, threading, time
 port, back, redis = map(int, sys.argv[1:4])
 gate = sys.argv[4] if len(sys.argv) > 4 else None # a file that requests for /any/N wait for
 own = threading.local()
@@ -31,8 +30,7 @@ def call_back(path):
         own.back = http.client.HTTPConnection("127.0.0.1", back)
     own.back.request("GET", path)
     return own.back.getresponse().read()
-class Handler(BaseHTTPRequestHandler):
-    protocol_version = "HTTP/1.1"
+class Handler(Answers):
     def do_GET(self):
         body = b"leaf"
         if gate and self.path.startswith("/any/"):
@@ -45,14 +43,8 @@ class Handler(BaseHTTPRequestHandler):
             redis_get("key:" + number)
             body = call_back("/back/" + number)
             redis_get("again:" + number)
-        self.send_response(200)
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
-    def log_message(self, *_): pass
-class Server(ThreadingHTTPServer):
-    request_queue_size = 256
-Server(("127.0.0.1", port), Handler).serve_forever()
+        self.answer(body)
+serve(Handler, port)
 """
 
 NODE = """
@@ -145,21 +137,15 @@ def test_threads_64_connections():
     check_threads(64, 1600)
 
 
-REFUSED = """
-import socket, sys
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-class Handler(BaseHTTPRequestHandler):
-    protocol_version = "HTTP/1.1"
+REFUSED = servers.SERVING + """
+class Handler(Answers):
     def do_GET(self):
         for timeout in (None, 5): # waits in connect(), or in poll()
             with socket.socket() as it:
                 it.settimeout(timeout)
                 it.connect_ex(("127.0.0.1", int(sys.argv[2])))
-        self.send_response(502)
-        self.send_header("Content-Length", "0")
-        self.end_headers()
-    def log_message(self, *_): pass
-ThreadingHTTPServer(("127.0.0.1", int(sys.argv[1])), Handler).serve_forever()
+        self.answer(status=502)
+serve(Handler, int(sys.argv[1]))
 """
 
 

@@ -19,22 +19,14 @@ from spans import CLIENT, SERVER, at_port
 OPTION_ON = ("--tcp-option", "on", "--inject", "off")
 SIZES = (100, 200_000)
 
-SERVER_PROGRAM = """
-import sys
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-class Handler(BaseHTTPRequestHandler):
-    protocol_version, disable_nagle_algorithm = "HTTP/1.1", True
+SERVER_PROGRAM = servers.SERVING + """
+class Handler(Answers):
+    disable_nagle_algorithm = True
     def do_POST(self):
         assert "traceparent" not in self.headers
         body = self.rfile.read(int(self.headers["Content-Length"]))
-        self.send_response(200)
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
-    def log_message(self, *_): pass
-class Server(ThreadingHTTPServer):
-    request_queue_size = 256
-Server(("0.0.0.0", int(sys.argv[1])), Handler).serve_forever()
+        self.answer(body)
+serve(Handler, int(sys.argv[1]), "0.0.0.0")
 """
 
 # Waits for a line before it connects: an agent may have to know its process first.  Sends each

@@ -33,18 +33,13 @@ https.createServer({ key: fs.readFileSync(key), cert: fs.readFileSync(cert) }, s
 	.listen(tls, '127.0.0.1');
 """
 
-SLOW = """
-import sys, time
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-class Handler(BaseHTTPRequestHandler):
-    protocol_version = "HTTP/1.1"
+SLOW = servers.SERVING + """
+import time
+class Handler(Answers):
     def do_GET(self):
         time.sleep(0.003)
-        self.send_response(200)
-        self.send_header("Content-Length", "0")
-        self.end_headers()
-    def log_message(self, *_): pass
-ThreadingHTTPServer(("127.0.0.1", int(sys.argv[1])), Handler).serve_forever()
+        self.answer()
+serve(Handler, int(sys.argv[1]))
 """
 
 

@@ -39,21 +39,16 @@ CONTINUING = tuple(f"test_{name}" for name in """
     tracestate_key_length_limit tracestate_member_count_limit
     tracestate_multiple_headers_different_keys tracestate_ows_handling""".split())
 
-PYTHON = """
-import json, sys, urllib.request
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-class Handler(BaseHTTPRequestHandler):
-    protocol_version = "HTTP/1.1"
+PYTHON = servers.SERVING + """
+import json, urllib.request
+class Handler(Answers):
     def do_POST(self):
         for call in json.loads(self.rfile.read(int(self.headers["Content-Length"]))):
             request = urllib.request.Request(call["url"], json.dumps(call["arguments"]).encode(),
                                              {"Content-Type": "application/json"})
             urllib.request.urlopen(request).read()
-        self.send_response(200)
-        self.send_header("Content-Length", "0")
-        self.end_headers()
-    def log_message(self, *_): pass
-ThreadingHTTPServer(("127.0.0.1", int(sys.argv[1])), Handler).serve_forever()
+        self.answer()
+serve(Handler, int(sys.argv[1]))
 """
 
 GO = """
