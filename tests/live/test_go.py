@@ -129,13 +129,15 @@ def start_go(program, back, redis):
 
 
 def check_go(program, keys, *options, rounds=((1, 100), (8, 800), (64, 1600))):
-    """@keys: of the calls that have a parent.  Those that outlive it have none."""
-    redis, back = servers.Redis(), threaded()
-    port = start_go(program, back, redis)
+    """@keys: of the calls that have a parent.  Those that outlive it have none.  Each round has
+    servers of its own: no receive is under way when the agent comes, which hooks on functions
+    would miss."""
     for connections, requests in rounds:
-        agent, before = Agent(*options), redis.calls("get")
+        redis, back = servers.Redis(), threaded()
+        port, agent = start_go(program, back, redis), Agent(*options)
         ask(port, connections, requests)
-        wait_until(lambda wanted=before + 6 * requests: redis.calls("get") >= wanted, "late calls")
+        wait_until(lambda server=redis, wanted=6 * requests: server.calls("get") >= wanted,
+                   "late calls")
         spans = agent.stop()
         calls = [span for span in at_port(spans, redis.port, CLIENT)
                  if span["db.operation.name"] == "GET"]
