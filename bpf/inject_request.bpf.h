@@ -9,6 +9,7 @@
 
 #include "bpf/context.bpf.h"
 #include "bpf/inject.bpf.h"
+#include "bpf/inject_splice.h"
 #include "bpf/inject_text.bpf.h"
 #include "bpf/sdk.bpf.h"
 #include "bpf/traffic.bpf.h"
@@ -114,54 +115,21 @@ static __always_inline bool inject__has_room(const struct inject_message *m, __u
 	       inject__may_wait(m, least, segment) && !inject__is_short_of_memory(sk);
 }
 
-/*
- * Puts the lines before offset @at of a short message, of @whole bytes: what it is to be goes in
- * front, and the message itself goes.  For that the kernel takes one page; where lines are put
- * in between, and all is made one piece, it takes two.  How many bytes it grew.
- */
-static __always_inline __u32 inject__exchange(struct inject_message *m, __u32 at, __u32 whole)
+/* Puts the lines before offset @at of the message, of @whole bytes.  How many it grew: all or none. */
+static __always_inline __u32 inject__put(struct inject_message *m, __u32 at, __u32 whole)
 {
-	__u32 len = inject__assemble(m->desk, m->conn->id, at), all = whole + len;
-	struct sk_msg_md *msg = m->msg;
+	bool is_short = m->msg->size <= INJECT_COPY_MAX;
+	__u32 len = is_short ? inject__assemble(m->desk, m->conn->id, at)
+			     : inject__compose(m->desk, m->conn->id, 0);
+	int grown = 0;
 
-	if (!len || bpf_msg_push_data(msg, 0, all, 0))
-		return 0;
-	if (inject__write(msg, m->desk, 0)) {
-		if (bpf_msg_pop_data(msg, 0, all, 0))
-			m->verdict = SK_DROP; /* what nobody has written must not leave */
-		return 0;
-	}
-	if (!bpf_msg_pop_data(msg, all, whole, 0))
-		return len;
-	/* Before 5d609ba26247 (6.13, and stable kernels) a message's end cannot go: the end of
-	 * what is new and the beginning of the old do. */
-	if (bpf_msg_pop_data(msg, at + len, whole - at, 0) ||
-	    bpf_msg_pop_data(msg, at + len, at, 0)) {
-		m->verdict = SK_DROP;
-		return 0;
-	}
-	bpf_msg_pull_data(msg, 0, all, 0); /* in pieces it is slower, but right */
-	return len;
-}
-
-/* Puts the lines before offset @at of the message.  How many bytes it grew: all or none. */
-static __always_inline __u32 inject__insert(struct inject_message *m, __u32 at, __u32 whole)
-{
-	struct sk_msg_md *msg = m->msg;
-	struct inject_desk *desk = inject_desk__of(m->desk);
-	__u32 len = inject__compose(m->desk, m->conn->id, 0);
-
-	if (!desk || !len || bpf_msg_push_data(msg, at, len, 0))
-		return 0;
-	desk->text_len = len;
-	if (!bpf_msg_pull_data(msg, 0, whole + len, 0) && !inject__write(msg, m->desk, at))
-		return len;
-	/* In pieces it is slower, but right. */
-	if (!bpf_msg_pull_data(msg, at, at + len, 0) && !inject__write(msg, m->desk, 0))
-		return len;
-	/* What nobody has written must not leave. */
-	if (bpf_msg_pop_data(msg, at, len, 0))
-		m->verdict = SK_DROP;
+	if (len && is_short)
+		grown = inject_splice__exchange(m->msg, m->desk, at, len, whole);
+	else if (len)
+		grown = inject_splice__insert(m->msg, m->desk, at, len, m->used, whole);
+	if (grown != INJECT_TORN)
+		return grown;
+	m->verdict = SK_DROP;
 	return 0;
 }
 
@@ -232,8 +200,7 @@ static __always_inline __u32 inject__add(struct inject_message *m, const struct 
 		return 0;
 	}
 	if (inject__has_room(m, whole + INJECT_TEXT_MAX, m->used + INJECT_TEXT_MAX))
-		grown = m->msg->size <= INJECT_COPY_MAX ? inject__exchange(m, at, whole)
-							: inject__insert(m, at, whole);
+		grown = inject__put(m, at, whole);
 	if (!grown) {
 		count__one(COUNT_INJECT_NO_ROOM);
 		return 0;

@@ -8,6 +8,7 @@
 
 #include "bpf/context.bpf.h"
 #include "bpf/inject_desk.bpf.h"
+#include "bpf/inject_splice.h"
 #include "bpf/traceparent.h"
 #include "bpf/word.h"
 
@@ -54,6 +55,7 @@ __weak int inject__compose(__u32 number, __u64 conn_id, __u32 at)
 	out[68] = '\r';
 	out[69] = '\n';
 	len = context->state_len;
+	desk->text_len = INJECT_TRACEPARENT_LEN;
 	if (!len)
 		return INJECT_TRACEPARENT_LEN;
 	out += INJECT_TRACEPARENT_LEN;
@@ -65,6 +67,7 @@ __weak int inject__compose(__u32 number, __u64 conn_id, __u32 at)
 		len = HEAD_STATE_MAX;
 	out[12 + len] = '\r';
 	out[12 + len + 1] = '\n';
+	desk->text_len += 12 + len + 2;
 	return INJECT_TRACEPARENT_LEN + 12 + len + 2;
 }
 
@@ -100,7 +103,6 @@ __weak int inject__assemble(__u32 number, __u64 conn_id, __u32 at)
 	return len;
 }
 
-/* Writes the text at @at of the message's first piece.  0, or 1 when it has no room. */
 __weak int inject__write(struct sk_msg_md *msg, __u32 number, __u32 at)
 {
 	struct inject_desk *desk = inject_desk__of(number);

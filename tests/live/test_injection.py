@@ -42,7 +42,8 @@ def test_bodies():
 
 
 def test_heads():
-    tormented(torments.split_heads, torments.slow_heads, torments.long_heads, torments.methods)
+    tormented(torments.split_heads, torments.slow_heads, torments.long_heads, torments.page_ends,
+              torments.methods)
 
 
 def test_pipelines():

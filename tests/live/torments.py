@@ -80,6 +80,31 @@ def long_heads(torture):
         torture.ask(query="q" * size)
 
 
+PAGE = 32 << 10  # where a thread's data waits, one send behind the other
+ROUND = 3 << 10  # bytes of a head
+
+
+def page_ends(torture):
+    """The data of a send lies in two pages, at each offset of the head that is a multiple of 1 KB."""
+    for place in range(1024, ROUND, 1024):
+        in_threads(lambda _, place=place: page_end(torture, place), 1)
+
+
+def page_end(torture, place):
+    """The first sends of a thread fill its page: of the head @place bytes are in there."""
+    with socket.create_server(("127.0.0.1", 0)) as listener, \
+            socket.create_connection(listener.getsockname()) as filler, listener.accept()[0], \
+            torture.talk() as talk:
+        filler.sendall(bytes(PAGE - place))  # nobody reads that: the page is not given back
+        short = torture.request(padding=900)
+        for padding in range(900 + ROUND - len(short.head) - 200, 900 + ROUND):
+            request = torture.request(padding=padding)
+            if len(request.head) == ROUND:
+                break
+        equal(len(request.head), ROUND, "bytes of the head")
+        talk.ask(request)
+
+
 def methods(torture):
     with torture.talk() as talk:
         for method in ("GET", "POST", "PUT", "DELETE", "PATCH", "OPTIONS", "PROPFIND"):
@@ -303,6 +328,6 @@ def small(torture):
         talk.ask(torture.request(chunks=[b"chunk"]))
 
 
-ALL = (bodies, split_heads, slow_heads, long_heads, methods, pipelines, unread_pipelines,
+ALL = (bodies, split_heads, slow_heads, long_heads, page_ends, methods, pipelines, unread_pipelines,
        bodies_like_requests, lengths, chunks, full_buffers, early_data, early_answers,
        odd_answers, tunnels)
