@@ -116,15 +116,21 @@ static void print_feature(const struct feature *feature, bool colours)
 
 static void print_capabilities(const struct features *f, bool colours)
 {
+	const char *dim = cli__colour(colours, CLI_DIM), *plain = cli__colour(colours, CLI_PLAIN);
+
 	if (!f->capabilities[0]) {
 		printf("  capabilities  all that are needed\n");
 		return;
 	}
 	printf("  capabilities  %smissing: %s%s\n", cli__colour(colours, CLI_YELLOW),
-	       f->capabilities, cli__colour(colours, CLI_PLAIN));
-	if (f->feature[FEATURE_ROOT].on) /* else that is what matters, and it says so */
+	       f->capabilities, plain);
+	if (!f->feature[FEATURE_ROOT].on) /* that is what matters, and it says so */
+		return;
+	if (strstr(f->capabilities, "CAP_SYS_PTRACE") ||
+	    strstr(f->capabilities, "CAP_DAC_READ_SEARCH"))
 		printf("%16s%sconsequence: services of other users go by their command names%s\n",
-		       "", cli__colour(colours, CLI_DIM), cli__colour(colours, CLI_PLAIN));
+		       "", dim, plain);
+	printf("%16s%sremedy: run as root (sudo), or grant them%s\n", "", dim, plain);
 }
 
 static void print_report(const struct features *f, const char *blocker)

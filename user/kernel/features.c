@@ -20,6 +20,7 @@
 #define INITIAL_PID_NS	0xEFFFFFFCu /* PROC_PID_INIT_INO: fixed in every kernel */
 #define KERNEL_ENOTSUPP 524	    /* not in the C library: arm64 before 6.4 has no trampolines */
 #define PROBED_FUNCTION "inet_sendmsg"
+#define ROOT_CGROUP_INO 1 /* of the directory that all groups are below of */
 
 static const struct {
 	unsigned int number;
@@ -29,6 +30,7 @@ static const struct {
 	{ CAP_PERFMON, "CAP_PERFMON" },			/* tracing programs */
 	{ CAP_SYS_PTRACE, "CAP_SYS_PTRACE" },		/* /proc/PID/exe, cwd of other users */
 	{ CAP_DAC_READ_SEARCH, "CAP_DAC_READ_SEARCH" }, /* /proc/PID/environ of other users */
+	{ CAP_NET_ADMIN, "CAP_NET_ADMIN" },		/* header injection, TCP options */
 };
 
 static const struct {
@@ -258,24 +260,54 @@ static void choose_family(struct features *f)
 	}
 }
 
-/* Programs that change what is sent keep their state in the socket. */
-static void try_injection(struct features *f)
+/* Is the cgroup that is mounted here the root of all?  In a cgroup namespace it is the container's
+ * own, and no other program would be in it. */
+static bool sees_all_cgroups(void)
 {
-	char detail[128] = "needs socket storage";
+	int fd = injection__open_cgroups();
+	struct stat st;
+	bool all;
 
-	f->injection = INJECTION_IMPOSSIBLE;
-	if (f->feature[FEATURE_SK_STORAGE].on)
-		f->injection = injection__probe(detail, sizeof(detail));
-	note(f, FEATURE_INJECTION, f->injection == INJECTION_SAFE, "%s", detail);
+	if (fd < 0)
+		return true; /* not mounted: what is tried next tells */
+	all = fstat(fd, &st) == 0 && st.st_ino == ROOT_CGROUP_INO;
+	close(fd);
+	return all;
 }
 
-static void try_tcp_option(struct features *f)
+/* What header injection and TCP options need alike; false: @detail and a remedy tell. */
+static bool may_send(struct features *f, char *detail, size_t len)
 {
-	char detail[128] = "needs socket storage";
-	bool on =
-		f->feature[FEATURE_SK_STORAGE].on && tcp_option__probe(detail, sizeof(detail)) == 0;
+	f->sending_remedy = NULL;
+	if (!f->feature[FEATURE_SK_STORAGE].on) {
+		snprintf(detail, len, "needs socket storage");
+		return false;
+	}
+	if (strstr(f->capabilities, "CAP_NET_ADMIN")) {
+		snprintf(detail, len, "needs CAP_NET_ADMIN");
+		f->sending_remedy = "run as root (sudo), or grant CAP_NET_ADMIN";
+		return false;
+	}
+	if (!sees_all_cgroups()) {
+		snprintf(detail, len, "the cgroup mounted here is that of this container alone");
+		f->sending_remedy = "docker run --cgroupns=host, or mount the host's "
+				    "/sys/fs/cgroup in its place";
+		return false;
+	}
+	return true;
+}
 
-	note(f, FEATURE_TCP_OPTION, on, "%s", detail);
+static void try_sending(struct features *f)
+{
+	char detail[128];
+	bool may = may_send(f, detail, sizeof(detail));
+
+	f->injection = INJECTION_IMPOSSIBLE;
+	if (may)
+		f->injection = injection__probe(detail, sizeof(detail));
+	note(f, FEATURE_INJECTION, f->injection == INJECTION_SAFE, "%s", detail);
+	note(f, FEATURE_TCP_OPTION, may && tcp_option__probe(detail, sizeof(detail)) == 0, "%s",
+	     detail);
 }
 
 static void try_all(struct features *f, struct attempt *a)
@@ -296,8 +328,7 @@ static void try_all(struct features *f, struct attempt *a)
 		snprintf(detail, sizeof(detail), "in %s programs", hook_family__name(f->family));
 		record(f, FEATURE_SK_STORAGE, a, attempt__sk_storage(a, f->family), detail);
 	}
-	try_injection(f);
-	try_tcp_option(f);
+	try_sending(f);
 }
 
 static void try_nothing(struct features *f)
@@ -343,6 +374,8 @@ static void explain(struct features *f)
 		if (id == FEATURE_INJECTION && f->injection == INJECTION_IMPOSSIBLE)
 			feature->remedy = "mount cgroup v2, use Linux 5.10 or newer, stop "
 					  "other programs that take sockets";
+		if (f->sending_remedy && (id == FEATURE_INJECTION || id == FEATURE_TCP_OPTION))
+			feature->remedy = f->sending_remedy;
 	}
 }
 

@@ -52,6 +52,7 @@ struct features {
 	enum hook_family family;
 	const char *family_reason;
 	enum injection_state injection; /* what FEATURE_INJECTION found */
+	const char *sending_remedy;	/* what lacks to both ways to send contexts, or NULL */
 	struct feature feature[FEATURES];
 };
 
