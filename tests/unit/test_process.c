@@ -203,6 +203,24 @@ static void test_resource(void **state)
 	processes__free(p);
 }
 
+/* In a container the host's name is what process 1 has, not our own. */
+static void test_host_name(void **state)
+{
+	struct processes_config config = config_of();
+	struct processes *p;
+	struct resource *r;
+
+	put("self/ns/uts", "");
+	put("1/ns/uts", "");
+	put("1/root/etc/hostname", "node7\n");
+	p = processes__new(&config);
+	put_process(42, "/usr/bin/app");
+	r = processes__resource(p, 42, "x");
+	assert_attr(r, "host.name", "node7");
+	resource__put(r);
+	processes__free(p);
+}
+
 static void test_environment(void **state)
 {
 	struct processes_config config = config_of();
@@ -477,6 +495,7 @@ int main(void)
 		TEST(test_gone),	 TEST(test_pid_reuse),
 		TEST(test_bound),	 TEST(test_globs),
 		TEST(test_container),	 TEST(test_elf),
+		TEST(test_host_name),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -2,6 +2,7 @@
 #include "user/kernel/host.h"
 
 #include <fcntl.h>
+#include <sys/stat.h>
 #include <sys/utsname.h>
 #include <unistd.h>
 
@@ -21,6 +22,31 @@ static bool read_line(const char *root, const char *path, char *out, size_t size
 		return false;
 	out[strcspn(out, "\n")] = '\0';
 	return out[0] != '\0';
+}
+
+/* Has process 1 a name for the host that is not ours?  Not where nobody can tell. */
+static bool is_renamed(const char *proc_root)
+{
+	struct stat own, first;
+	char path[PATH_MAX];
+
+	if (snprintf(path, sizeof(path), "%s/self/ns/uts", proc_root) >= (int)sizeof(path) ||
+	    stat(path, &own))
+		return false;
+	if (snprintf(path, sizeof(path), "%s/1/ns/uts", proc_root) >= (int)sizeof(path) ||
+	    stat(path, &first))
+		return false;
+	return own.st_dev != first.st_dev || own.st_ino != first.st_ino;
+}
+
+/* A container has a name of its own, which is not the host's. */
+static void host__read_name(struct host *host, const char *proc_root, const char *init_root)
+{
+	if (is_renamed(proc_root) &&
+	    read_line(init_root, "/etc/hostname", host->name, sizeof(host->name)))
+		return;
+	if (!read_line(proc_root, "/sys/kernel/hostname", host->name, sizeof(host->name)))
+		gethostname(host->name, sizeof(host->name) - 1);
 }
 
 static void host__read_arch(struct host *host, const struct utsname *uts)
@@ -90,13 +116,12 @@ void host__read(struct host *host, const char *proc_root)
 	*host = (struct host){ .ticks_per_s = ticks > 0 ? (uint64_t)ticks : 100 };
 	if (uname(&uts) == 0)
 		host__read_arch(host, &uts);
-	if (!read_line(proc_root, "/sys/kernel/hostname", host->name, sizeof(host->name)))
-		gethostname(host->name, sizeof(host->name) - 1);
 	read_line(proc_root, "/sys/kernel/random/boot_id", host->boot_id, sizeof(host->boot_id));
 	host->boot_unix_s = read_boot_time(proc_root);
 	if (snprintf(init_root, sizeof(init_root), "%s/1/root", proc_root) >=
 	    (int)sizeof(init_root))
 		init_root[0] = '\0';
+	host__read_name(host, proc_root, init_root);
 	if (!read_line(init_root, "/etc/machine-id", host->id, sizeof(host->id)) &&
 	    !read_line("", "/etc/machine-id", host->id, sizeof(host->id)))
 		read_line("", "/var/lib/dbus/machine-id", host->id, sizeof(host->id));
