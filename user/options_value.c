@@ -148,6 +148,21 @@ int value__endpoint(const char *text, bool append, char **url)
 	return err;
 }
 
+char *value__public_url(const char *url)
+{
+	CURLU *parts = curl_url();
+	char *out = NULL;
+
+	if (parts && curl_url_set(parts, CURLUPART_URL, url, 0) == CURLUE_OK &&
+	    curl_url_set(parts, CURLUPART_USER, NULL, 0) == CURLUE_OK &&
+	    curl_url_set(parts, CURLUPART_PASSWORD, NULL, 0) == CURLUE_OK &&
+	    curl_url_set(parts, CURLUPART_QUERY, NULL, 0) == CURLUE_OK &&
+	    curl_url_set(parts, CURLUPART_FRAGMENT, NULL, 0) == CURLUE_OK && copy_url(parts, &out))
+		out = NULL;
+	curl_url_cleanup(parts);
+	return out;
+}
+
 int value__append(char ***list, struct slice item)
 {
 	size_t count = 0;

@@ -42,6 +42,10 @@ uint64_t value__sampler_threshold(double ratio);
  */
 int value__endpoint(const char *text, bool append, char **url);
 
+/* @url without user, password, query and fragment: safe to log.  malloc'd; NULL: no memory, or it
+ * is none. */
+char *value__public_url(const char *url);
+
 /* Appends a copy of @item to a NULL-terminated list.  0 or -ENOMEM. */
 int value__append(char ***list, struct slice item);
 /* Appends the members of a comma-separated list; -EINVAL when one is empty. */

@@ -3,16 +3,20 @@
 #include "user/cli/cli.h"
 #include "user/cli/report.h"
 #include "user/log.h"
+#include "user/options_value.h"
 
 /* One line on what runs and where it goes, before the first span. */
 static void run__announce(const struct options *options, const struct features *features)
 {
+	char *url = value__public_url(options->otlp.url);
+
 	log_info("run", "tracing with %s hooks (%s), exporting to %s%s%s%s",
 		 hook_family__name(features->family), features->family_reason,
 		 options->exporters & EXPORT_CONSOLE ? "the console" : "",
 		 options->exporters == (EXPORT_CONSOLE | EXPORT_OTLP) ? " and " : "",
-		 options->exporters & EXPORT_OTLP ? options->otlp.url : "",
+		 options->exporters & EXPORT_OTLP ? url ? url : "a collector" : "",
 		 options->exporters ? "" : "nowhere");
+	free(url);
 }
 
 static int run__agent(const struct options *options)
