@@ -5,7 +5,6 @@
 #include <dirent.h>
 #include <errno.h>
 #include <sched.h>
-#include <signal.h>
 #include <sys/epoll.h>
 #include <sys/random.h>
 #include <sys/signalfd.h>
@@ -13,6 +12,7 @@
 
 #include "user/base/clock.h"
 #include "user/base/loop.h"
+#include "user/base/signals.h"
 #include "user/export/console.h"
 #include "user/flow/event.h"
 #include "user/flow/pipeline.h"
@@ -284,17 +284,9 @@ static void agent__on_signal(void *ctx, int fd, uint32_t events)
 
 static int agent__watch_signals(struct agent *agent)
 {
-	sigset_t set;
-
-	sigemptyset(&set);
-	sigaddset(&set, SIGINT);
-	sigaddset(&set, SIGTERM);
-	if (sigprocmask(SIG_BLOCK, &set, NULL))
-		return -errno;
-	signal(SIGPIPE, SIG_IGN);
-	agent->signal_fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+	agent->signal_fd = signals__open();
 	if (agent->signal_fd < 0)
-		return -errno;
+		return agent->signal_fd;
 	return loop__watch(agent->loop, agent->signal_fd, EPOLLIN, agent__on_signal, agent);
 }
 
@@ -411,10 +403,11 @@ static int agent__start_flow(struct agent *agent)
 static int agent__start_exporters(struct agent *agent)
 {
 	const struct options *options = agent->options;
+	const char *no_color = getenv("NO_COLOR");
+	bool colours = isatty(STDOUT_FILENO) && (!no_color || !no_color[0]);
 
 	if (options->exporters & EXPORT_CONSOLE) {
-		agent->console = console__new(stdout, options->console_format,
-					      isatty(STDOUT_FILENO) && !getenv("NO_COLOR"));
+		agent->console = console__new(stdout, options->console_format, colours);
 		if (!agent->console)
 			return -ENOMEM;
 	}

@@ -36,7 +36,7 @@ struct agent *agent__new(const struct options *options, const struct features *f
 			 size_t why_len);
 void agent__free(struct agent *agent);
 
-/* Runs until SIGINT, SIGTERM or the end of options->duration_ns, then drains and flushes.
+/* Runs until SIGINT, SIGTERM, SIGHUP or the end of options->duration_ns, then drains and flushes.
  * 0 or a negative errno. */
 int agent__run(struct agent *agent);
 

@@ -4,10 +4,12 @@
 import json
 import os
 import signal
+import time
+from pathlib import Path
 
 import servers
 from agent import Agent, start
-from harness import SPANLOOM, end, equal, folder, run, status_of
+from harness import SPANLOOM, Skip, defer, end, equal, folder, run, status_of
 
 NOBODY = {"user": 65534, "group": 65534, "extra_groups": []}
 
@@ -54,6 +56,65 @@ def test_not_root():
     assert "root" in err or "CAP_" in err or "sudo" in err, err
     status, out, err = status_of(binary, "check", cwd="/", **NOBODY)
     equal(status, 1, f"exit status of check: {out}{err}")
+
+
+def check_without(*command):
+    """What "check" says of header injection, run by @command."""
+    _, out, err = status_of(*command, SPANLOOM, "check", "--json")
+    assert out, err
+    found = {feature["name"]: feature for feature in json.loads(out)["features"]}
+    return found["header injection"], found["TCP option"]
+
+
+def test_check_names_the_capability():
+    """Without CAP_NET_ADMIN all goes well but what is sent to other hosts."""
+    for feature in check_without("setpriv", "--bounding-set=-net_admin",
+                                 "--inh-caps=-net_admin"):
+        equal(feature["on"], False, f"{feature}")
+        assert "CAP_NET_ADMIN" in feature["remedy"], feature
+
+
+def test_check_in_a_cgroup_namespace():
+    """In a container's own cgroups no other program would get a header."""
+    mounts = [line.split() for line in Path("/proc/self/mounts").read_text().splitlines()]
+    roots = [mount[1] for mount in mounts if mount[2] == "cgroup2"]
+    group = Path(roots[0]) / f"spanloom_{os.getpid()}" if roots else None
+    try:
+        group.mkdir()
+    except (AttributeError, OSError) as fault:
+        raise Skip(f"no cgroup v2 to make a group in: {fault}") from None
+    defer(group.rmdir)
+    script = (f"echo $$ > {group}/cgroup.procs && exec unshare --cgroup --mount sh -c "
+              f"'umount -l {' '.join(roots)}; mount -t cgroup2 none {folder()} && exec \"$@\"' "
+              "sh \"$@\"")
+    for feature in check_without("sh", "-c", script, "sh"):
+        equal(feature["on"], False, f"{feature}")
+        assert "cgroup" in feature["detail"] and "host" in feature["remedy"], feature
+
+
+def test_credentials_are_not_logged():
+    agent = Agent("--endpoint", "http://bob:hunter2@127.0.0.1:9/v1/traces?token=swordfish")
+    said = agent.stderr.read_text()
+    assert "http://127.0.0.1:9/v1/traces" in said, said
+    equal(end(agent.process, signal.SIGINT), 0, "exit status")
+    said = agent.stderr.read_text()
+    assert "hunter2" not in said and "swordfish" not in said, said
+
+
+def test_ends_with_its_terminal():
+    """SIGHUP ends it as Ctrl-C does, unless it was started to outlive its terminal."""
+    Agent().stop(signal.SIGHUP)
+    agent = Agent(within=Nohup())
+    agent.process.send_signal(signal.SIGHUP)
+    time.sleep(0.5)
+    equal(agent.process.poll(), None, "exit status after SIGHUP with nohup")
+    agent.stop()
+
+
+class Nohup:  # pylint: disable=too-few-public-methods
+    @staticmethod
+    def command(*command):
+        return ["nohup", *command]
 
 
 def test_second_instance_says_so():
