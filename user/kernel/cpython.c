@@ -11,9 +11,10 @@
 #include <gelf.h>
 #include <libelf.h>
 
+#include "user/kernel/elf_file.h"
+
 #define MAPS_LINES_MAX 65536
 #define SYMBOLS_MAX    (1 << 20)
-#define SECTION_BYTES  (32 << 20)
 #define PAGE_BYTES     4096ULL
 #define METHODS_MAX    64
 #define NAMES_MAX      32 /* that are the same; each costs a look at all of the image */
@@ -174,17 +175,17 @@ static int read_symbols(Elf *elf, uint32_t type, uint64_t *first, struct symbol 
 			size_t count)
 {
 	Elf_Scn *section = NULL;
-	GElf_Ehdr ehdr;
 	GElf_Shdr shdr;
 
-	if (elf_kind(elf) != ELF_K_ELF || !gelf_getehdr(elf, &ehdr) ||
-	    ehdr.e_ident[EI_CLASS] != ELFCLASS64)
+	if (elf_kind(elf) != ELF_K_ELF)
 		return -ENOEXEC;
 	*first = first_address(elf);
-	while ((section = elf_nextscn(elf, section)))
-		if (gelf_getshdr(section, &shdr) && shdr.sh_type == type && shdr.sh_entsize &&
-		    shdr.sh_size <= SECTION_BYTES)
-			match_symbols(elf, section, &shdr, symbols, count);
+	/* there is one of each kind */
+	while ((section = elf_nextscn(elf, section)) &&
+	       !(gelf_getshdr(section, &shdr) && shdr.sh_type == type))
+		;
+	if (section && shdr.sh_entsize)
+		match_symbols(elf, section, &shdr, symbols, count);
 	for (size_t i = 0; i < count; i++)
 		if (!symbols[i].address)
 			return -ENOEXEC;
@@ -207,9 +208,8 @@ static int find_symbols(const struct cpython *python, enum cpython_file which, u
 	fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
 	if (fd < 0)
 		return -errno;
-	elf_version(EV_CURRENT);
-	elf = elf_begin(fd, ELF_C_READ, NULL);
-	err = elf ? read_symbols(elf, type, &first, symbols, count) : -ENOEXEC;
+	elf = elf_file__open(fd);
+	err = elf ? read_symbols(elf, type, &first, symbols, count) : -errno;
 	elf_end(elf);
 	close(fd);
 	for (size_t i = 0; !err && i < count; i++)

@@ -3,12 +3,12 @@
 
 #include <errno.h>
 #include <limits.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include <gelf.h>
 #include <libelf.h>
 
+#include "user/kernel/elf_file.h"
 #include "user/kernel/golang_dwarf.h"
 #include "user/kernel/pclntab.h"
 
@@ -16,8 +16,7 @@
 #define BUILDINFO_MAGIC	 "\xff Go buildinf:"
 #define BUILDINFO_HEAD	 32
 #define BUILDINFO_FLAGS	 15
-#define BUILDINFO_INLINE 2 /* since 1.18 the version stands in the section itself */
-#define TABLE_BYTES_MAX	 (256u * 1024 * 1024)
+#define BUILDINFO_INLINE 2  /* since 1.18 the version stands in the section itself */
 #define SLICE_BYTES	 24 /* of Go's: pointer, length, capacity */
 #define PROLOGUE_BYTES	 24
 
@@ -182,7 +181,7 @@ static struct slice section_bytes(Elf *elf, const char *name)
 	Elf_Scn *section = find_section(elf, name, &header);
 	Elf_Data *data;
 
-	if (!section || header.sh_type == SHT_NOBITS || header.sh_size > TABLE_BYTES_MAX)
+	if (!section || header.sh_type == SHT_NOBITS || header.sh_size > ELF_FILE_TABLE_BYTES)
 		return slice__of(NULL, 0);
 	data = elf_rawdata(section, NULL);
 	return data && data->d_buf ? slice__of(data->d_buf, data->d_size) : slice__of(NULL, 0);
@@ -210,7 +209,7 @@ static void each_symbol(Elf *elf, const char *table,
 	Elf_Data *data;
 	GElf_Sym symbol;
 
-	if (!section || header.sh_size > TABLE_BYTES_MAX)
+	if (!section || header.sh_size > ELF_FILE_TABLE_BYTES)
 		return;
 	data = elf_getdata(section, NULL);
 	for (int i = 0; data && gelf_getsym(data, i, &symbol); i++) {
@@ -326,8 +325,7 @@ static int read_elf(Elf *elf, int fd, struct golang *go)
 	GElf_Ehdr header;
 	int minor;
 
-	if (elf_kind(elf) != ELF_K_ELF || !gelf_getehdr(elf, &header) ||
-	    header.e_ident[EI_CLASS] != ELFCLASS64 || header.e_ident[EI_DATA] != ELFDATA2LSB)
+	if (elf_kind(elf) != ELF_K_ELF || !gelf_getehdr(elf, &header))
 		return -EBADMSG;
 	if (!find_section(elf, ".go.buildinfo", &(GElf_Shdr){}))
 		return -ENOENT;
@@ -347,17 +345,13 @@ static int read_elf(Elf *elf, int fd, struct golang *go)
 
 int golang__read(int fd, struct golang *go)
 {
-	struct stat st;
 	Elf *elf;
 	int err;
 
 	memset(go, 0, sizeof(*go));
-	if (fstat(fd, &st) || !S_ISREG(st.st_mode))
-		return -EBADMSG;
-	elf_version(EV_CURRENT);
-	elf = elf_begin(fd, ELF_C_READ, NULL);
+	elf = elf_file__open(fd);
 	if (!elf)
-		return -EBADMSG;
+		return -errno;
 	err = read_elf(elf, fd, go);
 	elf_end(elf);
 	return err;

@@ -38,7 +38,8 @@ int golang__minor(struct slice section);
  * cheap: at its first jump.  -ENOTSUP: it does not begin as Go's functions do. */
 int golang__first_jump(struct slice code);
 
-/* 0; -ENOENT: not a Go program; -EBADMSG: a file that is broken, or not for us. */
+/* 0; -ENOENT: not a Go program; -EBADMSG: a file that is broken, or not for us;
+ * -EFBIG: one that takes more memory than it is worth. */
 int golang__read(int fd, struct golang *go);
 
 /* -ENOTSUP: its goroutines are not known; @runtime then says no more than that it is Go.  @bias:

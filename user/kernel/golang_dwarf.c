@@ -8,6 +8,8 @@
 #include <dwarf.h>
 #include <elfutils/libdw.h>
 
+#include "user/kernel/elf_file.h"
+
 #define UNITS_MAX   65536
 #define ENTRIES_MAX (16u * 1024 * 1024)
 
@@ -84,9 +86,11 @@ static void read_units(Dwarf *dwarf, struct golang_layout *layout)
 
 bool golang_dwarf__layout(Elf *elf, struct golang_layout *layout)
 {
-	Dwarf *dwarf = dwarf_begin_elf(elf, DWARF_C_READ, NULL);
+	Dwarf *dwarf = NULL;
 
 	memset(layout, 0, sizeof(*layout));
+	if (!elf_file__check_debug(elf))
+		dwarf = dwarf_begin_elf(elf, DWARF_C_READ, NULL);
 	if (!dwarf)
 		return false;
 	read_units(dwarf, layout);
