@@ -29,7 +29,6 @@ enum conn_state {
 
 enum conn_mark {
 	CONN_ANNOUNCED = 1 << 0, /* EVENT_CONN is in the ring */
-	CONN_OUT = 1 << 1,	 /* out of scope, as of scope_seen and scope_tgid */
 	CONN_PORT_SEEN = 1 << 2, /* passed the filter of ports */
 	CONN_EOF = 1 << 3,	 /* these three were told to user space */
 	CONN_RESET = 1 << 4,
@@ -77,10 +76,9 @@ struct conn {
 		__u64 sent_base;
 	};
 	__u64 mmsg_vector; /* sendmmsg, recvmmsg: the user's vector, and what comes next */
+	__u64 scope;	   /* conn__scope_key() that was judged last, or CONN_SCOPE_OUT with it */
 	__u32 tgid;	   /* that connected or first moved data; 0: not known yet */
 	__u32 tid;
-	__u32 scope_tgid; /* whose verdict CONN_OUT is, of which scope_epoch */
-	__u32 scope_seen;
 	__u32 verdict_seen; /* verdict_epoch at the last look */
 	__u32 budget;	    /* bytes that may yet be copied in this turn */
 	__u16 mmsg_next;
@@ -101,6 +99,8 @@ struct conn {
 } __attribute__((aligned(8)));
 
 _Static_assert(sizeof(struct conn) <= 160, "a host has many sockets");
+
+#define CONN_SCOPE_OUT (1ULL << 63) /* of a scope key: not traced.  No tgid is so large */
 
 /* Freed with the socket. */
 struct {
@@ -282,20 +282,41 @@ static __always_inline void conn__unmatched(struct conn *conn)
 	count__one(COUNT_UNINTERESTING);
 }
 
+/* Whose verdict is asked for, and which: one number, to be compared at once. */
+static __always_inline __u64 conn__scope_key(__u32 tgid)
+{
+	return (__u64)tgid << 32 | scope_epoch;
+}
+
 /* Is @tgid traced?  The answer is kept until another process or verdict comes. */
 static __always_inline bool conn__in_scope(struct conn *conn, __u32 tgid)
 {
-	__u32 epoch = scope_epoch;
+	__u64 key = conn__scope_key(tgid);
+	bool traced;
 
-	if (conn->scope_tgid != tgid || conn->scope_seen != epoch) {
-		conn->scope_tgid = tgid;
-		conn->scope_seen = epoch;
-		if (scope__traced(tgid))
-			conn->marks &= ~CONN_OUT;
-		else
-			conn->marks |= CONN_OUT;
+	if ((conn->scope & ~CONN_SCOPE_OUT) == key)
+		return !(conn->scope & CONN_SCOPE_OUT);
+	traced = scope__traced(tgid);
+	conn->scope = traced ? key : key | CONN_SCOPE_OUT;
+	return traced;
+}
+
+/* Is it known that @tgid is not traced? */
+static __always_inline bool conn__is_out(const struct conn *conn, __u32 tgid)
+{
+	return conn->scope == (conn__scope_key(tgid) | CONN_SCOPE_OUT);
+}
+
+/* @size bytes were moved of which nothing is told. */
+static __always_inline void conn__pass(struct conn *conn, enum event_dir dir, __u32 size)
+{
+	conn->pos[dir] += size;
+	conn->last_dir = dir;
+	conn->mmsg_vector = 0;
+	if (dir == DIR_SEND) {
+		conn->send_start_ns = 0;
+		conn->marks &= ~CONN_OVERTAKEN;
 	}
-	return !(conn->marks & CONN_OUT);
 }
 
 /* Has user space given this connection up?  Then it is ignored from now on. */

@@ -63,6 +63,27 @@ static __always_inline __u32 core__task_flags(void)
 	return BPF_CORE_READ((struct task_struct *)bpf_get_current_task(), flags);
 }
 
+/* Sockets that we follow: streams of TCP and of this host. */
+static __always_inline bool core__is_followed(struct sock *sk)
+{
+	__u16 family, type, protocol;
+
+	if (use_sk_storage) {
+		family = sk->__sk_common.skc_family;
+		type = sk->sk_type;
+		protocol = sk->sk_protocol;
+	} else { /* @sk is only a number here */
+		family = BPF_CORE_READ(sk, __sk_common.skc_family);
+		type = BPF_CORE_READ(sk, sk_type);
+		protocol = BPF_CORE_READ(sk, sk_protocol);
+	}
+	if (type != SOCK_STREAM)
+		return false;
+	if (family == AF_INET || family == AF_INET6)
+		return protocol == IPPROTO_TCP;
+	return family == AF_UNIX;
+}
+
 /* Does a thread that reads @sk wait in it?  Only where its file says so. */
 static __always_inline bool core__blocks(struct sock *sk)
 {

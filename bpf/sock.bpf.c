@@ -11,11 +11,6 @@
 #include "bpf/traffic.bpf.h"
 #include "bpf/twin.bpf.h"
 
-static __always_inline bool sock__is_stream(struct sock *sk)
-{
-	return traffic__follows(sk->__sk_common.skc_family, sk->sk_type, sk->sk_protocol);
-}
-
 SEC("tp_btf/tcp_sendmsg_locked")
 int BPF_PROG(tp_send_begins, struct sock *sk)
 {
@@ -34,32 +29,32 @@ int BPF_PROG(twin_send_begins, struct sock *sk)
 SEC("tp_btf/sock_send_length")
 int BPF_PROG(tp_send_done, struct sock *sk, int ret, int flags)
 {
-	if (sock__is_stream(sk) && twin__first(DIR_SEND))
-		traffic__done(sk, true, SLOT_SEND, DIR_SEND, ret, 0);
+	if (sk->sk_type == SOCK_STREAM && twin__first(DIR_SEND))
+		traffic__done(sk, SLOT_SEND, DIR_SEND, ret, 0);
 	return 0;
 }
 
 SEC("tp_btf/sock_send_length")
 int BPF_PROG(twin_send_done, struct sock *sk, int ret, int flags)
 {
-	if (sock__is_stream(sk) && twin__second(DIR_SEND))
-		traffic__done(sk, true, SLOT_SEND_TWIN, DIR_SEND, ret, 0);
+	if (sk->sk_type == SOCK_STREAM && twin__second(DIR_SEND))
+		traffic__done(sk, SLOT_SEND_TWIN, DIR_SEND, ret, 0);
 	return 0;
 }
 
 SEC("tp_btf/sock_recv_length")
 int BPF_PROG(tp_receive_done, struct sock *sk, int ret, int flags)
 {
-	if (sock__is_stream(sk) && twin__first(DIR_RECV))
-		traffic__done(sk, true, SLOT_RECV, DIR_RECV, ret, flags);
+	if (sk->sk_type == SOCK_STREAM && twin__first(DIR_RECV))
+		traffic__done(sk, SLOT_RECV, DIR_RECV, ret, flags);
 	return 0;
 }
 
 SEC("tp_btf/sock_recv_length")
 int BPF_PROG(twin_receive_done, struct sock *sk, int ret, int flags)
 {
-	if (sock__is_stream(sk) && twin__second(DIR_RECV))
-		traffic__done(sk, true, SLOT_RECV_TWIN, DIR_RECV, ret, flags);
+	if (sk->sk_type == SOCK_STREAM && twin__second(DIR_RECV))
+		traffic__done(sk, SLOT_RECV_TWIN, DIR_RECV, ret, flags);
 	return 0;
 }
 

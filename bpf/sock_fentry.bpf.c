@@ -14,44 +14,24 @@
 
 #include "bpf/traffic.bpf.h"
 
-static __always_inline void fentry__begins(struct socket *sock)
-{
-	struct sock *sk = sock->sk;
-
-	if (sk && sk->sk_type == SOCK_STREAM)
-		traffic__begins(sk);
-}
-
-static __always_inline void fentry__done(struct socket *sock, enum slot slot, enum event_dir dir,
-					 int ret, int flags)
-{
-	struct sock *sk = sock->sk;
-
-	if (!sk)
-		return;
-	traffic__done(sk,
-		      traffic__follows(sk->__sk_common.skc_family, sk->sk_type, sk->sk_protocol),
-		      slot, dir, ret, flags);
-}
-
 SEC("fentry/inet_sendmsg")
 int BPF_PROG(extra_inet_send, struct socket *sock)
 {
-	fentry__begins(sock);
+	traffic__begins(sock->sk);
 	return 0;
 }
 
 SEC("fentry/inet6_sendmsg")
 int BPF_PROG(extra_inet6_send, struct socket *sock)
 {
-	fentry__begins(sock);
+	traffic__begins(sock->sk);
 	return 0;
 }
 
 SEC("fentry/unix_stream_sendmsg")
 int BPF_PROG(extra_unix_send, struct socket *sock)
 {
-	fentry__begins(sock);
+	traffic__begins(sock->sk);
 	return 0;
 }
 
@@ -70,28 +50,28 @@ SEC("fexit/inet_sendpage")
 int BPF_PROG(extra_sendpage, struct socket *sock, void *page, int offset, __u64 size, int flags,
 	     __s64 ret)
 {
-	fentry__done(sock, SLOT_SEND_PAGE, DIR_SEND, ret, 0);
+	traffic__done(sock->sk, SLOT_SEND_PAGE, DIR_SEND, ret, 0);
 	return 0;
 }
 
 SEC("fexit/inet_sendmsg")
 int BPF_PROG(fentry_inet_sent, struct socket *sock, struct msghdr *msg, __u64 size, int ret)
 {
-	fentry__done(sock, SLOT_SEND, DIR_SEND, ret, 0);
+	traffic__done(sock->sk, SLOT_SEND, DIR_SEND, ret, 0);
 	return 0;
 }
 
 SEC("fexit/inet6_sendmsg")
 int BPF_PROG(fentry_inet6_sent, struct socket *sock, struct msghdr *msg, __u64 size, int ret)
 {
-	fentry__done(sock, SLOT_SEND6, DIR_SEND, ret, 0);
+	traffic__done(sock->sk, SLOT_SEND6, DIR_SEND, ret, 0);
 	return 0;
 }
 
 SEC("fexit/unix_stream_sendmsg")
 int BPF_PROG(fentry_unix_sent, struct socket *sock, struct msghdr *msg, __u64 size, int ret)
 {
-	fentry__done(sock, SLOT_SEND_UNIX, DIR_SEND, ret, 0);
+	traffic__done(sock->sk, SLOT_SEND_UNIX, DIR_SEND, ret, 0);
 	return 0;
 }
 
@@ -99,7 +79,7 @@ SEC("fexit/inet_recvmsg")
 int BPF_PROG(fentry_inet_recv, struct socket *sock, struct msghdr *msg, __u64 size, int flags,
 	     int ret)
 {
-	fentry__done(sock, SLOT_RECV, DIR_RECV, ret, flags);
+	traffic__done(sock->sk, SLOT_RECV, DIR_RECV, ret, flags);
 	return 0;
 }
 
@@ -107,7 +87,7 @@ SEC("fexit/inet6_recvmsg")
 int BPF_PROG(fentry_inet6_recv, struct socket *sock, struct msghdr *msg, __u64 size, int flags,
 	     int ret)
 {
-	fentry__done(sock, SLOT_RECV6, DIR_RECV, ret, flags);
+	traffic__done(sock->sk, SLOT_RECV6, DIR_RECV, ret, flags);
 	return 0;
 }
 
@@ -115,6 +95,6 @@ SEC("fexit/unix_stream_recvmsg")
 int BPF_PROG(fentry_unix_recv, struct socket *sock, struct msghdr *msg, __u64 size, int flags,
 	     int ret)
 {
-	fentry__done(sock, SLOT_RECV_UNIX, DIR_RECV, ret, flags);
+	traffic__done(sock->sk, SLOT_RECV_UNIX, DIR_RECV, ret, flags);
 	return 0;
 }

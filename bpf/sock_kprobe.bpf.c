@@ -28,12 +28,6 @@ struct {
 	__type(value, struct kprobe_call);
 } kprobe_calls SEC(".maps");
 
-static __always_inline bool kprobe__is_stream(struct sock *sk)
-{
-	return traffic__follows(BPF_CORE_READ(sk, __sk_common.skc_family),
-				BPF_CORE_READ(sk, sk_type), BPF_CORE_READ(sk, sk_protocol));
-}
-
 static __always_inline void kprobe__enter(struct socket *sock, int flags, enum event_dir dir)
 {
 	__u64 thread = bpf_get_current_pid_tgid();
@@ -43,7 +37,7 @@ static __always_inline void kprobe__enter(struct socket *sock, int flags, enum e
 		.flags = flags,
 	};
 
-	if (!kprobe__is_stream(sk))
+	if (!core__is_followed(sk))
 		return;
 	if (dir == DIR_SEND)
 		traffic__begins(sk);
@@ -65,7 +59,7 @@ static __always_inline void kprobe__leave(enum slot slot, enum event_dir dir, in
 	sk = (struct sock *)call->sk;
 	flags = call->flags;
 	bpf_map_delete_elem(&kprobe_calls, &thread);
-	traffic__done(sk, true, slot, dir, ret, flags);
+	traffic__done(sk, slot, dir, ret, flags);
 }
 
 SEC("kprobe/inet_sendmsg")

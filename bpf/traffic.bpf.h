@@ -346,10 +346,10 @@ static __always_inline void traffic__emit(struct sock *sk, struct conn *conn, st
 
 /* @size bytes were moved on @conn, a connection that is not ignored. */
 static __always_inline void traffic__moved(struct sock *sk, struct conn *conn, enum slot slot,
-					   enum event_dir dir, __u32 size, int flags, __u64 now)
+					   enum event_dir dir, __u32 size, int flags, __u64 now,
+					   __u64 pid_tgid)
 {
 	bool turn = conn__turns(conn, dir);
-	__u64 pid_tgid = bpf_get_current_pid_tgid();
 	__u64 pos = conn->pos[dir];
 	__u64 start_ns = dir == DIR_SEND ? conn->send_start_ns : 0;
 	struct transfer *t;
@@ -393,31 +393,29 @@ static __always_inline void traffic__moved(struct sock *sk, struct conn *conn, e
 	traffic__emit(sk, conn, t, slot, dir, size, located);
 }
 
-/* Sockets that we follow: streams of TCP and of this host. */
-static __always_inline bool traffic__follows(__u16 family, __u16 type, __u16 protocol)
-{
-	if (type != SOCK_STREAM)
-		return false;
-	if (family == AF_INET || family == AF_INET6)
-		return protocol == IPPROTO_TCP;
-	return family == AF_UNIX;
-}
-
-/* A send or receive of @ret bytes is done.  @stream: traffic__follows(). */
-static __always_inline void traffic__done(struct sock *sk, bool stream, enum slot slot,
-					  enum event_dir dir, int ret, int flags)
+/*
+ * A send or receive of @ret bytes on @sk is done.  What is out of scope leaves before all that
+ * costs: on a host where little is traced that is most of what goes by here.
+ */
+static __always_inline void traffic__done(struct sock *sk, enum slot slot, enum event_dir dir,
+					  int ret, int flags)
 {
 	struct conn *conn;
-	__u64 now;
+	__u64 now, pid_tgid;
 
-	if (!stream || flags & (MSG_PEEK | MSG_OOB | MSG_ERRQUEUE))
+	if (flags & (MSG_PEEK | MSG_OOB | MSG_ERRQUEUE))
 		return;
 	conn = conn__find(sk);
-	if (conn && conn->state == CONN_IGNORED)
+	if (conn ? conn->state == CONN_IGNORED : !core__is_followed(sk))
 		return;
 	if (ret <= 0) {
 		if (conn)
 			traffic__nothing(sk, conn, dir, ret);
+		return;
+	}
+	pid_tgid = bpf_get_current_pid_tgid();
+	if (conn && conn__is_out(conn, pid_tgid >> 32)) {
+		conn__pass(conn, dir, ret);
 		return;
 	}
 	now = bpf_ktime_get_ns();
@@ -438,7 +436,7 @@ static __always_inline void traffic__done(struct sock *sk, bool stream, enum slo
 	conn->marks |= CONN_PORT_SEEN;
 	if (dir == DIR_SEND)
 		pair__catch_up(sk, conn, ret);
-	traffic__moved(sk, conn, slot, dir, ret, flags, now);
+	traffic__moved(sk, conn, slot, dir, ret, flags, now, pid_tgid);
 	conn->pos[dir] += ret;
 	if (dir == DIR_SEND) /* only now: until the record is out, receives say that it is due */
 		conn->send_start_ns = 0;
@@ -481,7 +479,7 @@ static __always_inline void traffic__begins(struct sock *sk)
 
 	/* Of a server's sends the end is what counts: the response is over then. */
 	if (!conn || conn->state == CONN_IGNORED || conn->role == ROLE_SERVER ||
-	    conn->send_start_ns)
+	    conn->send_start_ns || conn__is_out(conn, conn->tgid))
 		return;
 	conn->send_start_ns = bpf_ktime_get_ns();
 	conn->marks &= ~CONN_CALLED;
