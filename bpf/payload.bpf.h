@@ -7,8 +7,9 @@
  *	 data ... data      one data record: length, and only the tail's bytes
  *
  * A piece is one buffer of the user: the only one, or one of an iovec list.  What lies in one
- * piece is copied straight into the ring; what lies in several is put together first, so that
- * a record ends where it is full and not where the program happened to cut its message.
+ * piece is copied straight into the ring, and so is what little lies in two; what lies in several
+ * is put together first, so that a record ends where it is full and not where the program happened
+ * to cut its message.
  *
  * The loops are functions of their own with the number of a slot for argument, and all state
  * is in per-CPU memory: the verifier checks a global function once, whatever its callers know
@@ -32,6 +33,8 @@
 #define PIECES_MAX   64	  /* of an iovec list that are followed */
 #define PIECES_AHEAD 4	  /* of these are read at once; a power of two */
 #define CHUNKS_MAX   16	  /* records per system call: 64 KiB */
+#define JOIN_BYTES   256  /* of each of two pieces that are put together in the ring itself */
+#define JOIN_SMALL   64	  /* of the second, where the first has so much less */
 #define GATHER_BYTES 2048 /* put together: a record ends when it has this much or more */
 #define GATHER_STEPS (PIECES_MAX + CHUNKS_MAX * EVENT_PAYLOAD_MAX / GATHER_BYTES)
 
@@ -230,6 +233,67 @@ static __always_inline bool payload__take(struct transfer *t)
 	return true;
 }
 
+/* Are the wanted bytes in this piece and the next one, and in both not many?  So are most responses:
+ * a head, and a short body. */
+static __always_inline bool payload__joins(const struct transfer *t)
+{
+	return t->piece.len <= JOIN_BYTES && t->want - t->piece.len <= JOIN_BYTES && t->pieces &&
+	       t->next_piece == t->ahead_at + sizeof(t->piece) &&
+	       t->next_piece + sizeof(t->piece) <= t->ahead_end &&
+	       t->want - t->piece.len <= t->ahead[1].len;
+}
+
+/* One record of @first bytes of the current piece and @second of the next one.  @most, @more:
+ * constant, at least as much. */
+static __always_inline void payload__join_of(struct transfer *t, __u32 first, __u32 second,
+					     const __u32 most, const __u32 more)
+{
+	const __u32 total = sizeof(struct event_data) + most + more;
+	struct event_data *record = output__reserve(total, t->data.size);
+
+	if (!record)
+		return;
+	*record = t->data;
+	barrier_var(first); /* as above */
+	if (first > most)
+		first = most;
+	barrier_var(second);
+	if (second > more)
+		second = more;
+	record->captured = first + second;
+	if (bpf_probe_read_user(record->payload, first, (void *)t->piece.base) ||
+	    bpf_probe_read_user(record->payload + first, second, (void *)t->ahead[1].base)) {
+		count__one(COUNT_COPY_FAULT);
+		record->flags |= DATA_FAULT;
+		record->captured = 0;
+	}
+	record->hdr.len = sizeof(*record) + record->captured;
+	output__submit(record, total);
+}
+
+/* Copies @want bytes for which payload__joins(). */
+__weak int payload__join(__u32 slot)
+{
+	struct transfer *t = payload__transfer(slot);
+	__u32 first, second;
+
+	if (!t)
+		return 0;
+	first = t->piece.len;
+	second = t->want - first;
+	t->data.size = t->want;
+	if (first <= JOIN_BYTES - JOIN_SMALL && second <= JOIN_SMALL)
+		payload__join_of(t, first, second, JOIN_BYTES - JOIN_SMALL, JOIN_SMALL);
+	else
+		payload__join_of(t, first, second, JOIN_BYTES, JOIN_BYTES);
+	payload__advance(t);
+	payload__next_piece(t);
+	t->piece.base += second;
+	t->piece.len -= second;
+	t->want = 0;
+	return 0;
+}
+
 /*
  * Skips @skip bytes, then puts @want bytes together, in records of GATHER_BYTES and more; the
  * last bytes wait in the record.  Stops early at a fault, and at the last piece or step that we
@@ -338,6 +402,8 @@ static __always_inline void payload__emit(struct transfer *t, __u32 slot, __u32 
 	payload__start(t, size, want);
 	if (t->piece.len >= want) {
 		payload__copy(slot);
+	} else if (payload__joins(t)) {
+		payload__join(slot);
 	} else {
 		payload__gather(slot);
 		if (t->filled)
