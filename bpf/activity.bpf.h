@@ -51,13 +51,13 @@ struct activity {
 	__u64 thread;  /* pid_tgid that received the last one */
 };
 
-/* Threads and processes -> what they serve.  Made by their first request, deleted when they end.
- * None makes room for another: it may have requests open, and would seem to serve only the next
- * one. */
+/* Threads and processes (tgid << 32 | id) -> what they serve.  Made by their first request, deleted
+ * when they end.  None makes room for another: it may have requests open, and would seem to serve
+ * only the next one. */
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
 	__uint(max_entries, 8192);
-	__type(key, struct activity_key);
+	__type(key, __u64);
 	__type(value, struct activity);
 } workers SEC(".maps") __weak;
 
@@ -135,18 +135,23 @@ static __always_inline bool activity__is_worker(const struct activity_key *key)
 /* NULL: it has served nothing, or too many have. */
 static __always_inline struct activity *activity__of(const struct activity_key *key)
 {
-	return activity__is_worker(key) ? bpf_map_lookup_elem(&workers, key)
+	__u64 worker = (__u64)key->tgid << 32 | key->id;
+
+	return activity__is_worker(key) ? bpf_map_lookup_elem(&workers, &worker)
 					: bpf_map_lookup_elem(&activities, key);
 }
 
 static __always_inline struct activity *activity__make(const struct activity_key *key)
 {
+	__u64 worker = (__u64)key->tgid << 32 | key->id;
 	struct activity idle = {};
 
-	if (activity__is_worker(key))
-		bpf_map_update_elem(&workers, key, &idle, BPF_NOEXIST);
-	else
+	if (activity__is_worker(key)) {
+		bpf_map_update_elem(&workers, &worker, &idle, BPF_NOEXIST);
+		__sync_fetch_and_add(&workers_made, 1);
+	} else {
 		bpf_map_update_elem(&activities, key, &idle, BPF_NOEXIST);
+	}
 	return activity__of(key);
 }
 
@@ -252,9 +257,12 @@ static __always_inline void activity__has_read(const struct conn *conn, __u64 th
  */
 static __always_inline bool activity__peeks(struct conn *conn, __u64 thread, __u32 size, __u64 pos)
 {
-	const struct process_runtime *runtime = runtime__of(thread >> 32);
+	const struct process_runtime *runtime;
 
-	if (size != 1 || !runtime || runtime->kind != RUNTIME_GO)
+	if (size != 1)
+		return false;
+	runtime = runtime__of(thread >> 32);
+	if (!runtime || runtime->kind != RUNTIME_GO)
 		return false;
 	activity__end(conn);
 	conn->request_pos = pos;
@@ -269,17 +277,23 @@ static __always_inline void activity__begin_peeked(struct conn *conn, __u64 thre
 }
 
 /* @thread: only its own; 0: whoever sends. */
-static __always_inline bool activity__serves(struct activity_key key, __u64 thread,
-					     enum ref_kind kind, struct event_data *data)
+static __always_inline bool activity__names(const struct activity *a, __u64 thread,
+					    enum ref_kind kind, struct event_data *data)
 {
-	const struct activity *a = activity__of(&key);
-
-	if (!a || a->open != 1 || a->mixed || (thread && a->thread != thread))
+	if (a->open != 1 || a->mixed || (thread && a->thread != thread))
 		return false;
 	data->ref = kind;
 	data->ref_conn = a->conn_id;
 	data->ref_pos = a->pos;
 	return true;
+}
+
+static __always_inline bool activity__serves(struct activity_key key, __u64 thread,
+					     enum ref_kind kind, struct event_data *data)
+{
+	const struct activity *a = activity__of(&key);
+
+	return a && activity__names(a, thread, kind, data);
 }
 
 /* It is not known after all. */
@@ -398,10 +412,11 @@ static __always_inline void activity__find_inherited(__u64 thread, struct event_
 }
 
 /* An event loop works for the only request that it serves, if for anybody and if all are seen. */
-static __always_inline void activity__find_turn(const struct conn *conn, __u64 thread,
+static __always_inline void activity__find_turn(const struct activity *loop,
+						const struct conn *conn, __u64 thread,
 						struct event_data *data)
 {
-	if (!activity__serves(activity__of_process(thread), thread, REF_TURN, data))
+	if (!activity__names(loop, thread, REF_TURN, data))
 		return;
 	if (!intake__is_asked_unseen(thread >> 32) &&
 	    (conn__is_nginx(conn) || loop__is_silent(thread >> 32)))
@@ -412,21 +427,54 @@ static __always_inline void activity__find_turn(const struct conn *conn, __u64 t
 		activity__unknown(data);
 }
 
+/* While this is the same, @thread and its process have no entry in "workers" if they had none. */
+static __always_inline __u64 activity__idle_key(__u64 thread)
+{
+	return (__u64)(__u32)thread << 32 | workers_made;
+}
+
+static __always_inline bool activity__is_idle(const struct conn *conn, __u64 idle_key)
+{
+	return conn->idle == idle_key && conn->served_by.kind == ACTIVITY_NONE;
+}
+
+/* Likewise where threads and processes serve.  @conn keeps the answer that neither of these two has
+ * ever served: who is only a client is not looked up for each request. */
+static __always_inline void activity__find_worker(const struct process_runtime *runtime,
+						  struct conn *conn, __u64 thread,
+						  struct event_data *data)
+{
+	struct activity_key self = activity__of_thread(thread);
+	struct activity_key process = activity__of_process(thread);
+	__u64 idle = activity__idle_key(thread); /* who serves from now on changes it */
+	bool known = activity__is_idle(conn, idle);
+	const struct activity *own = known ? NULL : activity__of(&self), *loop;
+
+	if (own && activity__names(own, thread, REF_THREAD, data))
+		return;
+	if (runtime && runtime->kind == RUNTIME_PYTHON)
+		activity__find_context(runtime, thread, data);
+	if (data->ref || known)
+		return;
+	loop = activity__of(&process);
+	if (loop)
+		activity__find_turn(loop, conn, thread, data);
+	else if (!own && conn->served_by.kind == ACTIVITY_NONE)
+		conn->idle = idle;
+}
+
 /* Which request does @thread work for, that sends on @conn of @sk?  Nothing changes when that is not
  * known. */
-static __always_inline void activity__find(const struct sock *sk, const struct conn *conn,
-					   __u64 thread, struct event_data *data)
+static __always_inline void activity__find(const struct sock *sk, struct conn *conn, __u64 thread,
+					   struct event_data *data)
 {
 	const struct process_runtime *runtime = runtime__of(thread >> 32);
 
 	if (runtime && runtime->kind == RUNTIME_GO) {
 		if (!go_transport__find(sk, conn, data))
 			activity__find_goroutine(runtime, thread, data);
-	} else if (!activity__serves(activity__of_thread(thread), thread, REF_THREAD, data)) {
-		if (runtime && runtime->kind == RUNTIME_PYTHON)
-			activity__find_context(runtime, thread, data);
-		if (!data->ref)
-			activity__find_turn(conn, thread, data);
+	} else {
+		activity__find_worker(runtime, conn, thread, data);
 	}
 	if (!data->ref)
 		activity__find_inherited(thread, data);
@@ -437,22 +485,23 @@ static __always_inline void activity__find(const struct sock *sk, const struct c
 static __always_inline void activity__calls(struct conn *conn, __u64 thread, __u32 size)
 {
 	if (loops_made && !conn__is_nginx(conn) &&
+	    !activity__is_idle(conn, activity__idle_key(thread)) &&
 	    !(conn->proto == PROTO_POSTGRES && size == POSTGRES_TERMINATE_BYTES))
 		loop__calls(conn, thread >> 32);
 }
 
 static __always_inline void activity__forget(__u32 tgid, __u32 pid)
 {
-	struct activity_key key = activity__of_thread((__u64)tgid << 32 | pid);
+	__u64 worker = (__u64)tgid << 32 | pid;
 
-	bpf_map_delete_elem(&workers, &key);
+	bpf_map_delete_elem(&workers, &worker);
 }
 
 static __always_inline void activity__forget_process(__u32 tgid)
 {
-	struct activity_key key = activity__of_process((__u64)tgid << 32);
+	__u64 worker = (__u64)tgid << 32;
 
-	if (!bpf_map_delete_elem(&workers, &key))
+	if (!bpf_map_delete_elem(&workers, &worker))
 		loop__forget(tgid);
 }
 

@@ -34,6 +34,7 @@ volatile __u32 inventory_failed = 0;
 volatile __u32 heirs_made = 0;
 volatile __u32 loops_made = 0;
 volatile __u32 unread_full = 0;
+volatile __u32 workers_made = 0;
 volatile __u64 ring_full_ns = 0;
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";

@@ -65,9 +65,12 @@ struct conn {
 	__u64 send_start_ns; /* 0: no send under way, or its start was not seen */
 	__u64 pos[2];	     /* bytes so far, by enum event_dir; lost records count too */
 	__u64 cgroup_id;
-	struct activity_key served_by; /* a server's: who serves its open request */
-	__u64 request_pos;	       /* and where that begins; a client's: its last one */
-	__u64 ref_conn; /* a client's: on whose behalf it connected, see struct event_data */
+	union {
+		struct activity_key served_by; /* a server's: who serves its open request */
+		__u64 idle; /* others': activity__idle_key() of a thread that serves nothing */
+	};
+	__u64 request_pos; /* and where that begins; a client's: its last one */
+	__u64 ref_conn;	   /* a client's: on whose behalf it connected, see struct event_data */
 	__u64 ref_pos;
 	union {
 		/* Unix: what pos[DIR_SEND] is ahead of the peer's pos[DIR_RECV], idle. */

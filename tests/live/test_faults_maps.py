@@ -22,12 +22,16 @@ from kernel import Map, filled, numbers
 from spans import CLIENT, SERVER, at_port
 from test_stitching import ask, judge, number_of, threaded
 
-THREAD, GOROUTINE = 1, 3  # enum activity_kind
+GOROUTINE = 3  # enum activity_kind
 NOBODY = 1 << 23  # beyond the greatest pid
 
 
-def activity(kind):
-    return lambda number: struct.pack("QII", number, NOBODY, kind)
+def threads(number):
+    return struct.pack("II", number, NOBODY)
+
+
+def goroutines(number):
+    return struct.pack("QII", number, NOBODY, GOROUTINE)
 
 
 def links(spans, port, kind, first, last):
@@ -55,7 +59,7 @@ def test_too_many_threads_that_serve():
     agent = Agent()
     ask_each(port, 0, 10)
     wait_until(lambda: not serves(agent, os.getpid()), "the threads to end")
-    with filled(agent.pid, "workers", activity(THREAD)) as fill:
+    with filled(agent.pid, "workers", threads) as fill:
         ask_each(port, 100, 10, fill)
     ask_each(port, 200, 10)
     spans = agent.stop()
@@ -69,7 +73,7 @@ def serves(agent, parent):
     """Is a child of the process @parent known to serve requests?"""
     children = Path(f"/proc/{parent}/task/{parent}/children").read_text().split()
     workers = Map(agent.pid, "workers")
-    tgids = {struct.unpack("QII", key)[1] for key in workers.keys()}
+    tgids = {struct.unpack("II", key)[1] for key in workers.keys()}
     workers.close()
     return tgids & set(map(int, children))
 
@@ -86,7 +90,7 @@ def test_loop_that_serves_while_others_come():
     with load.Http(nginx.port) as first, load.Http(nginx.port) as second:
         first.send(load.http_request(nginx.port, "/back/1", "Content-Length: 4\r\n", "POST"))
         wait_until(lambda: serves(agent, nginx.process.pid), "nginx to have the first request")
-        with filled(agent.pid, "activities", activity(GOROUTINE)):
+        with filled(agent.pid, "activities", goroutines):
             second.send(load.http_request(nginx.port, "/any/2"))
             wait_until(gate.with_name("gate-closed").exists, "the second to be held")
             first.send(b"body")
