@@ -29,6 +29,7 @@ enum conn_state {
 
 enum conn_mark {
 	CONN_ANNOUNCED = 1 << 0, /* EVENT_CONN is in the ring */
+	CONN_NGINX = 1 << 1,	 /* the process that was adopted is called so */
 	CONN_PORT_SEEN = 1 << 2, /* passed the filter of ports */
 	CONN_EOF = 1 << 3,	 /* these three were told to user space */
 	CONN_RESET = 1 << 4,
@@ -233,6 +234,18 @@ static inline __noinline struct conn *conn__open(struct sock *sk, enum slot slot
 	return conn;
 }
 
+static __always_inline bool conn__is_named_nginx(const struct conn *conn)
+{
+	const char *c = conn->comm;
+
+	return c[0] == 'n' && c[1] == 'g' && c[2] == 'i' && c[3] == 'n' && c[4] == 'x' && !c[5];
+}
+
+static __always_inline bool conn__is_nginx(const struct conn *conn)
+{
+	return conn->marks & CONN_NGINX;
+}
+
 /* The current process is the one to name. */
 static __always_inline void conn__adopt(struct conn *conn)
 {
@@ -242,15 +255,11 @@ static __always_inline void conn__adopt(struct conn *conn)
 	conn->tid = pid_tgid;
 	conn->cgroup_id = bpf_get_current_cgroup_id();
 	bpf_get_current_comm(conn->comm, sizeof(conn->comm));
+	conn->marks &= ~CONN_NGINX;
+	if (conn__is_named_nginx(conn))
+		conn->marks |= CONN_NGINX;
 	if (conn->tgid == self_tgid || core__task_flags() & PF_KTHREAD)
 		conn->state = CONN_IGNORED;
-}
-
-static __always_inline bool conn__is_nginx(const struct conn *conn)
-{
-	const char *c = conn->comm;
-
-	return c[0] == 'n' && c[1] == 'g' && c[2] == 'i' && c[3] == 'n' && c[4] == 'x' && !c[5];
 }
 
 /*

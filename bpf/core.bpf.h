@@ -19,7 +19,8 @@ struct core_syscall {
 	__u64 arg2;
 	__u32 nr;
 	bool compat;  /* of a 32-bit program: other numbers, other structures */
-	bool running; /* not over yet; else this is work queued for the way back to user mode */
+	bool running; /* not over yet; else this is work queued for the way back to user mode, or a
+		       * worker of io_uring, which makes no calls */
 	__u16 pad;
 };
 
@@ -158,7 +159,7 @@ static __always_inline __u64 core__frame_pointer(void)
 	return BPF_CORE_READ(core__stack_regs((struct task_struct *)bpf_get_current_task()), bp);
 }
 
-/* The entry code leaves -ENOSYS in ax until the call has its result. */
+/* The entry code leaves -ENOSYS in ax until the call has its result; a new thread has 0 there. */
 static __always_inline void core__syscall(struct core_syscall *call)
 {
 	if (core__has_task_btf()) {
@@ -223,7 +224,8 @@ static __always_inline __u64 core__frame_pointer(void)
 }
 
 /* The result of a finished call takes the place of its first argument, of which there is a copy.
- * Only a result that happens to be that number looks like a call that runs. */
+ * Only a result that happens to be that number looks like a call that runs.  All registers of a
+ * worker of io_uring are 0. */
 static __always_inline void core__syscall(struct core_syscall *call)
 {
 	if (core__has_task_btf()) {
@@ -231,7 +233,7 @@ static __always_inline void core__syscall(struct core_syscall *call)
 		struct pt_regs *regs = (struct pt_regs *)bpf_task_pt_regs(task);
 
 		call->compat = task->thread_info.flags >> TIF_32BIT & 1;
-		call->running = regs->regs[0] == regs->orig_x0;
+		call->running = regs->regs[0] == regs->orig_x0 && !(task->flags & PF_IO_WORKER);
 		call->nr = regs->syscallno;
 		call->arg1 = regs->regs[1];
 		call->arg2 = regs->regs[2];
@@ -240,7 +242,8 @@ static __always_inline void core__syscall(struct core_syscall *call)
 		struct pt_regs *regs = core__stack_regs(task);
 
 		call->compat = BPF_CORE_READ(task, thread_info.flags) >> TIF_32BIT & 1;
-		call->running = BPF_CORE_READ(regs, regs[0]) == BPF_CORE_READ(regs, orig_x0);
+		call->running = BPF_CORE_READ(regs, regs[0]) == BPF_CORE_READ(regs, orig_x0) &&
+				!(BPF_CORE_READ(task, flags) & PF_IO_WORKER);
 		call->nr = BPF_CORE_READ(regs, syscallno);
 		call->arg1 = BPF_CORE_READ(regs, regs[1]);
 		call->arg2 = BPF_CORE_READ(regs, regs[2]);

@@ -135,20 +135,18 @@ static __always_inline void pair__begins(struct sock *sk, struct conn *conn)
 }
 
 /* A server has received @size bytes that begin a message: whose are they?  Nothing changes when
- * they are nobody's on this host that we know. */
-static __always_inline void pair__find(struct sock *sk, __u32 size, struct event_data *data)
+ * they are nobody's on this host that we know.  False: @sk is no TCP socket. */
+static __always_inline bool pair__find(struct sock *sk, __u32 size, struct event_data *data)
 {
 	struct pair_bucket *bucket;
 	struct pair_numbers next;
 	__u64 name;
 
 	if (!pair__numbers(sk, &next))
-		return;
+		return false;
 	name = (__u64)(next.read - size) << 32 | next.sent;
 	bucket = pair__bucket(name);
-	if (!bucket)
-		return;
-	for (int i = 0; i < PAIR_WAYS; i++) {
+	for (int i = 0; bucket && i < PAIR_WAYS; i++) {
 		struct pair_slot seen = bucket->slot[i];
 
 		if (seen.name != name || seen.check != pair__check(name, seen.conn_id, seen.pos))
@@ -156,8 +154,9 @@ static __always_inline void pair__find(struct sock *sk, __u32 size, struct event
 		data->ref = REF_PEER;
 		data->ref_conn = seen.conn_id;
 		data->ref_pos = seen.pos;
-		return;
+		break;
 	}
+	return true;
 }
 
 #endif

@@ -139,10 +139,6 @@ static __always_inline bool syscall__locate(struct transfer *t, struct conn *con
 	enum counter cause;
 	bool found;
 
-	if (core__task_flags() & PF_IO_WORKER) {
-		count__one(COUNT_NO_BUFFER_IO_URING);
-		return false;
-	}
 	if (flags & MSG_TRUNC) { /* the bytes were dropped, not copied */
 		count__one(COUNT_NO_BUFFER_OTHER);
 		return false;
@@ -152,7 +148,7 @@ static __always_inline bool syscall__locate(struct transfer *t, struct conn *con
 		count__one(COUNT_NO_BUFFER_COMPAT);
 		return false;
 	}
-	if (!call.running) { /* only io_uring moves bytes on the way back to user mode */
+	if (!call.running) { /* only io_uring moves bytes on the way back to user mode, or elsewhere */
 		count__one(COUNT_NO_BUFFER_IO_URING);
 		return false;
 	}

@@ -277,8 +277,8 @@ static __always_inline void traffic__refer(struct sock *sk, struct conn *conn, s
 		return;
 	}
 	if (turn) {
-		pair__find(sk, size, &t->data);
-		unix__find(sk, conn, slot, now, &t->data);
+		if (!pair__find(sk, size, &t->data))
+			unix__find(sk, conn, slot, now, &t->data);
 	}
 	if (contexts_wanted && (turn || conn->head & CONTEXT_OPEN))
 		conn->head = context__receive(slot, located ? size : 0, traffic__how(conn, turn));

@@ -36,9 +36,14 @@ static __always_inline bool waiter__is_named(const char *comm, const char *name,
 /* Who is in epoll is in the queue of the socket all the time; who was in poll() is not. */
 static __always_inline bool waiter__is_queued(struct sock *sk)
 {
-	struct socket_wq *wq = BPF_CORE_READ(sk, sk_wq);
+	struct socket_wq *wq;
 
-	return !wq || BPF_CORE_READ(wq, wait.head.next) != &wq->wait.head;
+	if (!use_sk_storage) { /* @sk is only a number here */
+		wq = BPF_CORE_READ(sk, sk_wq);
+		return !wq || BPF_CORE_READ(wq, wait.head.next) != &wq->wait.head;
+	}
+	wq = sk->sk_wq;
+	return !wq || wq->wait.head.next != &wq->wait.head;
 }
 
 /* Not inline: among the registers of its caller clang spills @len, and the verifier (6.1) loses
