@@ -3,8 +3,9 @@
  * The trace context of requests, for what is sent on their behalf: it must be ready before the
  * next packet leaves.
  *
- *	received	a traceparent of its own, else that of a TCP option, else that of the
- *			client's send (same host), else a new trace with the sampler's decision
+ *	received	a traceparent of its own (that of the client's send, where we have put it
+ *			in), else that of a TCP option, else that of the client's send (same
+ *			host), else a new trace with the sampler's decision
  *	called		that of the request which the caller serves, else a new trace
  *
  * User space comes to the same ids from the same facts (bpf/ids.h); for what was sent on the
@@ -40,7 +41,8 @@ struct trace_context {
 	__u8 flags;	   /* W3C: CONTEXT_SAMPLED, CONTEXT_RANDOM */
 	__u8 known;
 	__u16 state_len;
-	__u32 pad;
+	__u8 carried; /* a call's: it is in the one traceparent header of the request */
+	__u8 pad[3];
 	__u64 ref_conn; /* a call's: the request that it is made for, or 0 */
 	__u64 ref_pos;
 	__u8 state[HEAD_STATE_MAX]; /* tracestate */
@@ -115,6 +117,7 @@ static __always_inline struct trace_context *context__open(__u64 conn_id, __u64 
 	if (!context)
 		return NULL;
 	context->known = 0;
+	context->carried = 0;
 	context->conn_id = conn_id;
 	context->pos = pos;
 	context->state_len = 0;
@@ -254,7 +257,7 @@ static __always_inline void context__settle(__u64 conn_id, __u32 slot, struct he
 		context__continue(context, &parent);
 		context__read_state(context, slot);
 		if (inject_wanted)
-			received__add(slot);
+			received__add(context->trace_id, context->parent_id);
 	} else if (peer && (!open->has_option || context__is_named(peer, &open->option))) {
 		if (!context__follow(context, peer, open->ref_conn, open->ref_pos))
 			return;
@@ -269,6 +272,31 @@ static __always_inline void context__settle(__u64 conn_id, __u32 slot, struct he
 	if (root)
 		context__be_root(context);
 	context->known = 1;
+}
+
+/*
+ * A request begins, of which a client on this host says that we have put our header into it: there
+ * is no other, and so nothing to read.  But where a trace is not sampled it counts whether that is
+ * all of the request.  False: its head must be read.
+ */
+static __always_inline bool context__is_carried(const struct transfer *t)
+{
+	__u64 id = t->data.hdr.conn_id, ref_conn = t->data.ref_conn, ref_pos = t->data.ref_pos;
+	const struct trace_context *peer;
+	struct trace_context *context;
+
+	if (!inject_wanted || t->data.ref != REF_PEER)
+		return false;
+	peer = context__find(ref_conn, ref_pos);
+	if (!peer || !peer->carried || !(peer->flags & CONTEXT_SAMPLED))
+		return false;
+	context = context__open(id, t->data.pos);
+	if (!context || !context__follow(context, peer, ref_conn, ref_pos))
+		return false;
+	context__number(context, id, DIR_RECV, t->data.pos, false);
+	received__add(context->trace_id, context->parent_id);
+	context->known = 1;
+	return true;
 }
 
 /* Reads on in the head, with the @size bytes that the current system call received.  False:
@@ -395,6 +423,8 @@ __weak int context__receive(__u32 slot, __u32 size, __u32 how)
 	if (!work || !open)
 		return 0;
 	id = t->data.hdr.conn_id;
+	if (how == CONTEXT_TURN && context__is_carried(t))
+		return 0;
 	if (context__resume(work, open, t, how & CONTEXT_TURN) &&
 	    (how & CONTEXT_PARAMS ? context__read_params(work, open, t, size)
 				  : context__read(work, t, size))) {

@@ -141,10 +141,10 @@ static __always_inline __u32 inject__whole(const struct inject_message *m, __u32
 
 /* For which request is the one sent whose head this is?  Its context, when the hook on the send's
  * begin has found all that out; else NULL. */
-static __always_inline const struct trace_context *inject__refer(const struct inject_message *m,
-								 struct event_data *data)
+static __always_inline struct trace_context *inject__refer(const struct inject_message *m,
+							   struct event_data *data)
 {
-	const struct trace_context *known = NULL;
+	struct trace_context *known = NULL;
 
 	if (m->conn->marks & CONN_CALLED && !m->before)
 		known = context__find(m->conn->id, m->in->head_pos);
@@ -160,9 +160,9 @@ static __always_inline const struct trace_context *inject__refer(const struct in
 
 /* The context of the request, which is sent for the one in @data, unless it is @known.  NULL: it
  * cannot be. */
-static __always_inline const struct trace_context *
-inject__context(const struct inject_message *m, const struct trace_context *known,
-		const struct event_data *data)
+static __always_inline struct trace_context *inject__context(const struct inject_message *m,
+							     struct trace_context *known,
+							     const struct event_data *data)
 {
 	if (known)
 		return known;
@@ -186,7 +186,7 @@ static __always_inline void inject__pass_by(const struct inject_message *m)
 static __always_inline __u32 inject__add(struct inject_message *m, const struct head *head,
 					 __u32 whole)
 {
-	const struct trace_context *context;
+	struct trace_context *context;
 	struct event_data data = {};
 	__u32 at = head->end_at - m->before, grown = 0;
 
@@ -205,6 +205,7 @@ static __always_inline __u32 inject__add(struct inject_message *m, const struct 
 		count__one(COUNT_INJECT_NO_ROOM);
 		return 0;
 	}
+	context->carried = 1;
 	count__one(COUNT_INJECTED);
 	inject__tell(m, context, &data);
 	return grown;
@@ -252,7 +253,7 @@ static __always_inline bool inject__passes_on(const struct inject_message *m,
 
 /* Which request that is, user space may find out; what the call's own span is does not hang on it. */
 static __always_inline const struct trace_context *
-inject__context_between(const struct inject_message *m, const struct trace_context *known,
+inject__context_between(const struct inject_message *m, struct trace_context *known,
 			struct event_data *data)
 {
 	if (data->ref)
@@ -272,7 +273,8 @@ static __always_inline void inject__update(const struct inject_message *m, const
 					   __u32 whole)
 {
 	__u32 at = head->parent_at + TRACEPARENT_PARENT - m->before;
-	const struct trace_context *known, *context;
+	const struct trace_context *context;
+	struct trace_context *known;
 	struct event_data data = {};
 	struct traceparent sent;
 

@@ -43,15 +43,17 @@ static __always_inline bool received__key(__u32 slot, struct received_header *ke
 	return true;
 }
 
-/* A server's request has come with the head in @slot.  This and the next are functions of their own
- * for their stack. */
-__weak int received__add(__u32 slot)
+/* The current process has received a request with the header @trace_id, @parent_id: of 16 and 8
+ * bytes.  This and the next are functions of their own for their stack. */
+static __noinline int received__add(const __u8 *trace_id, const __u8 *parent_id)
 {
-	struct received_header key;
+	struct received_header key = {};
 	__u32 yes = 1;
 
-	if (received__key(slot, &key))
-		bpf_map_update_elem(&received, &key, &yes, BPF_ANY);
+	__builtin_memcpy(key.trace_id, trace_id, sizeof(key.trace_id));
+	__builtin_memcpy(key.parent_id, parent_id, sizeof(key.parent_id));
+	key.tgid = bpf_get_current_pid_tgid() >> 32;
+	bpf_map_update_elem(&received, &key, &yes, BPF_ANY);
 	return 0;
 }
 
