@@ -96,6 +96,8 @@ static void add(struct stream *s, struct model *m, struct reader *r, bool tail)
 		bytes[i] = byte_at(range.pos + (tail ? size - range.captured : 0) + i);
 	assert_true(stream__add(s, &range, slice__of(bytes, range.captured), HELD_MAX) >= 0);
 	model__add(m, &range);
+	check(s, m); /* of @bytes, that go */
+	stream__keep(s);
 }
 
 void fuzz_stream(struct slice in, unsigned int proto)

@@ -42,7 +42,7 @@ static void test_joins_what_follows(void **state)
 	assert_int_equal(stream__advance(&s, 4), 4);
 	expect_run(&s, "e");
 	assert_int_equal(stream__here(&s)->start_ns, 1030);
-	assert_int_equal(s.last.end_ns, 1035);
+	assert_int_equal(s.last_ns, 1035);
 	stream__reset(&s);
 }
 
@@ -171,6 +171,26 @@ static void test_positions_at_the_end_of_the_range(void **state)
 	stream__reset(&s);
 }
 
+/* What was borrowed is the stream's own before it goes. */
+static void test_unread_bytes_are_kept(void **state)
+{
+	struct segment range = { .size = 6, .captured = 6 };
+	char record[] = "abcdef";
+	struct stream s;
+
+	stream__init(&s, 0);
+	assert_int_equal(stream__add(&s, &range, slice__str(record), 8), 0);
+	assert_ptr_equal(stream__run(&s).data, record);
+	stream__advance(&s, 2);
+	stream__keep(&s);
+	memset(record, 'x', sizeof(record));
+	assert_true(slice__eq(stream__run(&s), SLICE("cdef")));
+	range.pos = 6;
+	assert_int_equal(stream__add(&s, &range, SLICE("ghijkl"), 10), 0);
+	assert_true(slice__eq(stream__run(&s), SLICE("cdefghijkl")));
+	stream__reset(&s);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -182,6 +202,7 @@ int main(void)
 		cmocka_unit_test(test_what_was_there_is_ignored),
 		cmocka_unit_test(test_bounded),
 		cmocka_unit_test(test_many_segments),
+		cmocka_unit_test(test_unread_bytes_are_kept),
 		cmocka_unit_test(test_positions_at_the_end_of_the_range),
 	};
 

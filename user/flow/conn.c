@@ -180,8 +180,8 @@ enum conn_role conn__role_of(const struct conn *conn, const struct event_data *d
 
 uint64_t conn__last_byte_ns(const struct conn *conn)
 {
-	uint64_t requests = conn->reading[TO_SERVER].stream.last.end_ns;
-	uint64_t responses = conn->reading[TO_CLIENT].stream.last.end_ns;
+	uint64_t requests = conn->reading[TO_SERVER].stream.last_ns;
+	uint64_t responses = conn->reading[TO_CLIENT].stream.last_ns;
 
 	return requests > responses ? requests : responses;
 }

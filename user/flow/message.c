@@ -37,7 +37,7 @@ static void message__passed(struct conn *conn, enum direction dir,
 	r->flags = 0;
 	r->until_close = false;
 	if (flags & MESSAGE_END)
-		transaction__end(conn, r->type, r->stream.last.end_ns, sink);
+		transaction__end(conn, r->type, r->stream.last_ns, sink);
 	if (flags & MESSAGE_UNBIND)
 		sink->unbind(sink->ctx, conn);
 }
@@ -111,7 +111,7 @@ static void reading__restart(struct reading *r)
 	r->skip = 0;
 	r->flags = 0;
 	r->until_close = false;
-	r->lost = r->stream.last.size > 0;
+	r->lost = r->stream.last_ns > 0;
 }
 
 /* The roles were guessed from bytes that both sides may send, and wrongly so: @dir shows it. */
@@ -157,12 +157,12 @@ static void message__take(struct conn *conn, enum direction dir, size_t len,
 			  const struct message *fragment, const struct transaction_sink *sink)
 {
 	struct reading *r = &conn->reading[dir];
-	struct segment at = *stream__here(&r->stream);
+	const struct segment *at = stream__here(&r->stream);
 	uint64_t pos = r->stream.cursor;
 
 	if (++conn->good >= GOOD_FRAGMENTS)
 		conn->faults = 0;
-	transaction__fragment(conn, fragment, &at, pos, sink);
+	transaction__fragment(conn, fragment, at, pos, sink);
 	stream__advance(&r->stream, len);
 	ledger__add(sink->ledger, LEDGER_BYTES_PARSED, len);
 	r->skip = fragment->skip;
@@ -185,8 +185,6 @@ static bool message__step(struct conn *conn, enum direction dir,
 
 	if (r->skip || r->until_close)
 		return message__skip(conn, dir, sink);
-	if (stream__left(&r->stream) == 0)
-		return false;
 	gap = stream__gap(&r->stream);
 	if (gap) {
 		stream__advance(&r->stream, gap);
@@ -243,8 +241,15 @@ void message__reach(struct conn *conn, enum direction dir, uint64_t pos)
 	conn->reading[dir].resumed = false;
 }
 
+/* Is there anything that a step may be taken along? */
+static bool reading__ready(const struct reading *r)
+{
+	return !r->held && (stream__left(&r->stream) || r->until_close);
+}
+
 void message__read(struct conn *conn, enum direction dir, const struct transaction_sink *sink)
 {
-	while (conn->protocol && !conn->reading[dir].held && message__step(conn, dir, sink))
+	while (conn->protocol && reading__ready(&conn->reading[dir]) &&
+	       message__step(conn, dir, sink))
 		;
 }

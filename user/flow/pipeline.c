@@ -207,7 +207,6 @@ static int pipeline__store(struct pipeline *p, struct conn *conn, enum direction
 		message__forget(conn, dir, &p->sink);
 		missing = stream__add(s, segment, payload, max_bytes);
 	}
-	pipeline__account(p, conn);
 	/* with the bytes of records that were lost before this one */
 	ledger__add(p->ledger, LEDGER_BYTES, s->end - before);
 	return missing < 0 ? (int)missing : 0;
@@ -246,6 +245,8 @@ static void pipeline__add_data(struct pipeline *p, struct conn *conn, const stru
 	if (data->dir == DIR_SEND)
 		pipeline__release(p, conn, !dir);
 	pipeline__read(p, conn);
+	for (int side = TO_SERVER; side <= TO_CLIENT; side++)
+		stream__keep(&conn->reading[side].stream); /* the record goes */
 	pipeline__account(p, conn);
 }
 

@@ -34,6 +34,7 @@ void stream__init(struct stream *s, uint64_t pos)
 {
 	memset(s, 0, sizeof(*s));
 	s->cursor = s->end = s->run_end = pos;
+	s->unread = "";
 }
 
 void stream__reset(struct stream *s)
@@ -84,87 +85,108 @@ static int stream__grow_segments(struct stream *s)
 	return 0;
 }
 
-static int stream__push(struct stream *s, const struct segment *segment)
+/* Room for one more segment; NULL: none. */
+static struct segment *stream__push(struct stream *s)
 {
-	if (s->count == s->room) {
-		int err = stream__grow_segments(s);
+	if (s->count == s->room && stream__grow_segments(s))
+		return NULL;
+	return stream__at(s, s->count++);
+}
 
-		if (err)
-			return err;
+/* The last segment is all there is now. */
+static void stream__pushed(struct stream *s, const struct segment *g)
+{
+	s->end = g->pos + g->size;
+	if (s->run_end == g->pos && segment__from(g) == g->pos)
+		s->run_end = segment__to(g);
+}
+
+/* The unread bytes into those of the stream, with room for @more behind them. */
+static int stream__own(struct stream *s, size_t more)
+{
+	size_t cap = s->cap ? s->cap : BYTES_MIN;
+	char *bytes = s->bytes;
+
+	if (!s->borrowed && s->unread + s->len + more <= s->bytes + s->cap)
+		return 0;
+	while (cap < s->len + more)
+		cap *= 2;
+	if (cap > s->cap) {
+		bytes = malloc(cap);
+		if (!bytes)
+			return -ENOMEM;
 	}
-	*stream__at(s, s->count) = *segment;
-	s->count++;
-	s->end = segment->pos + segment->size;
-	if (s->run_end == segment->pos && segment__from(segment) == segment->pos)
-		s->run_end = segment__to(segment);
+	memmove(bytes, s->unread, s->len);
+	if (bytes != s->bytes) {
+		free(s->bytes);
+		s->bytes = bytes;
+		s->cap = cap;
+	}
+	s->unread = bytes;
+	s->borrowed = false;
 	return 0;
 }
 
-/* Room for @len more bytes behind the unread ones. */
-static int stream__reserve(struct stream *s, size_t len)
+/* 0, or -ENOMEM and nothing is added. */
+static int stream__append(struct stream *s, struct slice captured)
 {
-	size_t cap = s->cap ? s->cap : BYTES_MIN;
-	char *bytes;
-
-	if (s->begin + s->len + len <= s->cap)
-		return 0;
-	if (s->len + len <= s->cap) {
-		memmove(s->bytes, s->bytes + s->begin, s->len);
-		s->begin = 0;
-		return 0;
+	if (!s->len) {
+		s->unread = captured.data;
+		s->borrowed = true;
+	} else {
+		if (stream__own(s, captured.len))
+			return -ENOMEM;
+		memcpy(s->bytes + (s->unread - s->bytes) + s->len, captured.data, captured.len);
 	}
-	while (cap < s->len + len)
-		cap *= 2;
-	bytes = malloc(cap);
-	if (!bytes)
-		return -ENOMEM;
-	if (s->len)
-		memcpy(bytes, s->bytes + s->begin, s->len);
-	free(s->bytes);
-	s->bytes = bytes;
-	s->cap = cap;
-	s->begin = 0;
+	s->len += captured.len;
 	return 0;
+}
+
+void stream__keep(struct stream *s)
+{
+	if (!s->borrowed || !stream__own(s, 0))
+		return;
+	for (size_t i = 0; i < s->count; i++)
+		stream__at(s, i)->captured = 0;
+	s->run_end = s->cursor;
+	s->len = 0;
+	s->borrowed = false;
 }
 
 /* A segment for what is missing between the end and @next. */
 static int64_t stream__add_hole(struct stream *s, const struct segment *next)
 {
-	struct segment hole = *next;
-	int err;
+	struct segment *hole = stream__push(s);
 
-	hole.pos = s->end;
-	hole.size = next->pos - s->end;
-	hole.captured = 0;
-	hole.flags = 0;
-	hole.tail = false;
-	err = stream__push(s, &hole);
-	return err ? err : (int64_t)hole.size;
+	if (!hole)
+		return -ENOMEM;
+	*hole = *next;
+	hole->pos = s->end;
+	hole->size = next->pos - s->end;
+	hole->captured = 0;
+	hole->flags = 0;
+	hole->tail = false;
+	stream__pushed(s, hole);
+	return (int64_t)hole->size;
 }
 
-/* Takes off the front of a range what was there already. */
-static struct segment stream__fresh_part(const struct stream *s, const struct segment *range,
-					 struct slice *captured)
+/* Takes off the front of a range @old bytes that were there already.  What remains of @captured. */
+static struct slice segment__skip(struct segment *g, uint64_t old, struct slice captured)
 {
-	struct segment fresh = *range;
-	uint64_t old = s->end > range->pos ? s->end - range->pos : 0;
-
-	fresh.pos += old;
-	fresh.size -= old;
-	if (!range->tail)
-		*captured = slice__skip(*captured, old);
-	else if (captured->len > fresh.size)
-		*captured = slice__skip(*captured, captured->len - fresh.size);
-	fresh.captured = (uint32_t)captured->len;
-	return fresh;
+	g->pos += old;
+	g->size -= old;
+	if (!g->tail)
+		return slice__skip(captured, old);
+	if (captured.len > g->size)
+		return slice__skip(captured, captured.len - g->size);
+	return captured;
 }
 
 int64_t stream__add(struct stream *s, const struct segment *range, struct slice captured,
 		    size_t max_bytes)
 {
 	int64_t missing = 0;
-	struct segment fresh;
-	int err;
+	struct segment *g;
 
 	if (range->pos + range->size <= s->end)
 		return 0;
@@ -173,18 +195,18 @@ int64_t stream__add(struct stream *s, const struct segment *range, struct slice 
 		if (missing < 0)
 			return missing;
 	}
-	fresh = stream__fresh_part(s, range, &captured);
-	if (s->len + captured.len > max_bytes || stream__reserve(s, captured.len))
+	g = stream__push(s);
+	if (!g)
+		return -ENOMEM;
+	*g = *range;
+	if (range->pos < s->end)
+		captured = segment__skip(g, s->end - range->pos, captured);
+	if (captured.len && (s->len + captured.len > max_bytes || stream__append(s, captured)))
 		captured.len = 0;
-	fresh.captured = (uint32_t)captured.len;
-	fresh.tail = range->tail && captured.len; /* of nothing there is no end */
-	err = stream__push(s, &fresh);
-	if (err)
-		return err;
-	if (captured.len)
-		memcpy(s->bytes + s->begin + s->len, captured.data, captured.len);
-	s->len += captured.len;
-	return missing + (int64_t)(fresh.size - fresh.captured);
+	g->captured = (uint32_t)captured.len;
+	g->tail = range->tail && captured.len; /* of nothing there is no end */
+	stream__pushed(s, g);
+	return missing + (int64_t)(g->size - g->captured);
 }
 
 /* One past the run at the cursor; the cursor when there is none. */
@@ -208,7 +230,7 @@ struct slice stream__run(const struct stream *s)
 {
 	uint64_t len = s->run_end - s->cursor;
 
-	return len ? slice__of(s->bytes + s->begin, len) : slice__of("", 0);
+	return len ? slice__of(s->unread, len) : slice__of("", 0);
 }
 
 bool stream__cut(const struct stream *s)
@@ -242,7 +264,7 @@ uint64_t stream__gap(const struct stream *s)
 
 const struct segment *stream__here(const struct stream *s)
 {
-	return s->count ? stream__at(s, 0) : &s->last;
+	return stream__at(s, 0);
 }
 
 /* Captured bytes of @g in [from, to). */
@@ -258,7 +280,7 @@ static uint64_t segment__captured(const struct segment *g, uint64_t from, uint64
 /* All is read: a quiet connection must not sit on the room that one large message took. */
 static void stream__rest(struct stream *s)
 {
-	s->begin = 0;
+	s->borrowed = false;
 	if (s->cap > BYTES_KEPT) {
 		free(s->bytes);
 		s->bytes = NULL;
@@ -282,7 +304,7 @@ uint64_t stream__advance(struct stream *s, uint64_t len)
 
 		held += segment__captured(g, s->cursor, to);
 		s->cursor = to;
-		s->last = *g;
+		s->last_ns = g->end_ns;
 		if (to == end) {
 			s->first = (s->first + 1) & (s->room - 1);
 			s->count--;
@@ -290,7 +312,7 @@ uint64_t stream__advance(struct stream *s, uint64_t len)
 	}
 	if (s->cursor >= s->run_end)
 		s->run_end = stream__find_run_end(s);
-	s->begin += held;
+	s->unread += held;
 	s->len -= held;
 	if (s->len == 0)
 		stream__rest(s);

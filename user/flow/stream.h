@@ -20,11 +20,11 @@ struct segment {
 	uint32_t captured; /* of these held, at the front, or at the end with @tail */
 	uint16_t flags;	   /* enum data_flag */
 	bool tail;
+	uint8_t ref;	   /* enum ref_kind; to what, see below */
 	uint64_t start_ns; /* CLOCK_MONOTONIC */
 	uint64_t end_ns;
 	uint32_t tgid;
 	uint32_t tid;
-	uint8_t ref; /* enum ref_kind, and what it refers to */
 	uint64_t ref_conn;
 	uint64_t ref_pos;
 	uint64_t turn_pos; /* where the turn of the traffic that it is part of began */
@@ -40,9 +40,12 @@ struct stream {
 	uint64_t run_end;	  /* one past the run at the cursor, see stream__run() */
 	struct segment *segments; /* ring: @count from @first */
 	size_t first, count, room;
-	char *bytes; /* captured bytes of all segments, in order; @begin is the first unread */
-	size_t begin, len, cap;
-	struct segment last; /* the segment of the byte before the cursor; size 0: none yet */
+	const char *unread; /* @len captured bytes of all segments, in order ... */
+	size_t len;
+	bool borrowed; /* ... in the record that brought them, else in @bytes */
+	char *bytes;
+	size_t cap;
+	uint64_t last_ns; /* when the byte before the cursor passed; 0: none yet */
 };
 
 /* An empty stream whose first byte will have position @pos. */
@@ -55,9 +58,13 @@ void stream__skip_to(struct stream *s, uint64_t pos);
  * Adds a range.  A hole before it becomes a segment without bytes; a part that was there
  * already is ignored.  Beyond @max_bytes held the bytes are dropped, not the range.
  * The number of bytes that are missing (holes and drops), or -ENOMEM.
+ *
+ * @captured is borrowed up to stream__keep(): most of it is read before that.
  */
 int64_t stream__add(struct stream *s, const struct segment *range, struct slice captured,
 		    size_t max_bytes);
+/* Takes over what it has borrowed and is not read yet; without memory that becomes a gap. */
+void stream__keep(struct stream *s);
 
 /* The bytes at the cursor up to the first gap; empty when a gap or the end is there. */
 struct slice stream__run(const struct stream *s);
@@ -80,7 +87,7 @@ static inline size_t stream__held(const struct stream *s)
 	return s->cap + s->room * sizeof(*s->segments);
 }
 
-/* The segment at the cursor, or the last one when the cursor is at the end. */
+/* The segment at the cursor, which is not at the end. */
 const struct segment *stream__here(const struct stream *s);
 
 /* Moves the cursor by @len, at most stream__left(), over bytes and gaps.  Returns how many of

@@ -238,7 +238,7 @@ static bool request__admitted(const struct conn *conn, const struct transaction_
 /* What the order of the records, and what was lost, leave of the certainty of the pair. */
 static uint32_t request__doubt(struct conn *conn, const struct segment *at)
 {
-	uint64_t last_ns = conn->reading[TO_CLIENT].stream.last.end_ns;
+	uint64_t last_ns = conn->reading[TO_CLIENT].stream.last_ns;
 
 	conn->pipelines |= conn->astray || (conn->newest && conn->newest->start_ns == at->start_ns);
 	if (!conn->open && at->start_ns > last_ns + QUIET_NS)
@@ -332,7 +332,7 @@ static void response__begin(struct conn *conn, const struct segment *at,
 	if (conn->oldest && conn->oldest->flags & TXN_RESPONSE_BEGUN) {
 		/* the end of the one before was in a gap */
 		conn->oldest->flags |= TXN_INCOMPLETE;
-		queue__finish_oldest(conn, conn->reading[TO_CLIENT].stream.last.end_ns, sink);
+		queue__finish_oldest(conn, conn->reading[TO_CLIENT].stream.last_ns, sink);
 	}
 	queue__finish_late(conn, sink);
 	conn->cancels = 0;
@@ -435,7 +435,7 @@ void transaction__gap(struct conn *conn, enum direction dir, const struct transa
 	}
 	if (conn->pipelines && (conn->open || conn->astray))
 		conn->uncertain = true;
-	transaction__finish_all(conn, NULL, conn->reading[TO_CLIENT].stream.last.end_ns, sink);
+	transaction__finish_all(conn, NULL, conn->reading[TO_CLIENT].stream.last_ns, sink);
 	conn->astray = 0;
 	conn->orphan = true;
 }
