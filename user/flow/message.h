@@ -72,6 +72,7 @@ struct message {
 		append_mask; /* fields that are appended, joined by "; ", when a message has several */
 	uint32_t add_mask;    /* numbers that are added up over the fragments, not replaced */
 	uint32_t number_mask; /* numbers that this fragment knows */
+	uint32_t field_mask;  /* likewise, kept by message__set() */
 	/* Meaning is the protocol's own (an enum in its .c file).  Slices point into the input or
 	 * the parser's state and are valid until the next call of the parser. */
 	struct slice field[MESSAGE_FIELDS]; /* .len == 0: not in this fragment */
@@ -98,6 +99,14 @@ void message__forget(struct conn *conn, enum direction dir, const struct transac
 void message__resume(struct conn *conn, const struct transaction_sink *sink);
 /* The next bytes are at @pos: what passed before them meanwhile is no gap. */
 void message__reach(struct conn *conn, enum direction dir, uint64_t pos);
+
+static inline void message__set(struct message *m, unsigned int index, struct slice value)
+{
+	uint32_t bit = 1u << index;
+
+	m->field[index] = value;
+	m->field_mask = value.len ? m->field_mask | bit : m->field_mask & ~bit;
+}
 
 static inline void message__number(struct message *m, unsigned int index, int64_t value)
 {

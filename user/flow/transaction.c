@@ -37,9 +37,9 @@ static bool message__merge(struct message *to, const struct message *from, struc
 
 	to->type = from->type;
 	to->flags |= from->flags;
-	for (unsigned int i = 0; i < MESSAGE_FIELDS; i++) {
-		if (from->field[i].len == 0)
-			continue;
+	for (uint32_t left = from->field_mask; left; left &= left - 1) {
+		unsigned int i = (unsigned int)__builtin_ctz(left);
+
 		if (!(from->append_mask >> i & 1) && slice__eq(to->field[i], from->field[i]))
 			continue; /* fragments repeat what they know */
 		if (from->append_mask >> i & 1 && to->field[i].len)

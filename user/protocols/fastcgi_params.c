@@ -71,7 +71,7 @@ static void keep(struct fastcgi_params *params, const struct pair *pair, struct 
 	int index = field_index(pair->name);
 
 	if (index >= 0)
-		out->field[index] = pair->value;
+		message__set(out, (unsigned int)index, pair->value);
 	else if (slice__eq(pair->name, SLICE("SCRIPT_NAME")))
 		params->script = pair->value;
 	else if (slice__eq(pair->name, SLICE("QUERY_STRING")))
@@ -154,12 +154,12 @@ void fastcgi_params__read(struct fastcgi_params *params, struct slice content, s
 
 void fastcgi_params__end(const struct fastcgi_params *params, struct message *out)
 {
-	out->field[HTTP1_PROTOCOL] = SLICE("fastcgi");
-	out->field[HTTP1_VERSION] = SLICE("1.0");
+	message__set(out, HTTP1_PROTOCOL, SLICE("fastcgi"));
+	message__set(out, HTTP1_VERSION, SLICE("1.0"));
 	if (params->https && out->field[HTTP1_SCHEME].len == 0)
-		out->field[HTTP1_SCHEME] = SLICE("https");
+		message__set(out, HTTP1_SCHEME, SLICE("https"));
 	if (out->field[HTTP1_TARGET].len)
 		return;
-	out->field[HTTP1_TARGET] = params->script;
-	out->field[HTTP1_QUERY] = params->query;
+	message__set(out, HTTP1_TARGET, params->script);
+	message__set(out, HTTP1_QUERY, params->query);
 }

@@ -119,9 +119,9 @@ int http1_head__request_line(struct slice line, struct message *out)
 	    version.len == 0 || last.len != 8)
 		return -EBADMSG;
 	out->type = MESSAGE_REQUEST;
-	out->field[HTTP1_METHOD] = method;
-	out->field[HTTP1_TARGET] = target;
-	out->field[HTTP1_VERSION] = version;
+	message__set(out, HTTP1_METHOD, method);
+	message__set(out, HTTP1_TARGET, target);
+	message__set(out, HTTP1_VERSION, version);
 	return 0;
 }
 
@@ -142,9 +142,9 @@ int http1_head__cut_request_line(struct slice line, struct message *out)
 	if (!http1_head__is_method(method) || target.len == 0 || has_control(target))
 		return -EBADMSG;
 	out->type = MESSAGE_REQUEST;
-	out->field[HTTP1_METHOD] = method;
+	message__set(out, HTTP1_METHOD, method);
 	if (!authority_is_cut(target))
-		out->field[HTTP1_TARGET] = target;
+		message__set(out, HTTP1_TARGET, target);
 	return 0;
 }
 
@@ -157,7 +157,7 @@ int http1_head__status_line(struct slice line, struct message *out)
 	    (line.len > 12 && line.data[12] != ' '))
 		return -EBADMSG;
 	out->type = MESSAGE_RESPONSE;
-	out->field[HTTP1_VERSION] = version;
+	message__set(out, HTTP1_VERSION, version);
 	message__number(out, HTTP1_STATUS, status);
 	return 0;
 }
@@ -210,25 +210,25 @@ static bool join__add(struct http1_join *join, struct slice value)
 /* A line that does not fit is left out whole, so that no member is cut in two. */
 static void add_tracestate(struct slice value, struct http1_join *join, struct message *out)
 {
-	struct slice *all = &out->field[HTTP1_TRACESTATE];
+	struct slice all = out->field[HTTP1_TRACESTATE];
 
 	if (value.len == 0)
 		return;
-	if (all->len == 0) {
-		*all = value;
+	if (all.len == 0) {
+		message__set(out, HTTP1_TRACESTATE, value);
 		return;
 	}
-	if (join->len == 0 && !join__add(join, *all))
+	if (join->len == 0 && !join__add(join, all))
 		return;
 	if (join__add(join, value))
-		*all = slice__of(join->bytes, join->len);
+		message__set(out, HTTP1_TRACESTATE, slice__of(join->bytes, join->len));
 }
 
 static void keep_field(int index, struct slice value, struct http1_join *join, struct message *out)
 {
 	switch (index) {
 	case HTTP1_TRACEPARENT:
-		out->field[index] = value;
+		message__set(out, (unsigned int)index, value);
 		message__number(out, HTTP1_TRACEPARENTS, out->number[HTTP1_TRACEPARENTS] + 1);
 		break;
 	case HTTP1_TRACESTATE:
@@ -236,7 +236,7 @@ static void keep_field(int index, struct slice value, struct http1_join *join, s
 		break;
 	default:
 		if (out->field[index].len == 0)
-			out->field[index] = value;
+			message__set(out, (unsigned int)index, value);
 		break;
 	}
 }

@@ -39,7 +39,7 @@ static void startup__login(struct postgres_state *st, struct slice parameters, s
 	startup__parameters(st, parameters);
 	out->type = MESSAGE_REQUEST;
 	out->flags = MESSAGE_BEGIN | MESSAGE_END | MESSAGE_QUIET;
-	out->field[POSTGRES_NAMESPACE] = slice__of(st->database, st->database_len);
+	message__set(out, POSTGRES_NAMESPACE, slice__of(st->database, st->database_len));
 	if (!postgres_queue__push(&st->queue, ANSWER_STARTUP))
 		out->flags |= MESSAGE_ONEWAY;
 	st->ready = false;
@@ -91,7 +91,7 @@ static void request__begin(struct postgres_state *st, enum answer_kind kind, str
 		out->flags |= MESSAGE_ONEWAY;
 		return;
 	}
-	out->field[POSTGRES_NAMESPACE] = slice__of(st->database, st->database_len);
+	message__set(out, POSTGRES_NAMESPACE, slice__of(st->database, st->database_len));
 	if (!postgres_queue__push(&st->queue, kind))
 		out->flags |= MESSAGE_ONEWAY;
 }
@@ -127,7 +127,7 @@ static void request__query(struct postgres_state *st, struct slice body, struct 
 	st->unit_open = false;
 	request__begin(st, ANSWER_QUERY, out);
 	out->flags |= MESSAGE_END;
-	out->field[POSTGRES_QUERY] = body__text(body);
+	message__set(out, POSTGRES_QUERY, body__text(body));
 	st->several |= text__is_several(out->field[POSTGRES_QUERY]);
 	if (!text__is_whole(out->field[POSTGRES_QUERY])) {
 		out->flags |= MESSAGE_TRUNCATED;
@@ -191,7 +191,7 @@ static void request__parse(struct postgres_state *st, struct slice body, struct 
 	struct slice text = r.bad ? slice__of(body.data, 0) : body__text(r.rest);
 	bool done = unit__part(st, 1, out);
 
-	out->field[POSTGRES_QUERY] = text;
+	message__set(out, POSTGRES_QUERY, text);
 	if (!text__is_whole(text))
 		out->flags |= MESSAGE_TRUNCATED;
 	if (!done || r.bad)

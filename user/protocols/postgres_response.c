@@ -164,7 +164,7 @@ static void response__error(struct postgres_state *st, struct slice body, struct
 		return;
 	response__part(st, out);
 	out->flags |= MESSAGE_FAILED;
-	out->field[POSTGRES_STATUS] = error.status;
+	message__set(out, POSTGRES_STATUS, error.status);
 	if (next == ANSWER_NONE || (next == ANSWER_QUERY && !error.fatal))
 		return;
 	response__end(st, out);

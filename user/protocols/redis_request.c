@@ -281,7 +281,7 @@ static void multi__add_text(struct redis_state *s, struct message *out)
 	} else {
 		s->multi_text = (uint16_t)(s->multi_text + text.len);
 	}
-	out->field[REDIS_TEXT] = text;
+	message__set(out, REDIS_TEXT, text);
 	out->append_mask = 1u << REDIS_TEXT;
 }
 
@@ -297,7 +297,7 @@ static void request__begin(struct redis_state *s, struct message *out)
 	s->requests_seen = true;
 	if (c->spec)
 		s->known_seen = true;
-	out->field[REDIS_NAMESPACE] = redis_pending__database(s);
+	message__set(out, REDIS_NAMESPACE, redis_pending__database(s));
 	selects = c->kind == REDIS_SELECT || c->kind == REDIS_RESET;
 	muted = command__muted(s);
 	c->kind = muted ? REDIS_NORMAL : command__kind(s);
@@ -319,7 +319,7 @@ static void request__end(struct redis_state *s, struct message *out)
 
 	switch (c->kind) {
 	case REDIS_MULTI:
-		out->field[REDIS_OPERATION] = slice__of(s->text, c->name_len);
+		message__set(out, REDIS_OPERATION, slice__of(s->text, c->name_len));
 		message__number(out, REDIS_BATCH_SIZE, 0);
 		return;
 	case REDIS_QUEUED:
@@ -338,7 +338,7 @@ static void request__end(struct redis_state *s, struct message *out)
 		return;
 	s->multi = false;
 	if (s->multi_name_len && !s->multi_mixed)
-		out->field[REDIS_OPERATION] = slice__of(s->multi_name, s->multi_name_len);
+		message__set(out, REDIS_OPERATION, slice__of(s->multi_name, s->multi_name_len));
 	if (!slice__ieq(slice__of(s->text, c->name_len), SLICE("EXEC")))
 		multi__add_text(s, out);
 }
@@ -355,10 +355,10 @@ static void request__give(struct redis_state *s, struct message *out)
 		request__begin(s, out);
 	c->begun = true;
 	if (!s->multi) {
-		out->field[REDIS_OPERATION] = slice__of(s->text, c->name_len);
-		out->field[REDIS_TEXT] = slice__of(s->text, c->text_len);
-		out->field[REDIS_PROCEDURE] =
-			slice__of(s->text + c->procedure_at, c->procedure_len);
+		message__set(out, REDIS_OPERATION, slice__of(s->text, c->name_len));
+		message__set(out, REDIS_TEXT, slice__of(s->text, c->text_len));
+		message__set(out, REDIS_PROCEDURE,
+			     slice__of(s->text + c->procedure_at, c->procedure_len));
 	}
 	if (!ended)
 		return;

@@ -273,11 +273,11 @@ static void response__give(struct redis_state *s, struct message *out)
 	r->begun = true;
 	if (r->failed && r->kind != REDIS_QUEUED) {
 		out->flags |= MESSAGE_FAILED;
-		out->field[REDIS_STATUS] = slice__of(r->code, r->code_len);
+		message__set(out, REDIS_STATUS, slice__of(r->code, r->code_len));
 	}
 	if (done)
 		response__end(s, out);
-	out->field[REDIS_NAMESPACE] = slice__of(s->database, s->database_len);
+	message__set(out, REDIS_NAMESPACE, slice__of(s->database, s->database_len));
 	if (orphaned) {
 		s->response_open = false;
 		*out = (struct message){ .skip = out->skip };
