@@ -86,7 +86,12 @@ OPT  ?= -O3 -g
 # Across files: a span takes 6 % less.  "make LTO=" where a compiler has none of it.
 LTO  ?= -flto=auto
 HARDEN := -fstack-protector-strong -D_FORTIFY_SOURCE=2 -fPIE -fno-plt
-CFLAGS_USER := $(BASE) $(OPT) $(LTO) $(HARDEN) $(WARN) $(WARN_GCC) $(WARN_PRODUCT) \
+# What is cleared and copied here is a few hundred bytes: a call's vectors take fewer instructions
+# for that than "rep stos", which gcc knows better for processors that it is not told of.
+ifeq ($(ARCH),x86)
+TUNE := -mmemset-strategy=libcall:-1:noalign -mmemcpy-strategy=libcall:-1:noalign
+endif
+CFLAGS_USER := $(BASE) $(OPT) $(TUNE) $(LTO) $(HARDEN) $(WARN) $(WARN_GCC) $(WARN_PRODUCT) \
 	-include user/base/ban.h
 CFLAGS_SAN  := $(BASE) -O1 -g -fno-omit-frame-pointer -fsanitize=address,undefined \
 	-fno-sanitize-recover=undefined $(WARN) $(WARN_GCC) -include user/base/ban.h
