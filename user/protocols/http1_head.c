@@ -3,6 +3,13 @@
 
 #include <errno.h>
 
+/* Of whose heads a line is looked at that begins so. */
+enum initial {
+	OF_REQUESTS = 1 << 0,
+	OF_RESPONSES = 1 << 1,
+	OF_BOTH = OF_REQUESTS | OF_RESPONSES,
+};
+
 /* ---- lines -------------------------------------------------------------------------------- */
 
 bool http1_head__line(struct slice *rest, struct slice *line)
@@ -38,24 +45,33 @@ static struct slice trim(struct slice in)
 	return in;
 }
 
-/* The next header line that has a name, with the lines folded into it.  *@end: there was none,
- * but the empty line that ends the head. */
-static bool next_field(struct slice *rest, struct slice *name, struct slice *value, bool *end)
+/* May a header line of such a message that begins so be one that is looked at? */
+static bool is_initial(enum message_type type, char c)
 {
-	struct slice line, more;
-	size_t colon;
+	static const uint8_t initials[256] = {
+		[' '] = OF_BOTH,     ['\t'] = OF_BOTH,	  ['C'] = OF_BOTH,     ['F'] = OF_REQUESTS,
+		['H'] = OF_REQUESTS, ['T'] = OF_BOTH,	  ['U'] = OF_REQUESTS, ['X'] = OF_REQUESTS,
+		['c'] = OF_BOTH,     ['f'] = OF_REQUESTS, ['h'] = OF_REQUESTS, ['t'] = OF_BOTH,
+		['u'] = OF_REQUESTS, ['x'] = OF_REQUESTS,
+	};
+
+	return initials[(unsigned char)c] & (type == MESSAGE_REQUEST ? OF_REQUESTS : OF_RESPONSES);
+}
+
+/* The next header line that may be looked at, with the lines folded into it.  *@end: there was none,
+ * but the empty line that ends the head. */
+static bool next_field(struct slice *rest, enum message_type type, struct slice *line, bool *end)
+{
+	struct slice more;
 
 	*end = false;
-	while (http1_head__line(rest, &line)) {
-		*end = line.len == 0;
+	while (http1_head__line(rest, line)) {
+		*end = line->len == 0;
 		if (*end)
 			return false;
 		while (is_folded(*rest) && http1_head__line(rest, &more))
-			line.len = (size_t)(more.data + more.len - line.data);
-		colon = slice__find(line, ':');
-		*name = slice__trim(slice__head(line, colon));
-		*value = trim(slice__skip(line, colon + 1));
-		if (colon < line.len && name->len)
+			line->len = (size_t)(more.data + more.len - line->data);
+		if (is_initial(type, line->data[0]))
 			return true;
 	}
 	return false;
@@ -164,14 +180,29 @@ int http1_head__status_line(struct slice line, struct message *out)
 
 /* ---- header lines ------------------------------------------------------------------------- */
 
-/* @known is not empty.  Its first letter spares most comparisons. */
-static bool name_is(struct slice name, struct slice known)
+static bool may_end_name(char c)
 {
-	return name.len == known.len && (name.data[0] | 0x20) == (known.data[0] | 0x20) &&
-	       slice__ieq(name, known);
+	return c == ':' || c == ' ' || c == '\t';
 }
 
-static int field_index(struct slice name)
+/* Is it the header line @name (not empty), with @value? */
+static bool line_is(struct slice line, struct slice name, struct slice *value)
+{
+	struct slice rest = slice__skip(line, name.len);
+
+	if (rest.len == 0 || !may_end_name(rest.data[0]) ||
+	    (line.data[0] | 0x20) != (name.data[0] | 0x20) ||
+	    !slice__ieq(slice__head(line, name.len), name))
+		return false;
+	rest = slice__trim(rest);
+	if (rest.len == 0 || rest.data[0] != ':')
+		return false;
+	*value = trim(slice__skip(rest, 1));
+	return true;
+}
+
+/* The index of the header line @line, with its value; negative: nobody asks for it. */
+static int field_index(struct slice line, struct slice *value)
 {
 	static const struct {
 		struct slice name;
@@ -189,7 +220,7 @@ static int field_index(struct slice name)
 	};
 
 	for (size_t i = 0; i < sizeof(known) / sizeof(known[0]); i++)
-		if (name_is(name, known[i].name))
+		if (line_is(line, known[i].name, value))
 			return known[i].field;
 	return -1;
 }
@@ -272,20 +303,21 @@ static void add_coding(struct slice value, struct http1_framing *framing)
 int http1_head__fields(struct slice *rest, struct http1_join *join, struct http1_framing *framing,
 		       struct message *out)
 {
-	struct slice name, value;
+	struct slice line, value;
 	bool end, lie = false;
 	int index;
 
 	join->len = 0;
 	*framing = (struct http1_framing){ .length = -1 };
-	while (next_field(rest, &name, &value, &end)) {
+	while (next_field(rest, out->type, &line, &end)) {
+		line = slice__trim(line);
 		/* of a response only its length is asked for */
-		index = out->type == MESSAGE_REQUEST ? field_index(name) : -1;
+		index = out->type == MESSAGE_REQUEST ? field_index(line, &value) : -1;
 		if (index >= 0)
 			keep_field(index, value, join, out);
-		else if (name_is(name, SLICE("Content-Length")))
+		else if (line_is(line, SLICE("Content-Length"), &value))
 			lie |= add_length(value, framing) != 0;
-		else if (name_is(name, SLICE("Transfer-Encoding")))
+		else if (line_is(line, SLICE("Transfer-Encoding"), &value))
 			add_coding(value, framing);
 	}
 	/* without its end the last line may still be folded */
