@@ -3,8 +3,9 @@
 
 #include <ctype.h>
 
-#define REDACTED "REDACTED"
-#define HOST_MAX 255
+#define REDACTED    "REDACTED"
+#define HOST_MAX    255
+#define PORT_DIGITS 5
 
 /* Their values give access to what the URL names. */
 static const struct slice secret_keys[] = {
@@ -96,6 +97,7 @@ static bool host_is_valid(struct slice name)
 bool url__host(struct slice authority, struct url_host *out)
 {
 	struct slice rest = slice__skip(authority, user_info_len(authority));
+	int64_t port;
 	size_t len;
 
 	out->port = -1;
@@ -114,12 +116,11 @@ bool url__host(struct slice authority, struct url_host *out)
 	if (!host_is_valid(out->name) || (rest.len && rest.data[0] != ':'))
 		return false;
 	rest = slice__skip(rest, 1);
-	if (rest.len > 5 || (rest.len && slice__number(rest) < 0) ||
-	    slice__number(rest) > UINT16_MAX)
-		return false;
-	if (rest.len)
-		out->port = (int)slice__number(rest);
-	return true;
+	if (rest.len == 0)
+		return true;
+	port = rest.len <= PORT_DIGITS ? slice__number(rest) : -1;
+	out->port = (int)port;
+	return port >= 0 && port <= UINT16_MAX;
 }
 
 static int hex_digit(char c)

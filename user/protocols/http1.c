@@ -87,11 +87,12 @@ static void requests__keep_newest(struct http1 *http)
 static enum match classify(struct slice in)
 {
 	__u8 probe[HEAD_PROBE] = { 0 };
-	size_t len = in.len < sizeof(probe) ? in.len : sizeof(probe);
 
-	if (len)
-		memcpy(probe, in.data, len);
-	return classify_http1(probe, (__u32)len, (__u32)len, 0);
+	if (in.len >= sizeof(probe))
+		return classify_http1((const __u8 *)in.data, sizeof(probe), sizeof(probe), 0);
+	if (in.len)
+		memcpy(probe, in.data, in.len);
+	return classify_http1(probe, (__u32)in.len, (__u32)in.len, 0);
 }
 
 static enum match match_of(enum direction dir)

@@ -70,10 +70,20 @@ static struct slice node_name(struct slice node)
 	return url__host(node, &host) ? host.name : slice__of("", 0);
 }
 
+bool http1_forwarded__is(const struct message *request)
+{
+	return request->field[HTTP1_FORWARDED].len || request->field[HTTP1_FORWARDED_FOR].len ||
+	       request->field[HTTP1_FORWARDED_PROTO].len ||
+	       request->field[HTTP1_FORWARDED_HOST].len;
+}
+
 void http1_forwarded__read(const struct message *request, struct http1_forwarded *out)
 {
 	struct slice forwarded = request->field[HTTP1_FORWARDED];
 
+	memset(out, 0, sizeof(*out));
+	if (!http1_forwarded__is(request))
+		return;
 	out->client = node_name(parameter(forwarded, SLICE("for")));
 	out->host = parameter(forwarded, SLICE("host"));
 	out->proto = parameter(forwarded, SLICE("proto"));

@@ -13,6 +13,9 @@ struct http1_forwarded {
 	struct slice proto;
 };
 
+/* Has any proxy said anything? */
+bool http1_forwarded__is(const struct message *request);
+
 /* Forwarded wins over X-Forwarded-*; what is not said is empty.  Slices point into @request. */
 void http1_forwarded__read(const struct message *request, struct http1_forwarded *out);
 

@@ -300,13 +300,6 @@ static bool is_export(struct slice user_agent)
 	return is_spanloom(user_agent) || is_sdk(user_agent);
 }
 
-static bool is_forwarded(const struct message *request)
-{
-	return request->field[HTTP1_FORWARDED].len || request->field[HTTP1_FORWARDED_FOR].len ||
-	       request->field[HTTP1_FORWARDED_PROTO].len ||
-	       request->field[HTTP1_FORWARDED_HOST].len;
-}
-
 bool http1_span__exports_traces(const struct transaction *txn)
 {
 	static const struct slice path = SLICE("/v1/traces"); /* maybe below a prefix */
@@ -318,8 +311,8 @@ bool http1_span__exports_traces(const struct transaction *txn)
 	if (target.path.len < path.len ||
 	    !slice__eq(slice__skip(target.path, target.path.len - path.len), path))
 		return false;
-	return txn->role == ROLE_SERVER ||
-	       (is_sdk(txn->request.field[HTTP1_USER_AGENT]) && !is_forwarded(&txn->request));
+	return txn->role == ROLE_SERVER || (is_sdk(txn->request.field[HTTP1_USER_AGENT]) &&
+					    !http1_forwarded__is(&txn->request));
 }
 
 bool http1_span__ignored(const struct transaction *txn, const struct flow_config *config)
