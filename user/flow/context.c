@@ -1,10 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "user/flow/context.h"
 
+#include "user/base/pool.h"
 #include "user/flow/bearer.h"
 
 /* Server, its client, the server that that is, ... on one host: longer chains are loops. */
 #define CHAIN_MAX 32
+
+static struct pool pool;
 
 void context__reset(struct context *context)
 {
@@ -36,7 +39,7 @@ static void context_table__drop(struct context_table *table, struct context *con
 	HASH_DEL(table->by_place, context);
 	bearers__leave(&table->bearers, context->bearer);
 	context__reset(context);
-	free(context);
+	pool__give(&pool, context);
 }
 
 void context_table__reset(struct context_table *table)
@@ -64,7 +67,7 @@ struct context *context_table__add(struct context_table *table, struct place pla
 		context->requests++;
 		return context;
 	}
-	context = malloc(sizeof(*context)); /* calloc() would pass its cache by */
+	context = pool__take(&pool, sizeof(*context));
 	if (!context)
 		return NULL;
 	memset(context, 0, sizeof(*context));
@@ -73,7 +76,7 @@ struct context *context_table__add(struct context_table *table, struct place pla
 	HASH_ADD(hh, table->by_place, place, sizeof(context->place), context);
 	if (hash__has(&context->hh))
 		return context;
-	free(context);
+	pool__give(&pool, context);
 	return NULL;
 }
 
