@@ -104,18 +104,9 @@ static __always_inline void ids__put_be64(__u8 *out, __u64 x)
 	word__store(out, __builtin_bswap64(x));
 }
 
-static __always_inline __u64 ids__get_le64(const __u8 *in)
-{
-	__u64 x = 0;
-
-	for (int i = 7; i >= 0; i--)
-		x = x << 8 | in[i];
-	return x;
-}
-
 static __always_inline struct ids_key ids__key(const __u8 bytes[16])
 {
-	struct ids_key key = { { ids__get_le64(bytes), ids__get_le64(bytes + 8) } };
+	struct ids_key key = { { word__load(bytes), word__load(bytes + 8) } };
 
 	return key;
 }

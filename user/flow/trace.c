@@ -131,7 +131,8 @@ static void trace__start(struct transaction *txn, const struct flow_config *conf
 	if (!out->sampled)
 		return;
 	trace__root_state(config, state);
-	context__set_state(out, slice__str(state));
+	if (state[0])
+		context__set_state(out, slice__str(state));
 }
 
 const char *trace__link(uint8_t ref)

@@ -5,40 +5,51 @@
  */
 #include "user/protocols/redis.h"
 
-#define LINE_WAIT  512 /* a line is read at once when it is not longer */
-#define SCALAR_MAX 64  /* bytes of a number's line */
-#define BIGNUM_MAX 4096
+#define LINE_WAIT     512 /* a line is read at once when it is not longer */
+#define SCALAR_MAX    64  /* bytes of a number's line */
+#define BIGNUM_MAX    4096
+#define NUMBER_DIGITS 18 /* of a length or a count */
 
 /* Values of redis_reply.left for what ends by a mark, not by a count. */
 #define LEFT_STREAMED UINT32_MAX       /* "." */
 #define LEFT_CHUNKS   (UINT32_MAX - 1) /* ";0" */
 
-ssize_t redis_line__number(struct slice in, int64_t *value)
+/* The line ends at @at, for all that is there of it: as redis_line__number(). */
+static ssize_t line__end(struct slice in, size_t at)
 {
-	bool minus = in.len > 1 && in.data[1] == '-';
-	size_t at = minus ? 2 : 1, digits = 0;
-	int64_t number = 0;
-
-	if (in.len > 1 && in.data[1] == '?') {
-		number = REDIS_STREAMED;
-		digits = 1;
-		at = 2;
-	}
-	for (; at < in.len && in.data[at] >= '0' && in.data[at] <= '9'; at++) {
-		if (++digits > 18 || number == REDIS_STREAMED)
-			return -EBADMSG;
-		number = number * 10 + (in.data[at] - '0');
-	}
-	if (at >= in.len)
-		return 0;
-	if (digits == 0 || in.data[at] != '\r' || (minus && number != 1))
+	if (at < in.len && in.data[at] != '\r')
 		return -EBADMSG;
 	if (at + 1 >= in.len)
 		return 0;
-	if (in.data[at + 1] != '\n')
+	return in.data[at + 1] == '\n' ? (ssize_t)at + 2 : -EBADMSG;
+}
+
+/* What stands for a number and is none. */
+static ssize_t line__mark(struct slice in, int64_t *value)
+{
+	if (in.data[1] == '?') {
+		*value = REDIS_STREAMED;
+		return line__end(in, 2);
+	}
+	*value = -1;
+	if (in.data[1] != '-' || (in.len > 2 && in.data[2] != '1'))
 		return -EBADMSG;
-	*value = minus ? -1 : number;
-	return (ssize_t)at + 2;
+	return in.len > 2 ? line__end(in, 3) : 0;
+}
+
+ssize_t redis_line__number(struct slice in, int64_t *value)
+{
+	uint64_t number = 0;
+	size_t at = 1;
+
+	for (; at < in.len && in.data[at] >= '0' && in.data[at] <= '9'; at++)
+		number = number * 10 + (uint64_t)(in.data[at] - '0');
+	if (at == 1 && in.len > 1)
+		return line__mark(in, value);
+	if (at > 1 + NUMBER_DIGITS)
+		return -EBADMSG;
+	*value = (int64_t)number;
+	return line__end(in, at);
 }
 
 bool redis_string__ends(struct slice rest)
