@@ -190,6 +190,20 @@ static void test_what_was_open_has_no_answer(void **state)
 	assert_int_equal(b->seen[1].status, 404);
 }
 
+/* The whole send is of one trace, which is not sampled: so is each of its requests. */
+static void test_all_of_a_send_is_not_sampled(void **state)
+{
+	struct bench *b = *state;
+
+	bench__start(b);
+	bench__feed_conn(b, 1, ROLE_CLIENT, 0);
+	b->flags = DATA_TURN | DATA_UNSAMPLED;
+	bench__feed(b, 1, DIR_SEND, GET GET);
+	bench__feed(b, 1, DIR_RECV, RESPONSE RESPONSE);
+	assert_int_equal(b->count, 0);
+	assert_int_equal(b->ledger.count[LEDGER_SAMPLED_OUT], 2);
+}
+
 /* ---- time ------------------------------------------------------------------------------- */
 
 /* The answer to what was given up is nobody else's. */
@@ -347,6 +361,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_traffic_goes_on_without_us, bench__setup,
 						bench__teardown),
 		cmocka_unit_test_setup_teardown(test_what_was_open_has_no_answer, bench__setup,
+						bench__teardown),
+		cmocka_unit_test_setup_teardown(test_all_of_a_send_is_not_sampled, bench__setup,
 						bench__teardown),
 		cmocka_unit_test_setup_teardown(test_many_pieces_do_not_end_a_connection,
 						bench__setup, bench__teardown),

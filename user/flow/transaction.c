@@ -275,7 +275,7 @@ static void request__begin(struct conn *conn, const struct message *fragment,
 			queue__pass(conn);
 		return;
 	}
-	txn->flags = doubt;
+	txn->flags |= doubt;
 	queue__push(conn, txn, sink);
 	conn->request = txn;
 }
