@@ -60,14 +60,14 @@ static void copy__word(struct copy *copy, struct slice word)
 	copy->is = copy->not || slice__ieq(word, SLICE("is"));
 }
 
-static void copy__token(struct copy *copy, struct sql_token token)
+static void copy__token(struct copy *copy, const struct sql_token *token)
 {
-	switch (token.type) {
+	switch (token->type) {
 	case SQL_WORD:
-		copy__word(copy, token.text);
+		copy__word(copy, token->text);
 		return;
 	case SQL_SPACE:
-		copy__keep(copy, token.text);
+		copy__keep(copy, token->text);
 		return;
 	case SQL_COMMENT:
 		copy__flush(copy);
@@ -77,7 +77,7 @@ static void copy__token(struct copy *copy, struct sql_token token)
 		copy__hide(copy);
 		break;
 	default:
-		copy__keep(copy, token.text);
+		copy__keep(copy, token->text);
 		break;
 	}
 	copy->is = copy->not = false;
@@ -93,13 +93,13 @@ struct slice sql__read(struct slice sql, bool cut, char *text, struct sql_summar
 		sql_summariser__init(&summariser, summary);
 	sql_lexer__init(&lexer, sql, cut);
 	while (sql_lexer__next(&lexer)) {
-		struct sql_token token = lexer.token;
+		const struct sql_token *token = &lexer.token;
 		/* the last word of a cut text may be half a word: nothing to be told by it */
-		bool half = cut && lexer.rest.len == 0 && token.type == SQL_WORD;
+		bool half = cut && lexer.rest.len == 0 && token->type == SQL_WORD;
 
 		if (text)
 			copy__token(&copy, token);
-		if (summary && !half && token.type != SQL_SPACE && token.type != SQL_COMMENT)
+		if (summary && !half && token->type != SQL_SPACE && token->type != SQL_COMMENT)
 			sql_summariser__token(&summariser, token);
 	}
 	if (summary)

@@ -50,20 +50,11 @@ static char peek(struct slice in, size_t i)
 
 /* -- each kind of token: its length at the head of @in -------------------------------------- */
 
-static size_t space_len(struct slice in)
+static size_t run_len(struct slice in, enum byte_class class)
 {
 	size_t i = 0;
 
-	while (i < in.len && is_space(in.data[i]))
-		i++;
-	return i;
-}
-
-static size_t word_len(struct slice in)
-{
-	size_t i = 0;
-
-	while (i < in.len && is(in.data[i], BYTE_WORD))
+	while (i < in.len && is(in.data[i], class))
 		i++;
 	return i;
 }
@@ -240,93 +231,96 @@ static bool is_signed_number(const struct sql_lexer *lexer, struct slice in)
 	}
 }
 
+/* The next @len bytes are a token. */
+static bool take(struct sql_lexer *lexer, enum sql_token_type type, size_t len)
+{
+	lexer->token.type = type;
+	lexer->token.text = slice__head(lexer->rest, len);
+	lexer->rest = slice__skip(lexer->rest, len);
+	return true;
+}
+
 /* A quoted thing whose quote is at @at. */
-static size_t quoted(struct sql_lexer *lexer, struct slice in, size_t at, enum sql_token_type *type)
+static bool take_quoted(struct sql_lexer *lexer, size_t at)
 {
 	enum sql_reading reading = lexer->reading;
+	struct slice in = lexer->rest;
 	bool open = false;
 	size_t len;
 
 	if (in.data[at] == '"') {
 		len = quote_end(in, at, SQL_STANDARD, &open);
-		*type = open ? SQL_LITERAL : SQL_QUOTED;
-	} else {
-		if (at == 1 && (in.data[0] | 0x20) == 'e')
-			reading = SQL_BACKSLASH;
-		len = string_len(in, at, reading, &open);
-		*type = SQL_LITERAL;
+		lexer->broken |= open;
+		return take(lexer, open ? SQL_LITERAL : SQL_QUOTED, len);
 	}
+	if (at == 1 && (in.data[0] | 0x20) == 'e')
+		reading = SQL_BACKSLASH;
+	len = string_len(in, at, reading, &open);
 	lexer->broken |= open;
-	return len;
+	return take(lexer, SQL_LITERAL, len);
 }
 
-static size_t dollar(struct sql_lexer *lexer, struct slice in, enum sql_token_type *type)
+static bool take_dollar(struct sql_lexer *lexer)
 {
+	struct slice in = lexer->rest;
 	size_t len = 1;
 
-	if (is_digit(peek(in, 1))) {
-		*type = SQL_PARAM;
-		while (is_digit(peek(in, len)))
-			len++;
-		return len;
+	if (!is_digit(peek(in, 1))) {
+		len = dollar_len(in, &lexer->broken);
+		return len ? take(lexer, SQL_LITERAL, len) : take(lexer, SQL_SYMBOL, 1);
 	}
-	len = dollar_len(in, &lexer->broken);
-	*type = len ? SQL_LITERAL : SQL_SYMBOL;
-	return len ? len : 1;
+	while (is_digit(peek(in, len)))
+		len++;
+	return take(lexer, SQL_PARAM, len);
 }
 
-static size_t symbol(struct sql_lexer *lexer, struct slice in, enum sql_token_type *type)
+static bool take_symbol(struct sql_lexer *lexer)
 {
+	struct slice in = lexer->rest;
 	char c = in.data[0];
 	char next = peek(in, 1);
 
-	*type = SQL_COMMENT;
 	if (c == '-' && next == '-')
-		return line_comment_len(in);
+		return take(lexer, SQL_COMMENT, line_comment_len(in));
 	if (c == '/' && next == '*')
-		return block_comment_len(in, &lexer->broken);
-	*type = SQL_LITERAL;
+		return take(lexer, SQL_COMMENT, block_comment_len(in, &lexer->broken));
 	if (c == '.' && is_digit(next))
-		return number_len(in, 0);
+		return take(lexer, SQL_LITERAL, number_len(in, 0));
 	if ((c == '-' || c == '+') && is_signed_number(lexer, in))
-		return number_len(in, 1);
+		return take(lexer, SQL_LITERAL, number_len(in, 1));
 	/* no operator has one: a string was left too early */
 	lexer->broken |= c == '\\';
-	*type = SQL_SYMBOL;
-	return 1;
+	return take(lexer, SQL_SYMBOL, 1);
+}
+
+/* What a text has fewer of than words and the space between them: apart, so that those need no
+ * registers to be saved. */
+static __attribute__((noinline)) bool take_other(struct sql_lexer *lexer)
+{
+	char c = lexer->rest.data[0];
+
+	if (is_digit(c))
+		return take(lexer, SQL_LITERAL, number_len(lexer->rest, 0));
+	if (c == '$')
+		return take_dollar(lexer);
+	if (c == '\'' || c == '"')
+		return take_quoted(lexer, 0);
+	if (is_word_start(c))
+		return take_quoted(lexer, prefix_len(lexer->rest));
+	return take_symbol(lexer);
 }
 
 bool sql_lexer__next(struct sql_lexer *lexer)
 {
 	struct slice in = lexer->rest;
-	enum sql_token_type type;
-	size_t len;
-	char c;
 
 	if (in.len == 0)
 		return false;
-	c = in.data[0];
-	if (is_space(c)) {
-		type = SQL_SPACE;
-		len = space_len(in);
-	} else if (is_word_start(c)) {
-		type = SQL_WORD;
-		len = prefix_len(in);
-		len = len ? quoted(lexer, in, len, &type) : word_len(in);
-	} else if (is_digit(c)) {
-		type = SQL_LITERAL;
-		len = number_len(in, 0);
-	} else if (c == '\'' || c == '"') {
-		len = quoted(lexer, in, 0, &type);
-	} else if (c == '$') {
-		len = dollar(lexer, in, &type);
-	} else {
-		len = symbol(lexer, in, &type);
-	}
-	lexer->token.type = type;
-	lexer->token.text = slice__head(in, len);
-	lexer->rest = slice__skip(in, len);
-	return true;
+	if (is_space(in.data[0]))
+		return take(lexer, SQL_SPACE, run_len(in, BYTE_SPACE));
+	if (is_word_start(in.data[0]) && !prefix_len(in))
+		return take(lexer, SQL_WORD, run_len(in, BYTE_WORD));
+	return take_other(lexer);
 }
 
 /* Does @sql end with nothing left open when it is read like this? */

@@ -234,18 +234,18 @@ static void scan__value(struct sql_scan *scan)
 	scan->lead = false;
 }
 
-static void scan__token(struct sql_scan *scan, struct sql_token token)
+static void scan__token(struct sql_scan *scan, const struct sql_token *token)
 {
 	scan->empty = false;
-	switch (token.type) {
+	switch (token->type) {
 	case SQL_WORD:
-		scan__word(scan, token.text, sql__roles(token.text));
+		scan__word(scan, token->text, sql__roles(token->text));
 		break;
 	case SQL_QUOTED:
-		scan__word(scan, token.text, 0);
+		scan__word(scan, token->text, 0);
 		break;
 	case SQL_SYMBOL:
-		scan__symbol(scan, token.text.data[0]);
+		scan__symbol(scan, token->text.data[0]);
 		break;
 	default:
 		scan__value(scan);
@@ -294,11 +294,11 @@ void sql_summariser__init(struct sql_summariser *s, struct sql_summary *out)
 	scan__start(&s->scan);
 }
 
-void sql_summariser__token(struct sql_summariser *s, struct sql_token token)
+void sql_summariser__token(struct sql_summariser *s, const struct sql_token *token)
 {
 	struct sql_scan *scan = &s->scan;
 
-	if (token.type == SQL_SYMBOL && token.text.data[0] == ';' && !scan->depth &&
+	if (token->type == SQL_SYMBOL && token->text.data[0] == ';' && !scan->depth &&
 	    !scan->blocks) {
 		summary__statement(s);
 		scan__start(scan);

@@ -56,7 +56,7 @@ struct sql_summariser {
 /* Borrows @out until sql_summariser__end(). */
 void sql_summariser__init(struct sql_summariser *s, struct sql_summary *out);
 /* The next token that is neither space nor comment. */
-void sql_summariser__token(struct sql_summariser *s, struct sql_token token);
+void sql_summariser__token(struct sql_summariser *s, const struct sql_token *token);
 void sql_summariser__end(struct sql_summariser *s);
 
 #endif
