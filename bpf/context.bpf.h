@@ -172,6 +172,8 @@ static __always_inline void context__be_root(struct trace_context *context)
 	if (!context__kept(context__random56(context->trace_id)))
 		return;
 	context->flags |= CONTEXT_SAMPLED;
+	if (!root_state_len)
+		return;
 	context->state_len = root_state_len;
 	for (int i = 0; i < ROOT_STATE_MAX; i++)
 		context->state[i] = root_state[i];
