@@ -4,12 +4,13 @@
 import json
 import os
 import signal
+import sys
 import time
 from pathlib import Path
 
 import servers
 from agent import Agent, start
-from harness import SPANLOOM, Skip, defer, end, equal, folder, run, status_of
+from harness import SPANLOOM, Skip, defer, end, equal, folder, run, spawn, status_of, wait_until
 
 NOBODY = {"user": 65534, "group": 65534, "extra_groups": []}
 
@@ -160,6 +161,20 @@ def test_probes_while_it_runs():
         assert program["name"] in table, f"{program['name']} in the table"
     assert any("sock_recv_length" in json.dumps(program) or "recvmsg" in json.dumps(program)
                for program in listed), listed
+    agent.stop()
+
+
+def test_probes_name_functions():
+    """Of shared libraries, also when the process by which they were found has ended."""
+    script = "import asyncio, time; print(1, flush=True); time.sleep(600)"
+    first = spawn([sys.executable, "-c", script])
+    spawn([sys.executable, "-c", script])
+    agent = Agent()
+    wait_until(lambda: "python_copies" in run(SPANLOOM, "probes"), "probes")
+    wait_until(lambda: ":PyContext_CopyCurrent" in run(SPANLOOM, "probes"), "the function's name")
+    end(first, signal.SIGKILL)
+    table = run(SPANLOOM, "probes")
+    assert ":PyContext_CopyCurrent" in table and "map_files" not in table, table
     agent.stop()
 
 

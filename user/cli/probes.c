@@ -131,7 +131,7 @@ static void program_rows(struct table *t, const struct probes *p, const struct p
 	}
 	if (first)
 		table__row(t, (const char *[]){ probe->name, probe->prog_type, hits, average, cpu,
-						memory, "-" });
+						memory, "(not attached)" });
 }
 
 static int print_programs(const struct probes *p, bool colours)
@@ -184,8 +184,8 @@ static void print_totals(const struct probes *p)
 	printf("\n%zu programs (%s), %zu maps (%s)", p->program_count,
 	       format_bytes(programs, program_memory(p)), p->map_count,
 	       format_bytes(maps, map_memory(p)));
-	if (p->agent_pid)
-		printf(", agent pid %u", p->agent_pid);
+	for (size_t i = 0; i < p->agent_count; i++)
+		printf(", agent pid %u", p->agents[i]);
 	putchar('\n');
 	if (p->measured_ns)
 		printf("in %.1f s: %" PRIu64 " hits, %.3f %% of one CPU\n",
@@ -340,7 +340,7 @@ static json_t *report_json(const struct probes *p)
 	for (size_t i = 0; i < p->golang.count; i++)
 		err |= json_array_append_new(golang, golang_json(&p->golang.list[i]));
 	report = json_pack("{s:o, s:b, s:o, s:I, s:I, s:o, s:o, s:o, s:o}", "agent_pid",
-			   p->agent_pid ? json_integer(p->agent_pid) : json_null(), "counting",
+			   p->agent_count ? json_integer(p->agents[0]) : json_null(), "counting",
 			   p->counting, "measured_seconds",
 			   p->measured_ns ? json_real((double)p->measured_ns / SECOND_NS)
 					  : json_null(),

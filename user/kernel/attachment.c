@@ -3,6 +3,7 @@
 
 #include <dirent.h>
 #include <errno.h>
+#include <inttypes.h>
 #include <stdbool.h>
 #include <unistd.h>
 
@@ -12,8 +13,11 @@
 #include <linux/bpf.h>
 
 #include "user/base/slice.h"
+#include "user/export/printable.h"
+#include "user/kernel/functions.h"
 
 #define PERF_EVENT_LINK "anon_inode:[perf_event]"
+#define ROOT_CGROUP	1
 
 /* The next free entry, or NULL when the memory is short. */
 static struct attachment *add(struct attachments *a, uint32_t prog_id, const char *type)
@@ -77,6 +81,14 @@ static const char *raw_tracepoint_type(uint32_t prog_id)
 	return type;
 }
 
+static void name_cgroup(struct attachment *entry, uint64_t id)
+{
+	if (id == ROOT_CGROUP)
+		snprintf(entry->target, sizeof(entry->target), "all cgroups");
+	else
+		snprintf(entry->target, sizeof(entry->target), "cgroup %" PRIu64 " alone", id);
+}
+
 static int add_link(struct attachments *a, const struct bpf_link_info *info, const char *tp_name,
 		    struct btf **btf)
 {
@@ -97,6 +109,11 @@ static int add_link(struct attachments *a, const struct bpf_link_info *info, con
 			*btf = btf__load_vmlinux_btf();
 		if (entry)
 			name_function(entry, *btf, info->tracing.target_btf_id);
+		return entry ? 0 : -ENOMEM;
+	case BPF_LINK_TYPE_CGROUP:
+		entry = add(a, info->prog_id, type ? type : "cgroup");
+		if (entry)
+			name_cgroup(entry, info->cgroup.cgroup_id);
 		return entry ? 0 : -ENOMEM;
 	default:
 		return add(a, info->prog_id, type ? type : "link") ? 0 : -ENOMEM;
@@ -154,23 +171,30 @@ static const char *event_type(uint32_t fd_type)
 	return fd_type < sizeof(names) / sizeof(names[0]) ? names[fd_type] : "perf_event";
 }
 
-/* A file that the agent has attached to by a descriptor of its own: its path. */
-static void name_file(char name[static 200], uint32_t pid)
+/* "FILE:FUNCTION", or "FILE:0xOFFSET".  The agent has attached to files by descriptors of its own,
+ * which @name is one of. */
+static void name_uprobe(struct attachment *entry, struct functions *functions, uint32_t pid,
+			const char *name, uint64_t offset)
 {
 	static const char own[] = "/proc/self/";
-	char descriptor[64], file[200];
+	char path[220], file[200], function[FUNCTION_BYTES], target[400];
 	ssize_t len;
 
-	if (strncmp(name, own, strlen(own)) != 0)
-		return;
-	snprintf(descriptor, sizeof(descriptor), "/proc/%u/%.40s", pid, name + strlen(own));
-	len = readlink(descriptor, file, sizeof(file) - 1);
+	snprintf(path, sizeof(path), "%s", name);
+	if (strncmp(name, own, strlen(own)) == 0)
+		snprintf(path, sizeof(path), "/proc/%u/%s", pid, name + strlen(own));
+	len = readlink(path, file, sizeof(file) - 1);
 	if (len > 0)
-		snprintf(name, 200, "%.*s", (int)len, file);
+		name = file;
+	file[len > 0 ? len : 0] = '\0';
+	if (!functions__at(functions, path, offset, function))
+		snprintf(function, sizeof(function), "0x%" PRIx64, offset);
+	snprintf(target, sizeof(target), "%s:%s", name, function);
+	printable__copy(entry->target, sizeof(entry->target), slice__str(target));
 }
 
 /* An event that has no program, or is closed meanwhile, is no error. */
-static int read_event(struct attachments *a, uint32_t pid, uint32_t fd)
+static int read_event(struct attachments *a, struct functions *functions, uint32_t pid, uint32_t fd)
 {
 	char name[200] = "";
 	uint32_t len = sizeof(name);
@@ -187,8 +211,7 @@ static int read_event(struct attachments *a, uint32_t pid, uint32_t fd)
 	if (!entry)
 		return -ENOMEM;
 	if (uprobe) {
-		name_file(name, pid);
-		snprintf(entry->target, sizeof(entry->target), "%s:0x%llx", name, offset);
+		name_uprobe(entry, functions, pid, name, offset);
 	} else if (name[0] && offset) {
 		snprintf(entry->target, sizeof(entry->target), "%s+0x%llx", name, offset);
 	} else if (name[0]) {
@@ -210,6 +233,7 @@ static bool is_event(int dir_fd, const char *name)
 static int read_events(struct attachments *a, uint32_t pid)
 {
 	char path[32];
+	struct functions functions = { 0 };
 	struct dirent *entry;
 	int err = 0;
 	DIR *dir;
@@ -222,20 +246,21 @@ static int read_events(struct attachments *a, uint32_t pid)
 		int64_t fd = slice__number(slice__str(entry->d_name));
 
 		if (fd >= 0 && is_event(dirfd(dir), entry->d_name))
-			err = read_event(a, pid, (uint32_t)fd);
+			err = read_event(a, &functions, pid, (uint32_t)fd);
 	}
 	closedir(dir);
+	functions__close(&functions);
 	return err;
 }
 
-int attachments__read(struct attachments *a, uint32_t pid)
+int attachments__read(struct attachments *a, const uint32_t *pids, size_t count)
 {
 	int err;
 
 	memset(a, 0, sizeof(*a));
 	err = read_links(a);
-	if (!err && pid)
-		err = read_events(a, pid);
+	for (size_t i = 0; i < count && !err; i++)
+		err = read_events(a, pids[i]);
 	return err;
 }
 

@@ -13,7 +13,7 @@
 struct attachment {
 	uint32_t prog_id;
 	char type[16];	  /* as in SEC(): "tp_btf", "fentry", "kprobe", "uretprobe" ... */
-	char target[256]; /* tracepoint, kernel function, file:0xoffset; "-" when unknown */
+	char target[256]; /* tracepoint, kernel function, file:function; "-" when unknown */
 };
 
 struct attachments {
@@ -22,9 +22,9 @@ struct attachments {
 	size_t capacity;
 };
 
-/* All of the host; of perf events those that @pid holds (0: none).  0 or a negative errno.
- * Call attachments__free() in either case. */
-int attachments__read(struct attachments *a, uint32_t pid);
+/* All of the host; of perf events those that @pids hold.  0 or a negative errno.  Call
+ * attachments__free() in either case. */
+int attachments__read(struct attachments *a, const uint32_t *pids, size_t count);
 void attachments__free(struct attachments *a);
 
 #endif

@@ -2,6 +2,9 @@
 #include "user/kernel/cpython_files.h"
 
 #include <errno.h>
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include <utlist.h>
 
@@ -35,6 +38,7 @@ struct file {
 	uint64_t dev;
 	uint64_t inode;
 	int err;
+	int fd; /* while watched: the kernel knows the file by it (user/kernel/attachment.c) */
 	struct bpf_link *links[CPYTHON_PROBES_MAX];
 };
 
@@ -49,9 +53,12 @@ struct cpython_files {
 /* ---- files ------------------------------------------------------------------------------ */
 
 /* All of them, or none. */
-static int attach(struct cpython_files *files, struct file *file, const char *path,
-		  const struct cpython_probes *probes)
+static int attach_all(struct cpython_files *files, struct file *file,
+		      const struct cpython_probes *probes)
 {
+	char path[32];
+
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", file->fd);
 	for (size_t i = 0; i < probes->count; i++) {
 		const struct cpython_probe *p = &probes->probe[i];
 		int err = tracer__attach(files->tracer, p->program, path, p->offset, p->at_return,
@@ -64,6 +71,25 @@ static int attach(struct cpython_files *files, struct file *file, const char *pa
 		return err;
 	}
 	return 0;
+}
+
+/* By a descriptor of our own: the process by which the file is found may end any time. */
+static int attach(struct cpython_files *files, struct file *file, const char *path,
+		  const struct cpython_probes *probes)
+{
+	struct stat st;
+	int err = 0;
+
+	file->fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+	if (file->fd < 0)
+		return -errno;
+	if (fstat(file->fd, &st) || !S_ISREG(st.st_mode))
+		err = -EBADMSG;
+	if (!err)
+		err = attach_all(files, file, probes);
+	if (err)
+		close(file->fd);
+	return err;
 }
 
 static bool is_final(int err)
@@ -215,8 +241,12 @@ void cpython_files__free(struct cpython_files *files)
 		HASH_DEL(files->by_pid, p);
 		free(p);
 	}
-	for (size_t i = 0; i < files->count; i++)
+	for (size_t i = 0; i < files->count; i++) {
+		if (files->list[i].err)
+			continue;
 		detach__now(files->list[i].links, CPYTHON_PROBES_MAX);
+		close(files->list[i].fd);
+	}
 	free(files);
 }
 

@@ -275,7 +275,8 @@ static uint64_t offset_of(Elf *elf, uint64_t address)
 	return 0;
 }
 
-static void add_probe(struct golang *go, Elf *elf, int fd, const char *program, uint64_t address)
+static void add_probe(struct golang *go, Elf *elf, int fd, const struct watched *function,
+		      uint64_t address)
 {
 	uint64_t offset = offset_of(elf, address);
 	char code[PROLOGUE_BYTES];
@@ -287,8 +288,11 @@ static void add_probe(struct golang *go, Elf *elf, int fd, const char *program, 
 	jump = golang__first_jump(slice__of(code, sizeof(code)));
 	if (jump < 0)
 		return;
-	go->probes[go->probe_count].program = program;
-	go->probes[go->probe_count++].offset = offset + (uint64_t)jump;
+	go->probes[go->probe_count++] = (struct golang_probe){
+		.program = function->program,
+		.function = function->function,
+		.offset = offset + (uint64_t)jump,
+	};
 }
 
 /* Nothing calls on behalf of requests where none are served. */
@@ -317,7 +321,7 @@ static void find_probes(struct golang *go, Elf *elf, int fd)
 	text = text_of(elf, go->entry, &functions[WATCHED], &functions[WATCHED + 1]);
 	for (size_t i = 0; text && i < WATCHED; i++)
 		if (wanted(functions, i))
-			add_probe(go, elf, fd, watched[i].program, text + functions[i].offset);
+			add_probe(go, elf, fd, &watched[i], text + functions[i].offset);
 }
 
 static int read_elf(Elf *elf, int fd, struct golang *go)

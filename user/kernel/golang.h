@@ -14,8 +14,9 @@
 #define GOLANG_PROBES_MAX 32
 
 struct golang_probe {
-	const char *program; /* of bpf/go.bpf.c */
-	uint64_t offset;     /* in the file, of the instruction */
+	const char *program;  /* of bpf/go.bpf.c */
+	const char *function; /* in which the instruction is */
+	uint64_t offset;      /* of the instruction, in the file */
 };
 
 /* What a program's file tells. */

@@ -261,15 +261,14 @@ static bool holds_marker(const struct walk *walk, int fd_dir_fd, uint32_t pid)
 	return found;
 }
 
-static uint32_t find_agent(const struct walk *walk)
+static void find_agents(struct probes *p, const struct walk *walk)
 {
 	DIR *proc = opendir("/proc");
 	struct dirent *entry;
-	uint32_t agent = 0;
 
 	if (!proc)
-		return 0;
-	while (!agent && (entry = readdir(proc))) {
+		return;
+	while (p->agent_count < PROBES_AGENTS_MAX && (entry = readdir(proc))) {
 		int64_t pid = slice__number(slice__str(entry->d_name));
 		char path[32];
 		int fd;
@@ -279,10 +278,9 @@ static uint32_t find_agent(const struct walk *walk)
 		snprintf(path, sizeof(path), "%u/fd", (uint32_t)pid);
 		fd = openat(dirfd(proc), path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 		if (fd >= 0 && holds_marker(walk, fd, (uint32_t)pid))
-			agent = (uint32_t)pid;
+			p->agents[p->agent_count++] = (uint32_t)pid;
 	}
 	closedir(proc);
-	return agent;
 }
 
 /* Leaves the attachments of the programs in @p alone. */
@@ -315,8 +313,8 @@ int probes__read(struct probes *p)
 	btf__free(walk.btf);
 	if (err || !p->program_count)
 		return err;
-	p->agent_pid = find_agent(&walk);
-	err = attachments__read(&p->attached, p->agent_pid);
+	find_agents(p, &walk);
+	err = attachments__read(&p->attached, p->agents, p->agent_count);
 	keep_ours(p);
 	return err ? err : golang_list__read(&p->golang);
 }

@@ -14,6 +14,8 @@
 #include "user/kernel/golang_list.h"
 #include "user/kernel/sdk_list.h"
 
+#define PROBES_AGENTS_MAX 16
+
 struct probe {
 	uint32_t id;
 	char name[128];	       /* the function's name, in full where the kernel has BTF of it */
@@ -37,12 +39,13 @@ struct probes {
 	size_t program_count;
 	struct probe_map *maps;
 	size_t map_count;
-	struct attachments attached; /* of these programs alone */
-	struct sdk_list sdk;	     /* processes that make spans themselves */
-	struct golang_list golang;   /* Go programs */
-	uint32_t agent_pid;	     /* who holds the maps; 0 when it cannot be found */
-	bool counting;		     /* run times are counted all the time (sysctl) */
-	uint64_t measured_ns;	     /* probes__measure(): how long; else 0 */
+	struct attachments attached;	    /* of these programs alone */
+	struct sdk_list sdk;		    /* processes that make spans themselves */
+	struct golang_list golang;	    /* Go programs */
+	uint32_t agents[PROBES_AGENTS_MAX]; /* who hold the maps: one in a network namespace */
+	size_t agent_count;
+	bool counting;	      /* run times are counted all the time (sysctl) */
+	uint64_t measured_ns; /* probes__measure(): how long; else 0 */
 };
 
 /* No program: nothing is attached.  0 or a negative errno (-EPERM without CAP_SYS_ADMIN).  Call

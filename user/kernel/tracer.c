@@ -61,13 +61,20 @@ static int on_record(void *ctx, void *record, size_t size)
 	return DRAIN_STOP;
 }
 
-/* Kernels before 5.11 count map memory as locked memory. */
-static void raise_memlock(void)
+/* Kernels before 5.11 count map memory as locked memory.  A probe takes two descriptors, a Go
+ * program dozens: the 1024 that a shell gives are soon gone. */
+static void raise_limits(void)
 {
 	const struct rlimit unlimited = { RLIM_INFINITY, RLIM_INFINITY };
+	struct rlimit files;
 
 	if (setrlimit(RLIMIT_MEMLOCK, &unlimited) != 0)
 		log_debug("tracer", "cannot raise RLIMIT_MEMLOCK: %s", errstr(errno));
+	if (getrlimit(RLIMIT_NOFILE, &files) == 0) {
+		files.rlim_cur = files.rlim_max;
+		if (setrlimit(RLIMIT_NOFILE, &files) != 0)
+			log_debug("tracer", "cannot raise RLIMIT_NOFILE: %s", errstr(errno));
+	}
 }
 
 /* Nothing is written into what programs send any more. */
@@ -210,7 +217,7 @@ struct tracer *tracer__new(const struct tracer_config *config, tracer_record_fn 
 		free(t);
 		return NULL;
 	}
-	raise_memlock();
+	raise_limits();
 	print = libbpf_set_print(complaint__listen);
 	err = start(t, config, why, why_len);
 	libbpf_set_print(print);
