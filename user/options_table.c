@@ -13,7 +13,8 @@ const struct argp_option options_table[] = {
 
 	{ .doc = "Where spans go:", .group = 2 },
 	{ "exporter", KEY_EXPORTER, "NAME[,NAME]", 0,
-	  "console, otlp, both, or none (default: otlp when an endpoint is given, else console)",
+	  "console, otlp or none; both: console,otlp (default: otlp when an endpoint is given, "
+	  "else console)",
 	  0 },
 	{ "endpoint", KEY_ENDPOINT, "URL", 0,
 	  "OTLP/HTTP collector, such as http://localhost:4318; /v1/traces is added to the path",
