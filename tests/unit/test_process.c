@@ -203,6 +203,37 @@ static void test_resource(void **state)
 	processes__free(p);
 }
 
+/* nginx writes over its environment, but the first pointers lead to where it is now. */
+static void test_environment_moved(void **state)
+{
+	static const char service[] = "OTEL_SERVICE_NAME=shop";
+	struct processes_config config = config_of();
+	struct processes *p = processes__new(&config);
+	uint64_t memory[128] = { 0 };
+	struct resource *r;
+
+	put_process(42, "/usr/sbin/nginx");
+	put("42/stat", "42 (nginx) S 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 12345 20 21 22 "
+		       "23 24 64 26\n");
+	put_bytes("42/environ", "cess\0\0\0\0\0", 9);
+	memory[8] = 2;		 /* arguments, and where they are */
+	memory[12] = UINT64_MAX; /* nowhere */
+	memory[13] = 512;
+	memcpy(&memory[64], service, sizeof(service));
+	put_bytes("42/mem", (const char *)memory, sizeof(memory));
+	r = processes__resource(p, 42, "x");
+	assert_attr(r, "service.name", "shop");
+	resource__put(r);
+
+	memory[8] = UINT64_MAX;
+	put_bytes("42/mem", (const char *)memory, sizeof(memory));
+	processes__exec(p, 42, "/usr/sbin/nginx", "nginx");
+	r = processes__resource(p, 42, "x");
+	assert_attr(r, "service.name", "unknown_service:nginx");
+	resource__put(r);
+	processes__free(p);
+}
+
 /* In a container the host's name is what process 1 has, not our own. */
 static void test_host_name(void **state)
 {
@@ -495,7 +526,7 @@ int main(void)
 		TEST(test_gone),	 TEST(test_pid_reuse),
 		TEST(test_bound),	 TEST(test_globs),
 		TEST(test_container),	 TEST(test_elf),
-		TEST(test_host_name),
+		TEST(test_host_name),	 TEST(test_environment_moved),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -7,8 +7,12 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define SECTIONS_MAX	 512
-#define START_TIME_FIELD 22 /* of /proc/PID/stat, counted from 1 */
+#include "user/kernel/first_environ.h"
+
+#define SECTIONS_MAX 512
+/* Fields of /proc/PID/stat, counted from 1. */
+#define START_TIME_FIELD 22
+#define STACK_FIELD	 28
 
 static ssize_t read_full(int fd, char *buf, size_t size)
 {
@@ -54,8 +58,8 @@ static int open_dir(const char *proc_root, uint32_t pid)
 }
 
 /* "pid (comm) state ...": comm may hold spaces and brackets, but no field after it does.
- * The start time, 0 when unknown. */
-static uint64_t read_stat(int dir, char comm[EVENT_COMM_LEN])
+ * The number in field @which, 0 when unknown. */
+static uint64_t read_stat(int dir, int which, char comm[EVENT_COMM_LEN])
 {
 	char text[1024], *open, *close;
 	struct slice name, rest;
@@ -71,7 +75,7 @@ static uint64_t read_stat(int dir, char comm[EVENT_COMM_LEN])
 	comm[name.len] = '\0';
 
 	rest = slice__skip(slice__str(close), 2);
-	for (int field = 3; field < START_TIME_FIELD; field++)
+	for (int field = 3; field < which; field++)
 		rest = slice__skip(rest, slice__find(rest, ' ') + 1);
 	rest = slice__head(rest, slice__find(rest, ' '));
 	return slice__number(rest) > 0 ? (uint64_t)slice__number(rest) : 0;
@@ -187,6 +191,19 @@ static void read_cgroup(struct process_facts *facts, int dir)
 	cgroup__ids(slice__of(text, len > 0 ? (size_t)len : 0), &facts->cgroup);
 }
 
+/* 0 or more, or a negative errno. */
+static ssize_t read_environ(struct process_facts *facts, int dir)
+{
+	ssize_t len = process_facts__file(dir, "environ", facts->environ, sizeof(facts->environ));
+	char comm[EVENT_COMM_LEN];
+
+	facts->environ_len = len > 0 ? (size_t)len : 0;
+	if (first_environ__is_gone(slice__of(facts->environ, facts->environ_len)))
+		facts->environ_len = first_environ__read(dir, read_stat(dir, STACK_FIELD, comm),
+							 facts->environ, sizeof(facts->environ));
+	return len;
+}
+
 void process_facts__read(struct process_facts *facts, const char *proc_root, uint32_t pid)
 {
 	int dir = open_dir(proc_root, pid);
@@ -198,13 +215,12 @@ void process_facts__read(struct process_facts *facts, const char *proc_root, uin
 		facts->err = -ENOENT;
 		return;
 	}
-	facts->start_ticks = read_stat(dir, facts->comm);
+	facts->start_ticks = read_stat(dir, START_TIME_FIELD, facts->comm);
 	read_status(facts, dir);
 	read_cgroup(facts, dir);
 	facts->err = read_exe(dir, facts->exe);
 	facts->go = is_go(facts, dir);
-	len = process_facts__file(dir, "environ", facts->environ, sizeof(facts->environ));
-	facts->environ_len = len > 0 ? (size_t)len : 0;
+	len = read_environ(facts, dir);
 	if (facts->start_ticks == 0)
 		facts->err = -ENOENT;
 	else if (facts->err == -EPERM || facts->err == -EACCES || len == -EACCES || len == -EPERM)
@@ -222,7 +238,7 @@ uint64_t process_facts__start(const char *proc_root, uint32_t pid)
 
 	if (dir < 0)
 		return 0;
-	start = read_stat(dir, comm);
+	start = read_stat(dir, START_TIME_FIELD, comm);
 	close(dir);
 	return start;
 }
