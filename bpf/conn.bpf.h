@@ -36,7 +36,7 @@ enum conn_mark {
 	CONN_DONE = 1 << 5,
 	CONN_OVERTAKEN = 1 << 6, /* the answer was received before the send was done */
 	CONN_PEEKED = 1 << 7,	 /* Go: of the request one byte was read, see go.bpf.h */
-	CONN_PAIRED = 1 << 8,	 /* @peer_base or @sent_base is known */
+	CONN_PAIRED = 1 << 8,	 /* unix: @peer_base is known */
 	CONN_CALLING = 1 << 9,	 /* an event loop's call is unanswered, see loop.bpf.h */
 	CONN_CALLED = 1 << 10,	 /* a client's: of the send under way the context is known */
 };
@@ -76,8 +76,8 @@ struct conn {
 	union {
 		/* Unix: what pos[DIR_SEND] is ahead of the peer's pos[DIR_RECV], idle. */
 		__u64 peer_base;
-		/* TCP, with twins: the sequence number at pos[DIR_SEND] 0, see pair.bpf.h. */
-		__u64 sent_base;
+		/* TCP: the sequence numbers at pos 0, see pair__catch_up(); 0: not known. */
+		__u32 base[2];
 	};
 	__u64 mmsg_vector; /* sendmmsg, recvmmsg: the user's vector, and what comes next */
 	__u64 scope;	   /* conn__scope_key() that was judged last, or CONN_SCOPE_OUT with it */

@@ -151,7 +151,8 @@ static __always_inline void inject__request(struct inject_message *m, const stru
 		grown = inject__add(m, head, whole);
 	}
 	m->in->shift += grown;
-	m->conn->sent_base += grown; /* means nothing where it is not known */
+	if (m->conn->base[DIR_SEND])
+		m->conn->base[DIR_SEND] += grown;
 	m->in->in_head = 0;
 	m->in->state = head->chunked ? INJECT_CHUNKS : INJECT_BODY;
 	m->in->next_pos = m->in->head_pos + head->size + body;

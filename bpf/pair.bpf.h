@@ -84,26 +84,42 @@ static __always_inline bool pair__numbers(struct sock *sk, struct pair_numbers *
 	return true;
 }
 
+/* Do the numbers of @sk count other bytes than its program sends and reads, as with TLS in the
+ * kernel? */
+static __always_inline bool pair__is_translated(struct sock *sk)
+{
+	return BPF_CORE_READ((struct inet_connection_sock *)sk, icsk_ulp_ops);
+}
+
 /*
- * Where programs may be missed (twin.bpf.h) the end of a send may be: what was sent next would take
- * the place of its bytes, and another's message their name.  The sequence number tells that
- * something went by.  @sent: bytes that are on their way and not counted yet.
+ * Where programs may be missed, as in twin.bpf.h, what was moved next would take the place of the
+ * bytes that went by, its answer would be the next one's, and another's message had their name.
+ * The sequence numbers tell that something went by: user space sees a gap then.  @moved: bytes that
+ * are moved and not counted yet; 0: they are about to be.  Did something go by?
  */
-static __always_inline void pair__catch_up(struct sock *sk, struct conn *conn, __u32 sent)
+static __always_inline bool pair__catch_up(struct sock *sk, struct conn *conn, enum event_dir dir,
+					   __u32 moved)
 {
 	struct pair_numbers next;
 	__u32 ahead;
 
-	if (!twins_wanted || conn->role == ROLE_SERVER || !pair__numbers(sk, &next))
-		return;
-	ahead = next.sent - sent - (__u32)conn->pos[DIR_SEND];
-	if (!(conn->marks & CONN_PAIRED)) {
-		conn->sent_base = ahead;
-		conn->marks |= CONN_PAIRED;
+	if (!misses_possible || !pair__numbers(sk, &next))
+		return false;
+	ahead = (dir == DIR_SEND ? next.sent : next.read) - moved - (__u32)conn->pos[dir];
+	if (!conn->base[dir]) {
+		if (moved) /* what is put in on the way of the first send is behind it */
+			conn->base[dir] = ahead;
+		return false;
 	}
-	ahead -= conn->sent_base;
-	if (ahead < PAIR_AHEAD_MOST)
-		conn->pos[DIR_SEND] += ahead;
+	ahead -= conn->base[dir];
+	if (!ahead || ahead >= PAIR_AHEAD_MOST || pair__is_translated(sk))
+		return false;
+	conn->pos[dir] += ahead;
+	if (dir == DIR_SEND) { /* what is known is of what went by */
+		conn->send_start_ns = 0;
+		conn->marks &= ~CONN_OVERTAKEN;
+	}
+	return true;
 }
 
 /* A client sends the message at @pos of @conn_id, of which @sent bytes are on their way. */
@@ -130,7 +146,7 @@ static __always_inline void pair__tell(struct sock *sk, __u32 sent, __u64 conn_i
 /* A client begins to send the message at its position. */
 static __always_inline void pair__begins(struct sock *sk, struct conn *conn)
 {
-	pair__catch_up(sk, conn, 0);
+	pair__catch_up(sk, conn, DIR_SEND, 0);
 	pair__tell(sk, 0, conn->id, conn->pos[DIR_SEND]);
 }
 

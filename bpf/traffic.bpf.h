@@ -434,8 +434,7 @@ static __always_inline void traffic__done(struct sock *sk, enum slot slot, enum 
 		return;
 	}
 	conn->marks |= CONN_PORT_SEEN;
-	if (dir == DIR_SEND)
-		pair__catch_up(sk, conn, ret);
+	pair__catch_up(sk, conn, dir, ret);
 	traffic__moved(sk, conn, slot, dir, ret, flags, now, pid_tgid);
 	conn->pos[dir] += ret;
 	if (dir == DIR_SEND) /* only now: until the record is out, receives say that it is due */
@@ -479,7 +478,9 @@ static __always_inline void traffic__begins(struct sock *sk)
 
 	/* Of a server's sends the end is what counts: the response is over then. */
 	if (!conn || conn->state == CONN_IGNORED || conn->role == ROLE_SERVER ||
-	    conn->send_start_ns || conn__is_out(conn, conn->tgid))
+	    conn__is_out(conn, conn->tgid))
+		return;
+	if (conn->send_start_ns && !pair__catch_up(sk, conn, DIR_SEND, 0))
 		return;
 	conn->send_start_ns = bpf_ktime_get_ns();
 	conn->marks &= ~CONN_CALLED;

@@ -303,7 +303,8 @@ struct inet_sock {
 
 struct inet_connection_sock {
 	struct inet_sock icsk_inet;
-	__u8 icsk_retransmits; /* timeouts since anything was acknowledged */
+	const struct tcp_ulp_ops *icsk_ulp_ops; /* of what translates its bytes, such as TLS */
+	__u8 icsk_retransmits;			/* timeouts since anything was acknowledged */
 };
 
 struct tcp_sock {

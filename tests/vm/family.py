@@ -23,6 +23,9 @@ SPANLOOM = ROOT / ".output/spanloom"
 READY = "info run: tracing with "
 NAMES = {"tp": "tp_btf", "fentry": "fentry", "kprobe": "kprobe"}
 SECONDS = 400
+# Says the ledger of a failed test; and that something is wrong, not missing.
+MISSED, WRONG = re.compile(r"kernel\.programs\.missed +[1-9]"), re.compile("wrong", re.IGNORECASE)
+TRIES = 3
 
 
 def checks(tally):
@@ -85,15 +88,29 @@ def loads(tally, family):
         tally.passes("programs load and attach", seconds)
 
 
+def live(tally, test):
+    """Linux 7.0 preempts programs, and the slower a machine is the more often it does not run them
+    for others meanwhile.  That is counted, and a test that wants all has another try."""
+    for tries in range(1, TRIES + 1):
+        done = subprocess.run([ROOT / "tests/run", "--live", test], text=True, check=False,
+                              stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+        if not done.returncode or tries == TRIES or not MISSED.search(done.stdout) or \
+                WRONG.search(done.stdout):
+            break
+        tally.notes(f"{test}: once more, for runs of programs were missed")
+    if not tally.repeat(done.stdout, ""):
+        tally.fails(test, done.stdout)
+
+
 def main():
     family, *tests = sys.argv[1:]
     tally = Tally()
     checks(tally)
     loads(tally, family)
-    if tally.failed or not tests:
-        sys.exit(1 if tally.failed else 0)
     os.environ["SPANLOOM_TEST_HOOKS"] = family
-    os.execv(ROOT / "tests/run", ["run", "--live", *tests])
+    for test in [] if tally.failed else tests:
+        live(tally, test)
+    sys.exit(1 if tally.failed else 0)
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 #include "user/kernel/plan.h"
 
 #include <errno.h>
+#include <sys/utsname.h>
 #include <unistd.h>
 
 #include <bpf/btf.h>
@@ -71,8 +72,25 @@ static bool has_symbol(const char *wanted)
 struct traits {
 	bool send_tracepoint; /* for the starts of TCP sends: 6.16, 0f08335ade71 */
 	bool preempts;	      /* programs of tracepoints: 7.0, a46023d5616e */
+	bool misses;	      /* programs of sockets may not run where they should */
 	bool allocates;	      /* whatever programs run in: 6.1, fba1a1c6c912 */
 };
+
+/* Can a thread be preempted in the kernel?  "none voluntary (full)"; where that cannot be read, the
+ * kernel's version says what it was built for. */
+static bool kernel_preempts(void)
+{
+	FILE *modes = fopen("/sys/kernel/debug/sched/preempt", "re");
+	struct utsname name;
+	char line[128];
+	bool known;
+
+	if (!modes)
+		return uname(&name) || strstr(name.version, "PREEMPT");
+	known = fgets(line, sizeof(line), modes);
+	fclose(modes);
+	return !known || strstr(line, "(full)") || strstr(line, "(lazy)");
+}
 
 /* Before 6.13 the symbol was there for something else, but not the tracepoint. */
 static struct traits traits_of(const struct plan *plan, const struct btf *btf)
@@ -83,6 +101,10 @@ static struct traits traits_of(const struct plan *plan, const struct btf *btf)
 	traits.allocates = btf__find_by_name_kind(btf, "bpf_mem_alloc", BTF_KIND_STRUCT) > 0;
 	traits.preempts =
 		plan->family == HOOKS_TP && traits.send_tracepoint && has_symbol("tracepoint_srcu");
+	/* a program is not run where it is under way on that processor, a kretprobe not for more
+	 * threads at a time than it was given room for */
+	traits.misses = traits.preempts || plan->family == HOOKS_KPROBE ||
+			(plan->family == HOOKS_FENTRY && kernel_preempts());
 	return traits;
 }
 
@@ -177,6 +199,7 @@ static void set_knobs(struct spanloom_bpf *skel, const struct tracer_config *con
 	skel->rodata->likely_links = config->likely_links;
 	skel->rodata->use_sk_storage = plan->use_sk_storage;
 	skel->rodata->twins_wanted = traits->preempts;
+	skel->rodata->misses_possible = traits->misses;
 	skel->rodata->contexts_wanted = config->contexts;
 	skel->rodata->option_wanted = config->tcp_option;
 	skel->rodata->inject_wanted = config->inject;
