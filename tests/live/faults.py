@@ -21,7 +21,8 @@ ECHO = 'location /echo/ { return 200 "$request_uri\\n"; }'
 # Counters that tell of records or spans that were lost, of the kernel and of the agent.
 LOSSES = ("kernel.ring.full", "otlp.queue_full", "otlp.no_memory", "otlp.failed", "otlp.refused",
           "otlp.shutdown", "flow.spans.no_memory", "flow.requests.refused",
-          "flow.connections.no_memory", "flow.connections.evicted", "kernel.conn.no_memory")
+          "flow.connections.no_memory", "flow.connections.evicted", "kernel.conn.no_memory",
+          "kernel.programs.missed")
 
 
 def count(short, long):

@@ -122,6 +122,28 @@ def test_buffers_that_go():
         assert (span["url.path"] or span["url.full"]).endswith("/take/away"), span
 
 
+# ---- programs that are not run -----------------------------------------------------------
+
+
+def test_no_call_has_the_answer_of_the_next_one():
+    """Where programs are preempted, some are not run for others meanwhile.  Each connection goes
+    through its requests one by one: so do its calls, whatever was missed."""
+    nginx = servers.Nginx(ECHO)
+    agent = Agent("--port", str(nginx.port))
+    client = Steady(nginx, 4, 0, 1)
+    wait_until(lambda: len(agent.sink.spans()) > count(4000, 40000), "spans", 60)
+    requests = client.stop()
+    spans = agent.stop()
+    for kind in (CLIENT, SERVER):
+        found = counted(agent, spans, nginx.port, requests, kind)
+        for index in range(4):
+            mine = sorted((span for span in found if f"/echo/{index}/" in
+                           (span["url.full"] or span["url.path"])), key=lambda span: span.start_ns)
+            for before, after in zip(mine, mine[1:]):
+                assert before["spanloom.incomplete"] or before.end_ns <= after.start_ns, \
+                    (before, after)
+
+
 # ---- clocks -----------------------------------------------------------------------------
 
 
