@@ -272,17 +272,21 @@ static void stage__check(const struct stage *s)
 
 static void stage__check_request(const struct stage *s)
 {
+	struct body_cursor cursor = { 0 };
 	Otlp__Request *request;
-	struct slice bytes;
-	void *memory;
+	struct body body;
+	char *bytes;
 
 	if (!s->batch->spans)
 		return;
-	assert_int_equal(batch__encode(s->batch, &memory, &bytes), 0);
-	request = otlp__request__unpack(NULL, bytes.len, (const uint8_t *)bytes.data);
+	assert_int_equal(batch__encode(s->batch, &body), 0);
+	bytes = malloc(body.len);
+	assert_non_null(bytes);
+	assert_int_equal(body__read(&body, &cursor, bytes, body.len), body.len);
+	request = otlp__request__unpack(NULL, body.len, (const uint8_t *)bytes);
 	assert_non_null(request);
 	otlp__request__free_unpacked(request, NULL);
-	free(memory);
+	free(bytes);
 }
 
 static struct flow_config limits(unsigned int flags)

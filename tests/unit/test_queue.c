@@ -37,23 +37,27 @@ static void fill(struct queue *q, uint64_t first, size_t count)
 static void expect_taken(struct queue *q, uint64_t first, size_t count)
 {
 	struct batch *batch = queue__take(q);
+	struct body_cursor cursor = { 0 };
 	const Otlp__ScopeSpans *scope;
 	Otlp__Request *request;
-	struct slice bytes;
-	void *memory;
+	struct body body;
+	char *bytes;
 
 	assert_non_null(batch);
 	assert_null(batch->next);
 	assert_int_equal(batch->spans, count);
-	assert_int_equal(batch__encode(batch, &memory, &bytes), 0);
-	request = otlp__request__unpack(NULL, bytes.len, (const uint8_t *)bytes.data);
+	assert_int_equal(batch__encode(batch, &body), 0);
+	bytes = malloc(body.len);
+	assert_non_null(bytes);
+	assert_int_equal(body__read(&body, &cursor, bytes, body.len), body.len);
+	request = otlp__request__unpack(NULL, body.len, (const uint8_t *)bytes);
 	assert_non_null(request);
 	scope = request->resource_spans[0]->scope_spans[0];
 	assert_int_equal(scope->n_spans, count);
 	for (size_t i = 0; i < count; i++)
 		assert_int_equal(scope->spans[i]->start_time_unix_nano, first + i);
 	otlp__request__free_unpacked(request, NULL);
-	free(memory);
+	free(bytes);
 	batch__free(batch);
 }
 

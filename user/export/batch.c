@@ -3,8 +3,8 @@
 
 #include <errno.h>
 
+#include "user/base/pool.h"
 #include "user/export/otlp.h"
-#include "user/export/wire.h"
 #include "user/flow/resource.h"
 #include "user/flow/span.h"
 
@@ -15,8 +15,8 @@
 /* What stands around the spans of a group, at most, beside its resource. */
 #define GROUP_BYTES 512
 /* Most groups of most batches are small, a few are large. */
-#define MIN_CHUNK_BYTES 1000
-#define MAX_CHUNK_BYTES (32 * 1024)
+#define FIRST_CHUNK_BYTES 1000
+#define CHUNK_BYTES	  (4096 - sizeof(struct chunk))
 
 /* Field numbers of proto/otlp.proto. */
 enum {
@@ -51,9 +51,35 @@ struct resource_spans {
 	uint8_t bytes[]; /* the encoded resource */
 };
 
+static struct pool pool; /* of chunks of CHUNK_BYTES */
+
+static struct chunk *chunk__new(struct chunk *older, size_t room)
+{
+	size_t size = sizeof(struct chunk) + room;
+	struct chunk *chunk = room == CHUNK_BYTES ? pool__take(&pool, size) : malloc(size);
+
+	if (chunk)
+		*chunk = (struct chunk){ .older = older, .room = room };
+	return chunk;
+}
+
+static void chunk__free(struct chunk *chunk)
+{
+	if (chunk->room == CHUNK_BYTES)
+		pool__give(&pool, chunk);
+	else
+		free(chunk);
+}
+
 struct batch *batch__new(void)
 {
-	return calloc(1, sizeof(struct batch));
+	struct batch *b = calloc(1, sizeof(*b));
+
+	if (!b || wire__init(&b->wire, SPAN_GUESS_BYTES, MAX_REQUEST_BYTES)) {
+		free(b);
+		return NULL;
+	}
+	return b;
 }
 
 static void scope_spans__free(struct scope_spans *scope)
@@ -61,7 +87,7 @@ static void scope_spans__free(struct scope_spans *scope)
 	while (scope->chunks) {
 		struct chunk *older = scope->chunks->older;
 
-		free(scope->chunks);
+		chunk__free(scope->chunks);
 		scope->chunks = older;
 	}
 	free(scope);
@@ -91,6 +117,8 @@ void batch__free(struct batch *b)
 			b->buckets[i] = next;
 		}
 	}
+	wire__reset(&b->wire);
+	free(b->pieces);
 	free(b);
 }
 
@@ -126,30 +154,29 @@ static struct resource_spans *resource_spans__new(struct resource *resource, str
 	return out;
 }
 
-static int scope_spans__append(struct scope_spans *scope, struct slice span)
+static int batch__append_to(struct batch *b, struct scope_spans *scope, struct slice span)
 {
 	struct chunk *chunk = scope->chunks;
 
 	if (!chunk || span.len > chunk->room - chunk->len) {
-		size_t room = chunk ? chunk->room * 2 : MIN_CHUNK_BYTES;
+		size_t room = chunk ? CHUNK_BYTES : FIRST_CHUNK_BYTES;
 
-		room = room < MAX_CHUNK_BYTES ? room : MAX_CHUNK_BYTES;
-		room = room > span.len ? room : span.len;
-		chunk = malloc(sizeof(*chunk) + room);
+		chunk = chunk__new(chunk, room > span.len ? room : span.len);
 		if (!chunk)
 			return -ENOMEM;
-		*chunk = (struct chunk){ .older = scope->chunks, .room = room };
 		scope->chunks = chunk;
+		b->chunks++;
 	}
 	memcpy(chunk->bytes + chunk->len, span.data, span.len);
 	chunk->len += span.len;
 	return 0;
 }
 
-/* @w holds the span, and is where its resource is encoded when it is new to the batch. */
-static int batch__append(struct batch *b, const struct span *span, struct wire *w)
+/* @b->wire holds the span, and is where its resource is encoded when it is new to the batch. */
+static int batch__append(struct batch *b, const struct span *span)
 {
 	struct resource_spans **resource = find_resource(b, span->resource);
+	struct wire *w = &b->wire;
 	size_t span_len = wire__mark(w);
 	struct scope_spans **scope;
 	struct slice bytes;
@@ -174,71 +201,109 @@ static int batch__append(struct batch *b, const struct span *span, struct wire *
 		if (!*scope)
 			return -ENOMEM;
 		(*scope)->scope = span->scope;
+		b->scopes++;
 		b->bytes += GROUP_BYTES;
 	}
-	return scope_spans__append(*scope, slice__skip(bytes, bytes.len - span_len));
+	return batch__append_to(b, *scope, slice__skip(bytes, bytes.len - span_len));
 }
 
 int batch__add(struct batch *b, const struct span *span)
 {
-	struct wire wire;
-	int err = wire__init(&wire, SPAN_GUESS_BYTES, MAX_REQUEST_BYTES);
+	int err;
 
-	if (err)
-		return err;
-	otlp__write_span(&wire, span);
-	err = batch__append(b, span, &wire);
+	wire__rewind(&b->wire);
+	otlp__write_span(&b->wire, span);
+	err = batch__append(b, span);
 	if (!err)
 		b->spans++;
-	wire__reset(&wire);
 	return err;
 }
 
 /* ---- the request -------------------------------------------------------------------------- */
 
-static void write_scope_spans(struct wire *w, const struct scope_spans *scope)
+/* What stands around the spans is written back to front into one piece of memory; the spans stay
+ * where they are. */
+struct frame {
+	struct wire *wire;
+	struct slice *first; /* piece of those there are; without data: of the wire's memory */
+	size_t mark;	     /* of the wire's own bytes: they have their pieces */
+};
+
+/* What was written since becomes a piece. */
+static void frame__cut(struct frame *f)
 {
-	size_t scope_spans = wire__mark(w);
+	size_t mark = wire__written(f->wire).len;
+
+	*--f->first = slice__of(NULL, mark - f->mark);
+	f->mark = mark;
+}
+
+static void write_spans(struct frame *f, const struct scope_spans *scope)
+{
+	frame__cut(f);
+	for (const struct chunk *chunk = scope->chunks; chunk; chunk = chunk->older) {
+		*--f->first = slice__of((const char *)chunk->bytes, chunk->len);
+		wire__pass(f->wire, chunk->len);
+	}
+}
+
+static void write_scope_spans(struct frame *f, const struct scope_spans *scope)
+{
+	size_t scope_spans = wire__mark(f->wire);
 	size_t mark;
 
-	wire__bytes(w, SCOPE_SPANS_SCHEMA_URL, SLICE(SCHEMA_URL));
-	for (const struct chunk *chunk = scope->chunks; chunk; chunk = chunk->older)
-		wire__copy(w, chunk->bytes, chunk->len);
-	mark = wire__mark(w);
-	wire__bytes(w, SCOPE_VERSION, SLICE(SPANLOOM_VERSION));
-	wire__bytes(w, SCOPE_NAME, slice__str(scope->scope));
-	wire__message(w, SCOPE_SPANS_SCOPE, mark);
-	wire__message(w, RESOURCE_SPANS_SCOPE_SPANS, scope_spans);
+	wire__bytes(f->wire, SCOPE_SPANS_SCHEMA_URL, SLICE(SCHEMA_URL));
+	write_spans(f, scope);
+	mark = wire__mark(f->wire);
+	wire__bytes(f->wire, SCOPE_VERSION, SLICE(SPANLOOM_VERSION));
+	wire__bytes(f->wire, SCOPE_NAME, slice__str(scope->scope));
+	wire__message(f->wire, SCOPE_SPANS_SCOPE, mark);
+	wire__message(f->wire, RESOURCE_SPANS_SCOPE_SPANS, scope_spans);
 }
 
-static void write_resource_spans(struct wire *w, const struct resource_spans *resource)
+static void write_resource_spans(struct frame *f, const struct resource_spans *resource)
 {
-	size_t resource_spans = wire__mark(w);
+	size_t resource_spans = wire__mark(f->wire);
 
-	wire__bytes(w, RESOURCE_SPANS_SCHEMA_URL, SLICE(SCHEMA_URL));
+	wire__bytes(f->wire, RESOURCE_SPANS_SCHEMA_URL, SLICE(SCHEMA_URL));
 	for (const struct scope_spans *scope = resource->scopes; scope; scope = scope->next)
-		write_scope_spans(w, scope);
-	wire__copy(w, resource->bytes, resource->len);
-	wire__message(w, REQUEST_RESOURCE_SPANS, resource_spans);
+		write_scope_spans(f, scope);
+	wire__copy(f->wire, resource->bytes, resource->len);
+	wire__message(f->wire, REQUEST_RESOURCE_SPANS, resource_spans);
 }
 
-int batch__encode(const struct batch *b, void **memory, struct slice *request)
+/* The memory of the wire does not move any more: where is each piece of it? */
+static struct body frame__body(const struct frame *f, struct slice *end)
 {
-	const struct resource_spans *resource;
-	struct wire wire;
-	int err = wire__init(&wire, b->bytes, MAX_REQUEST_BYTES);
+	struct body body = { .pieces = f->first, .count = (size_t)(end - f->first) };
+	const char *at = wire__written(f->wire).data;
 
-	if (err)
-		return err;
-	for (size_t i = 0; i < BATCH_BUCKETS; i++)
-		for (resource = b->buckets[i]; resource; resource = resource->next)
-			write_resource_spans(&wire, resource);
-	err = wire.err;
-	if (err) {
-		wire__reset(&wire);
-		return err;
+	for (struct slice *piece = f->first; piece < end; piece++) {
+		body.len += piece->len;
+		if (piece->data)
+			continue;
+		piece->data = at;
+		at += piece->len;
 	}
-	*memory = wire.start;
-	*request = wire__written(&wire);
+	return body;
+}
+
+int batch__encode(struct batch *b, struct body *request)
+{
+	size_t most = b->chunks + b->scopes + 1; /* around n scopes are n + 1 pieces */
+	struct frame frame = { .wire = &b->wire };
+
+	b->pieces = calloc(most, sizeof(*b->pieces));
+	if (!b->pieces)
+		return -ENOMEM;
+	frame.first = b->pieces + most;
+	wire__rewind(&b->wire);
+	for (size_t i = 0; i < BATCH_BUCKETS; i++)
+		for (const struct resource_spans *r = b->buckets[i]; r; r = r->next)
+			write_resource_spans(&frame, r);
+	frame__cut(&frame);
+	if (b->wire.err)
+		return b->wire.err;
+	*request = frame__body(&frame, b->pieces + most);
 	return 0;
 }

@@ -9,7 +9,8 @@
 
 #include <stddef.h>
 
-#include "user/base/slice.h"
+#include "user/export/body.h"
+#include "user/export/wire.h"
 
 #define BATCH_BUCKETS 64
 
@@ -19,7 +20,10 @@ struct span;
 struct batch {
 	struct batch *next; /* for whoever keeps more than one */
 	size_t spans;
-	size_t bytes;				       /* of the request, at most */
+	size_t bytes;	       /* of the request, at most */
+	size_t chunks, scopes; /* how many */
+	struct wire wire;      /* of the span that is added; in the end of what is around them */
+	struct slice *pieces;  /* of the request */
 	struct resource_spans *buckets[BATCH_BUCKETS]; /* by address of the resource */
 };
 
@@ -31,8 +35,8 @@ void batch__free(struct batch *b);
  * what was added before stays. */
 int batch__add(struct batch *b, const struct span *span);
 
-/* The request of a batch that has spans; it lies in @memory, which the caller frees.  0 or
- * -ENOMEM. */
-int batch__encode(const struct batch *b, void **memory, struct slice *request);
+/* The request of a batch that has spans, which is then complete; it borrows from the batch.
+ * 0 or -ENOMEM. */
+int batch__encode(struct batch *b, struct body *request);
 
 #endif

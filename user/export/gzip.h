@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Bytes -> a gzip member (RFC 1952), for Content-Encoding: gzip.
+ * The body of a request -> a gzip member (RFC 1952), for Content-Encoding: gzip.
  */
 #ifndef SPANLOOM_GZIP_H
 #define SPANLOOM_GZIP_H
@@ -8,7 +8,9 @@
 #include <stddef.h>
 #include <stdint.h>
 
+struct body;
+
 /* @out is malloc'd, the caller frees it.  0 or -ENOMEM. */
-int gzip__compress(const uint8_t *in, size_t len, uint8_t **out, size_t *out_len);
+int gzip__compress(const struct body *in, uint8_t **out, size_t *out_len);
 
 #endif

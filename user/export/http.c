@@ -24,8 +24,10 @@
 
 /* The one request under way: being sent, or waiting to be sent again. */
 struct request {
-	void *memory; /* that @body lies in */
-	struct slice body;
+	struct batch *batch; /* that @body is of; or NULL: it was compressed ... */
+	void *memory;	     /* ... into this, */
+	struct slice gzip;   /* as a whole */
+	struct body body;
 	size_t spans;	      /* in it; 0: there is no request */
 	uint64_t deadline_ns; /* for the last try, 0: none */
 	struct backoff backoff;
@@ -76,18 +78,21 @@ static int request__compress(struct request *r)
 {
 	uint8_t *bytes;
 	size_t len;
-	int err = gzip__compress((const uint8_t *)r->body.data, r->body.len, &bytes, &len);
+	int err = gzip__compress(&r->body, &bytes, &len);
 
 	if (err)
 		return err;
-	free(r->memory);
+	batch__free(r->batch);
+	r->batch = NULL;
 	r->memory = bytes;
-	r->body = slice__of((const char *)bytes, len);
+	r->gzip = slice__of((const char *)bytes, len);
+	r->body = (struct body){ .pieces = &r->gzip, .count = 1, .len = len };
 	return 0;
 }
 
 static void request__reset(struct request *r)
 {
+	batch__free(r->batch);
 	free(r->memory);
 	*r = (struct request){ 0 };
 }
@@ -96,11 +101,12 @@ static void request__reset(struct request *r)
 static void request__build(struct http_exporter *e)
 {
 	struct request *r = &e->request;
-	struct batch *batch = queue__take(&e->queue);
-	size_t spans = batch->spans;
-	int err = batch__encode(batch, &r->memory, &r->body);
+	size_t spans;
+	int err;
 
-	batch__free(batch);
+	r->batch = queue__take(&e->queue);
+	spans = r->batch->spans;
+	err = batch__encode(r->batch, &r->body);
 	e->due -= e->due < spans ? e->due : spans;
 	if (!err && e->options->gzip)
 		err = request__compress(r);

@@ -6,6 +6,7 @@
 #include <sys/epoll.h>
 
 #include "user/base/loop.h"
+#include "user/export/public_url.h"
 #include "user/log.h"
 #include "user/options.h"
 
@@ -26,6 +27,8 @@ struct transfer {
 	char *target;
 	transfer_fn done;
 	void *ctx;
+	struct body request;
+	struct body_cursor sent; /* of the request, to libcurl */
 	/* of the answer */
 	char *body;
 	size_t body_len;
@@ -35,6 +38,26 @@ struct transfer {
 	const char *limit; /* what was exceeded, or NULL */
 	char error[CURL_ERROR_SIZE];
 };
+
+/* ---- what goes out ---------------------------------------------------------------------- */
+
+static size_t transfer__on_read(char *out, size_t size, size_t count, void *ctx)
+{
+	struct transfer *t = ctx;
+
+	return body__read(&t->request, &t->sent, out, size * count);
+}
+
+/* On a connection that was closed meanwhile libcurl begins again. */
+static int transfer__on_seek(void *ctx, curl_off_t offset, int origin)
+{
+	struct transfer *t = ctx;
+
+	if (offset || origin != SEEK_SET)
+		return CURL_SEEKFUNC_CANTSEEK;
+	t->sent = (struct body_cursor){ 0 };
+	return CURL_SEEKFUNC_OK;
+}
 
 /* ---- what came back --------------------------------------------------------------------- */
 
@@ -302,6 +325,14 @@ static CURLcode transfer__set_callbacks(struct transfer *t)
 	if (!code)
 		code = curl_easy_setopt(t->model, CURLOPT_HEADERDATA, t);
 	if (!code)
+		code = curl_easy_setopt(t->model, CURLOPT_READFUNCTION, transfer__on_read);
+	if (!code)
+		code = curl_easy_setopt(t->model, CURLOPT_READDATA, t);
+	if (!code)
+		code = curl_easy_setopt(t->model, CURLOPT_SEEKFUNCTION, transfer__on_seek);
+	if (!code)
+		code = curl_easy_setopt(t->model, CURLOPT_SEEKDATA, t);
+	if (!code)
 		code = curl_easy_setopt(t->model, CURLOPT_WRITEFUNCTION, transfer__on_body);
 	if (!code)
 		code = curl_easy_setopt(t->model, CURLOPT_WRITEDATA, t);
@@ -355,30 +386,12 @@ static CURLMcode transfer__set_multi(struct transfer *t)
 	return code;
 }
 
-/* NULL: no memory, or @url is none. */
-static char *url__public_part(const char *url)
-{
-	CURLU *parts = curl_url();
-	char *text = NULL, *out = NULL;
-
-	if (parts && curl_url_set(parts, CURLUPART_URL, url, 0) == CURLUE_OK &&
-	    curl_url_set(parts, CURLUPART_USER, NULL, 0) == CURLUE_OK &&
-	    curl_url_set(parts, CURLUPART_PASSWORD, NULL, 0) == CURLUE_OK &&
-	    curl_url_set(parts, CURLUPART_QUERY, NULL, 0) == CURLUE_OK &&
-	    curl_url_set(parts, CURLUPART_FRAGMENT, NULL, 0) == CURLUE_OK &&
-	    curl_url_get(parts, CURLUPART_URL, &text, 0) == CURLUE_OK)
-		out = strdup(text);
-	curl_free(text);
-	curl_url_cleanup(parts);
-	return out;
-}
-
 /* 0 or a negative errno. */
 static int transfer__open(struct transfer *t, const struct otlp_options *options)
 {
 	int err;
 
-	t->target = url__public_part(options->url);
+	t->target = public_url__of(options->url);
 	if (!t->target)
 		return -EINVAL;
 	t->timer = loop__timer(t->loop, transfer__on_time, t);
@@ -448,19 +461,19 @@ const char *transfer__target(const struct transfer *t)
 	return t->target;
 }
 
-int transfer__start(struct transfer *t, struct slice body, uint32_t timeout_ms)
+int transfer__start(struct transfer *t, struct body body, uint32_t timeout_ms)
 {
 	CURLcode code;
 
 	transfer__reset_answer(t);
+	t->request = body;
+	t->sent = (struct body_cursor){ 0 };
 	/* Never used twice: libcurl 7.88 may append a folded header to one of the answer before,
 	 * which it has freed.  The connection is kept all the same. */
 	t->easy = curl_easy_duphandle(t->model);
 	if (!t->easy)
 		return -ENOMEM;
 	code = curl_easy_setopt(t->easy, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)body.len);
-	if (!code)
-		code = curl_easy_setopt(t->easy, CURLOPT_POSTFIELDS, body.data);
 	if (code || curl_multi_add_handle(t->multi, t->easy) != CURLM_OK) {
 		curl_easy_cleanup(t->easy);
 		t->easy = NULL;

@@ -9,7 +9,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "user/base/slice.h"
+#include "user/export/body.h"
 
 struct loop;
 struct otlp_options;
@@ -42,10 +42,10 @@ void transfer__free(struct transfer *t);
 const char *transfer__target(const struct transfer *t);
 
 /*
- * Posts @body, which is borrowed until done or cancelled.  @timeout_ms: 0: none.  The result
+ * Posts @body, whose pieces are borrowed until done or cancelled.  @timeout_ms: 0: none.  The result
  * comes from the loop, never from this call.  0, or a negative errno: nothing was started.
  */
-int transfer__start(struct transfer *t, struct slice body, uint32_t timeout_ms);
+int transfer__start(struct transfer *t, struct body body, uint32_t timeout_ms);
 /* Ends the current transfer, if any, without a result. */
 void transfer__cancel(struct transfer *t);
 

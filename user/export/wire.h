@@ -34,6 +34,7 @@ struct wire {
 	uint8_t *start;
 	uint8_t *at; /* what is written: from here to the end */
 	uint8_t *end;
+	size_t passed; /* bytes of the message that lie elsewhere */
 	size_t limit;
 	int err;
 };
@@ -42,6 +43,14 @@ struct wire {
  * limit): how long it will be.  0 or -ENOMEM. */
 int wire__init(struct wire *w, size_t guess, size_t limit);
 void wire__reset(struct wire *w);
+
+/* Back to nothing, in the memory that there is. */
+static inline void wire__rewind(struct wire *w)
+{
+	w->at = w->end;
+	w->passed = 0;
+	w->err = 0;
+}
 
 /* All that was written, unless it failed; it lies in the memory from @start on. */
 static inline struct slice wire__written(const struct wire *w)
@@ -138,7 +147,13 @@ static inline void wire__copy(struct wire *w, const void *from, size_t len)
 /* Where a message ends, as wire__message() wants it. */
 static inline size_t wire__mark(const struct wire *w)
 {
-	return (size_t)(w->end - w->at);
+	return (size_t)(w->end - w->at) + w->passed;
+}
+
+/* @len bytes of whole fields stand here that lie elsewhere. */
+static inline void wire__pass(struct wire *w, size_t len)
+{
+	w->passed += len;
 }
 
 /* Puts the tag and the length before all that was written since @mark; empty ones too. */
