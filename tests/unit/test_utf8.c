@@ -39,9 +39,28 @@ static void test_bad_bytes_are_replaced(void **state)
 	expect("end \xe2\x82", 0, "end " BAD BAD); /* cut */
 }
 
+/* However the bytes are looked at, each is. */
+static void test_one_bad_byte_anywhere(void **state)
+{
+	char in[64], out[64 + sizeof(BAD)];
+
+	for (size_t len = 1; len < sizeof(in) - 1; len++) {
+		for (size_t at = 0; at < len; at++) {
+			memset(in, 'a', len);
+			memset(out, 'a', sizeof(out));
+			in[len] = '\0';
+			in[at] = '\xff';
+			memcpy(out + at, BAD, sizeof(BAD) - 1);
+			out[len + sizeof(BAD) - 2] = '\0';
+			expect(in, 0, out);
+		}
+	}
+}
+
 static void test_limit_counts_characters(void **state)
 {
 	expect("abcdefghij", 4, "abcd");
+	expect("abcd\xff", 4, "abcd");
 	expect("\xc3\xbc\xc3\xbc\xc3\xbc", 2, "\xc3\xbc\xc3\xbc");
 	expect("\xff\xff\xff", 2, BAD BAD);
 }
@@ -61,6 +80,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_good_text_is_copied),
 		cmocka_unit_test(test_bad_bytes_are_replaced),
+		cmocka_unit_test(test_one_bad_byte_anywhere),
 		cmocka_unit_test(test_limit_counts_characters),
 		cmocka_unit_test(test_no_room),
 	};

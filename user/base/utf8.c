@@ -56,33 +56,46 @@ static size_t utf8__measure(struct slice in, size_t max_chars, size_t *taken, bo
 	return out;
 }
 
-/* Most strings are: then bytes are characters, and all are good. */
-static bool utf8__is_ascii(struct slice in)
+#define HIGH_BITS 0x8080808080808080ULL
+
+/* Of eight bytes or more. */
+static bool utf8__is_ascii_long(struct slice in)
 {
 	uint64_t word, high = 0;
-	size_t i = 0;
 
-	for (; i + sizeof(word) <= in.len; i += sizeof(word)) {
+	for (size_t i = 0; i + sizeof(word) < in.len; i += sizeof(word)) {
 		memcpy(&word, in.data + i, sizeof(word));
 		high |= word;
 	}
-	if (in.len >= sizeof(word)) { /* the rest, with some that were looked at */
-		memcpy(&word, in.data + in.len - sizeof(word), sizeof(word));
-		return !((high | word) & 0x8080808080808080ULL);
+	memcpy(&word, in.data + in.len - sizeof(word), sizeof(word));
+	return !((high | word) & HIGH_BITS);
+}
+
+/* Most strings are: then bytes are characters, and all are good.  Of the few bytes that they
+ * have two looks, which overlap, see all. */
+static bool utf8__is_ascii(struct slice in)
+{
+	uint32_t first, last;
+
+	if (in.len >= sizeof(uint64_t))
+		return utf8__is_ascii_long(in);
+	if (in.len >= sizeof(first)) {
+		memcpy(&first, in.data, sizeof(first));
+		memcpy(&last, in.data + in.len - sizeof(last), sizeof(last));
+		return !((first | last) & (uint32_t)HIGH_BITS);
 	}
-	for (; i < in.len; i++)
-		high |= (unsigned char)in.data[i];
-	return !(high & 0x8080808080808080ULL);
+	return !in.len || !((in.data[0] | in.data[in.len / 2] | in.data[in.len - 1]) & 0x80);
 }
 
 struct slice utf8__copy(struct arena *a, struct slice in, size_t max_chars)
 {
+	struct slice head = max_chars ? slice__head(in, max_chars) : in;
 	size_t taken, bytes;
 	char *out, *to;
 	bool clean;
 
-	if (utf8__is_ascii(in))
-		return arena__copy(a, max_chars ? slice__head(in, max_chars) : in);
+	if (utf8__is_ascii(head))
+		return arena__copy(a, head);
 	bytes = utf8__measure(in, max_chars, &taken, &clean);
 	if (clean)
 		return arena__copy(a, slice__head(in, taken));

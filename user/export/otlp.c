@@ -13,6 +13,10 @@
 /* Memory for the structure of an answer, beside its text. */
 #define ANSWER_OVERHEAD_BYTES (64 * 1024)
 
+/* An attribute is short when its key and value are, so that with all heads it has 127 bytes. */
+#define SHORT_BYTES	  119
+#define SHORT_HEADS_BYTES 10 /* its own, which is not counted in those, and four within */
+
 /* Span.flags above the eight W3C bits. */
 #define FLAG_REMOTE_KNOWN 0x100
 #define FLAG_REMOTE	  0x200
@@ -101,28 +105,51 @@ static void write_attribute(struct wire *w, uint32_t field, const struct attribu
 	wire__message(w, field, pair);
 }
 
-/* The same for a string where every tag and length is a single byte, as most are: at once.
- * False: this is none of them. */
+/* What write_short() writes of a value that has a single byte of length at most. */
+static uint8_t *put_value(uint8_t *at, const struct attribute *attribute)
+{
+	switch (attribute->type) {
+	case ATTRIBUTE_STRING:
+		at = wire__put_copy(at, attribute->string.data, attribute->string.len);
+		*--at = (uint8_t)attribute->string.len;
+		*--at = ANY_VALUE_STRING << 3 | WIRE_BYTES;
+		break;
+	case ATTRIBUTE_INT:
+		at = wire__put_varint(at, (uint64_t)attribute->integer);
+		*--at = ANY_VALUE_INT << 3 | WIRE_VARINT;
+		break;
+	default:
+		*--at = attribute->boolean;
+		*--at = ANY_VALUE_BOOL << 3 | WIRE_VARINT;
+		break;
+	}
+	return at;
+}
+
+/* write_attribute() where every tag and length is a single byte, as most are: with one look at
+ * the room.  False: this is none of them. */
 static bool write_short(struct wire *w, uint32_t field, const struct attribute *attribute)
 {
-	struct slice key = attribute__key(attribute), value = attribute->string;
-	size_t value_len = 2 + value.len, pair_len = 2 + key.len + 2 + value_len;
-	uint8_t *at;
+	struct slice key = attribute__key(attribute);
+	size_t len =
+		attribute->type == ATTRIBUTE_STRING ? attribute->string.len : WIRE_VARINT_BYTES;
+	uint8_t *end, *at;
 
-	if (!key.len || !value.len || pair_len >= 0x80 || field > 0xf ||
-	    !wire__room(w, 2 + pair_len))
+	if (!key.len || key.len + len > SHORT_BYTES || attribute->type == ATTRIBUTE_STRINGS ||
+	    !wire__room(w, SHORT_BYTES + SHORT_HEADS_BYTES))
 		return false;
-	at = w->at = wire__put_copy(w->at, value.data, value.len) - 2 - 2 - key.len - 2 - 2;
-	*at++ = (uint8_t)(field << 3 | WIRE_BYTES);
-	*at++ = (uint8_t)pair_len;
-	*at++ = KEY_VALUE_KEY << 3 | WIRE_BYTES;
-	*at++ = (uint8_t)key.len;
-	copy__bytes(at, key.data, key.len);
-	at += key.len;
-	*at++ = KEY_VALUE_VALUE << 3 | WIRE_BYTES;
-	*at++ = (uint8_t)value_len;
-	*at++ = ANY_VALUE_STRING << 3 | WIRE_BYTES;
-	*at++ = (uint8_t)value.len;
+	end = w->at;
+	at = put_value(end, attribute);
+	len = (size_t)(end - at);
+	*--at = (uint8_t)len;
+	*--at = KEY_VALUE_VALUE << 3 | WIRE_BYTES;
+	at = wire__put_copy(at, key.data, key.len);
+	*--at = (uint8_t)key.len;
+	*--at = KEY_VALUE_KEY << 3 | WIRE_BYTES;
+	len = (size_t)(end - at);
+	*--at = (uint8_t)len;
+	*--at = (uint8_t)(field << 3 | WIRE_BYTES);
+	w->at = at;
 	return true;
 }
 
@@ -132,7 +159,7 @@ static void write_attributes(struct wire *w, uint32_t field, const struct attrib
 	while (count--) {
 		const struct attribute *attribute = &attributes[count];
 
-		if (attribute->type != ATTRIBUTE_STRING || !write_short(w, field, attribute))
+		if (!write_short(w, field, attribute))
 			write_attribute(w, field, attribute);
 	}
 }

@@ -56,7 +56,7 @@ uint8_t *wire__put_long(uint8_t *at, uint64_t value)
 	size_t bits = 64 - (size_t)__builtin_clzll(value);
 	uint8_t *out;
 
-	at -= (bits + 6) / 7;
+	at -= (bits * 9 + 64) / 64; /* bits / 7, rounded up, of 1 to 64 */
 	for (out = at; value >= 0x80; value >>= 7)
 		*out++ = (uint8_t)(value | 0x80);
 	*out = (uint8_t)value;

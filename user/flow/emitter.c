@@ -320,11 +320,11 @@ static struct span *emitter__describe(const struct emitter *e, const struct tran
 
 void emitter__transaction(struct emitter *e, struct transaction *txn, const char *comm)
 {
-	struct context own = { 0 }, *context = txn->context;
+	struct context own, *context = txn->context;
 	struct span *span;
 
 	if (!context) {
-		context = &own;
+		context = memset(&own, 0, sizeof(own));
 		emitter__trace(e, txn, context);
 	}
 	context->answered = txn->flags & TXN_RESPONSE_ENDED && !txn->failure;

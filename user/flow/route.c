@@ -28,6 +28,11 @@ static enum char_class class_of(char c)
 	return c >= 'A' && c <= 'Z' ? CLASS_UPPER : CLASS_NONE;
 }
 
+static bool is_separator(char c)
+{
+	return c == '-' || c == '_' || c == ',' || c == ':';
+}
+
 /* Digits, possibly in groups: 42, -1, 2024-01-31, 1,2,3; not 1.0, which is a version. */
 static bool is_number(struct slice s)
 {
@@ -36,7 +41,7 @@ static bool is_number(struct slice s)
 	for (size_t i = 0; i < s.len; i++) {
 		if (class_of(s.data[i]) == CLASS_DIGIT)
 			digits = true;
-		else if (!memchr("-_,:", s.data[i], 4))
+		else if (!is_separator(s.data[i]))
 			return false;
 	}
 	return digits;
@@ -81,8 +86,6 @@ static bool is_token(struct slice s)
 	size_t changes = 0, letters = 0, digits = 0, variety = 0;
 	bool seen[128] = { false };
 
-	if (s.len < TOKEN_MIN)
-		return false;
 	for (size_t i = 0; i < s.len; i++) {
 		enum char_class now = class_of(s.data[i]);
 
@@ -101,7 +104,7 @@ static bool is_token(struct slice s)
 
 bool route__is_id(struct slice s)
 {
-	return is_number(s) || is_uuid(s) || is_hex(s) || is_token(s);
+	return is_number(s) || is_uuid(s) || is_hex(s) || (s.len >= TOKEN_MIN && is_token(s));
 }
 
 /* Offset of the "." of a file extension, s.len when there is none. */

@@ -33,7 +33,7 @@ static struct attribute *span__slot(struct span *span, struct slice key, enum at
 {
 	struct attribute *attribute;
 
-	if (span->count >= span->attribute_limit || span->count >= SPAN_ATTRIBUTES) {
+	if (span->count >= span->attribute_limit) {
 		span->dropped_attributes++;
 		return NULL;
 	}
