@@ -32,6 +32,12 @@ void arena__reset(struct arena *a);
 /* Makes room for @len bytes at @next.  False: no memory. */
 bool arena__grow(struct arena *a, size_t len);
 
+/* Will arena__alloc() succeed at once, with the bytes at @next? */
+static inline bool arena__has(const struct arena *a, size_t len)
+{
+	return len <= a->left && len <= a->limit_bytes - a->used_bytes;
+}
+
 /* @len bytes, not zeroed, aligned to 1 byte; NULL when the limit or the memory is reached. */
 static inline char *arena__alloc(struct arena *a, size_t len)
 {

@@ -56,45 +56,34 @@ static size_t utf8__measure(struct slice in, size_t max_chars, size_t *taken, bo
 	return out;
 }
 
-#define HIGH_BITS 0x8080808080808080ULL
+#define HIGH_BITS   0x8080808080808080ULL
+#define SHORT_BYTES 16
 
-/* Of eight bytes or more. */
-static bool utf8__is_ascii_long(struct slice in)
+/* Most strings are: then bytes are characters, and all are good. */
+static bool is_ascii(struct slice in)
 {
 	uint64_t word, high = 0;
+	size_t i = 0;
 
-	for (size_t i = 0; i + sizeof(word) < in.len; i += sizeof(word)) {
+	for (; i + sizeof(word) <= in.len; i += sizeof(word)) {
 		memcpy(&word, in.data + i, sizeof(word));
 		high |= word;
 	}
-	memcpy(&word, in.data + in.len - sizeof(word), sizeof(word));
-	return !((high | word) & HIGH_BITS);
+	for (; i < in.len; i++)
+		high |= (unsigned char)in.data[i];
+	return !(high & HIGH_BITS);
 }
 
-/* Most strings are: then bytes are characters, and all are good.  Of the few bytes that they
- * have two looks, which overlap, see all. */
-static bool utf8__is_ascii(struct slice in)
-{
-	uint32_t first, last;
-
-	if (in.len >= sizeof(uint64_t))
-		return utf8__is_ascii_long(in);
-	if (in.len >= sizeof(first)) {
-		memcpy(&first, in.data, sizeof(first));
-		memcpy(&last, in.data + in.len - sizeof(last), sizeof(last));
-		return !((first | last) & (uint32_t)HIGH_BITS);
-	}
-	return !in.len || !((in.data[0] | in.data[in.len / 2] | in.data[in.len - 1]) & 0x80);
-}
-
-struct slice utf8__copy(struct arena *a, struct slice in, size_t max_chars)
+/* Apart: what it keeps in registers would be saved for each short string, too. */
+static __attribute__((noinline)) struct slice copy_any(struct arena *a, struct slice in,
+						       size_t max_chars)
 {
 	struct slice head = max_chars ? slice__head(in, max_chars) : in;
 	size_t taken, bytes;
 	char *out, *to;
 	bool clean;
 
-	if (utf8__is_ascii(head))
+	if (is_ascii(head))
 		return arena__copy(a, head);
 	bytes = utf8__measure(in, max_chars, &taken, &clean);
 	if (clean)
@@ -111,4 +100,41 @@ struct slice utf8__copy(struct arena *a, struct slice in, size_t max_chars)
 		at += len ? len : 1;
 	}
 	return slice__of(out, bytes);
+}
+
+/* Copies 1 to SHORT_BYTES bytes by two moves, which overlap, and looks at them meanwhile.
+ * False: they are not ASCII. */
+static bool copy_short(char *to, const char *from, size_t len)
+{
+	uint64_t first = 0, last = 0;
+
+	if (len >= 8) {
+		memcpy(&first, from, 8);
+		memcpy(&last, from + len - 8, 8);
+		memcpy(to, &first, 8);
+		memcpy(to + len - 8, &last, 8);
+	} else if (len >= 4) {
+		memcpy(&first, from, 4);
+		memcpy(&last, from + len - 4, 4);
+		memcpy(to, &first, 4);
+		memcpy(to + len - 4, &last, 4);
+	} else if (len >= 2) {
+		memcpy(&first, from, 2);
+		memcpy(&last, from + len - 2, 2);
+		memcpy(to, &first, 2);
+		memcpy(to + len - 2, &last, 2);
+	} else {
+		first = (unsigned char)*from;
+		*to = *from;
+	}
+	return !((first | last) & HIGH_BITS);
+}
+
+/* What most strings are stands here, with nothing to be kept over a call. */
+struct slice utf8__copy(struct arena *a, struct slice in, size_t max_chars)
+{
+	if (in.len && in.len <= SHORT_BYTES && (!max_chars || in.len <= max_chars) &&
+	    arena__has(a, in.len) && copy_short(a->next, in.data, in.len))
+		return slice__of(arena__alloc(a, in.len), in.len);
+	return copy_any(a, in, max_chars);
 }

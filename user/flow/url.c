@@ -41,10 +41,14 @@ static size_t authority_len(struct slice in)
 
 void url__split(struct slice target, bool is_connect, struct url_target *out)
 {
-	size_t colon =
-		slice__search(slice__head(target, slice__find(target, '/') + 2), SLICE("://"));
+	size_t colon;
 
 	*out = (struct url_target){ .form = URL_ORIGIN };
+	if (!is_connect && slice__starts(target, SLICE("/"))) { /* most are */
+		split_query(target, out);
+		return;
+	}
+	colon = slice__search(slice__head(target, slice__find(target, '/') + 2), SLICE("://"));
 	if (is_connect) {
 		out->form = URL_AUTHORITY;
 		out->authority = target;
