@@ -139,7 +139,8 @@ static error_t parse_endpoint(struct argp_state *state, const char *arg)
 	int err = value__endpoint(arg, !complete, &url);
 
 	if (err == -EINVAL)
-		return refuse(state, "endpoint", arg, "http://HOST[:PORT][/PATH] or https://...");
+		return refuse(state, "endpoint", value__without_user(arg),
+			      "http://HOST[:PORT][/PATH] or https://...");
 	if (err)
 		return -err;
 	free(parse->options->otlp.url);

@@ -188,7 +188,7 @@ static int env__endpoint(const struct env *env)
 		if (err == 0 || err == -ENOMEM)
 			return err;
 		if (err == -EINVAL)
-			env__refuse(env, names[i].name, value,
+			env__refuse(env, names[i].name, value__without_user(value),
 				    "expected http://HOST[:PORT][/PATH] or https://..., ignored");
 	}
 	return 0;

@@ -148,19 +148,11 @@ int value__endpoint(const char *text, bool append, char **url)
 	return err;
 }
 
-char *value__public_url(const char *url)
+const char *value__without_user(const char *text)
 {
-	CURLU *parts = curl_url();
-	char *out = NULL;
+	const char *at = strrchr(text, '@');
 
-	if (parts && curl_url_set(parts, CURLUPART_URL, url, 0) == CURLUE_OK &&
-	    curl_url_set(parts, CURLUPART_USER, NULL, 0) == CURLUE_OK &&
-	    curl_url_set(parts, CURLUPART_PASSWORD, NULL, 0) == CURLUE_OK &&
-	    curl_url_set(parts, CURLUPART_QUERY, NULL, 0) == CURLUE_OK &&
-	    curl_url_set(parts, CURLUPART_FRAGMENT, NULL, 0) == CURLUE_OK && copy_url(parts, &out))
-		out = NULL;
-	curl_url_cleanup(parts);
-	return out;
+	return at ? at + 1 : text;
 }
 
 int value__append(char ***list, struct slice item)

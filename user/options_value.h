@@ -41,10 +41,8 @@ uint64_t value__sampler_threshold(double ratio);
  * is used as it stands.  -EINVAL when @text is no http:// or https:// URL, -ENOMEM.
  */
 int value__endpoint(const char *text, bool append, char **url);
-
-/* @url without user, password, query and fragment: safe to log.  malloc'd; NULL: no memory, or it
- * is none. */
-char *value__public_url(const char *url);
+/* What of a refused one may be shown: what stands behind user and password. */
+const char *value__without_user(const char *text);
 
 /* Appends a copy of @item to a NULL-terminated list.  0 or -ENOMEM. */
 int value__append(char ***list, struct slice item);

@@ -148,6 +148,7 @@ static void test_refused(void **state)
 		{ "--console=xml", "--console xml: expected tree or json" },
 		{ "--endpoint=localhost:4318", "expected http://HOST" },
 		{ "--endpoint=http://", "expected http://HOST" },
+		{ "--endpoint=ftp://me:secret@host", "--endpoint host: expected http://HOST" },
 		{ "--endpoint=http://a\nb/", "expected http://HOST" },
 		{ "--routes=users", "--routes users: expected a pattern that begins with /" },
 		{ "--route-heuristic=maybe", "expected off or on" },

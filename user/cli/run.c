@@ -2,13 +2,13 @@
 #include "user/agent.h"
 #include "user/cli/cli.h"
 #include "user/cli/report.h"
+#include "user/export/public_url.h"
 #include "user/log.h"
-#include "user/options_value.h"
 
 /* One line on what runs and where it goes, before the first span. */
 static void run__announce(const struct options *options, const struct features *features)
 {
-	char *url = value__public_url(options->otlp.url);
+	char *url = public_url__of(options->otlp.url);
 
 	log_info("run", "tracing with %s hooks (%s), exporting to %s%s%s%s",
 		 hook_family__name(features->family), features->family_reason,
