@@ -311,12 +311,12 @@ def apache(place, modules, extra):
 
 
 # What Python programs that serve HTTP begin with.  A body goes out behind its head, in a send of
-# its own.
+# its own, and at once: Nagle's algorithm would let it wait for the client's delayed ACK.
 SERVING = """
 import socket, sys
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 class Answers(BaseHTTPRequestHandler):
-    protocol_version = "HTTP/1.1"
+    protocol_version, disable_nagle_algorithm = "HTTP/1.1", True
     def answer(self, body=b"", status=200):
         self.send_response(status)
         self.send_header("Content-Length", str(len(body)))

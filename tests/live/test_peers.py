@@ -26,6 +26,7 @@ class Local(Server):
     def get_request(self):
         return self.socket.accept()[0], ("local", 0)
 where = sys.argv[1]
+Handler.disable_nagle_algorithm = "/" not in where
 server = Local(where, Handler) if "/" in where else Remote(("::", int(where)), Handler)
 server.serve_forever()
 """

@@ -21,7 +21,6 @@ SIZES = (100, 200_000)
 
 SERVER_PROGRAM = servers.SERVING + """
 class Handler(Answers):
-    disable_nagle_algorithm = True
     def do_POST(self):
         assert "traceparent" not in self.headers
         body = self.rfile.read(int(self.headers["Content-Length"]))
