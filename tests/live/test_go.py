@@ -143,13 +143,19 @@ def check_go(program, keys, *options, rounds=((1, 100), (8, 800), (64, 1600))):
                  if span["db.operation.name"] == "GET"]
         others = at_port(spans, port, SERVER) + at_port(spans, back, CLIENT) + \
             at_port(spans, back, SERVER)
-        equal([len(calls), len(others)], [6 * requests, 5 * requests], "spans")
-        equal(judge(spans, calls + others)["wrong"], 0, f"wrong parents at {connections}")
+        missed = agent.ledger["kernel.programs.missed"]  # where the kernel preempts programs
+        assert 6 * requests - missed <= len(calls) <= 6 * requests, f"{len(calls)} commands"
+        assert 5 * requests - missed <= len(others) <= 5 * requests, f"{len(others)} other spans"
+        seen = {span.span_id for span in spans}
+        placed = [span for span in calls + others
+                  if not missed or not span.parent_id or span.parent_id in seen]
+        equal(judge(spans, placed)["wrong"], 0, f"wrong parents at {connections}")
         counts = judge(spans, others)
-        assert counts["right"] >= 0.999 * 5 * requests, (connections, counts)
+        assert counts["right"] >= 0.999 * 5 * requests - missed, (connections, counts)
         for key in keys:
             counts = judge(spans, [call for call in calls if key in str(call.attributes)])
-            assert counts["right"] >= 0.999 * sum(counts.values()), (connections, key, counts)
+            assert counts["right"] >= 0.999 * sum(counts.values()) - missed, \
+                (connections, key, counts)
 
 
 @takes(400)

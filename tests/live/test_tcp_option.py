@@ -144,11 +144,14 @@ def test_every_call_has_its_option():
     scene.call_all(*shapes)
     spans = agent.stop()
     callers, called = at_port(spans, scene.port, CLIENT), at_port(spans, scene.port, SERVER)
-    equal([len(callers), len(called)], [400, 400], "spans of clients and servers")
-    equal(scene.on_the_wire(), ids(callers), "contexts on the wire")
-    check_children(called, callers)
+    missed = agent.ledger["kernel.programs.missed"]  # where the kernel preempts programs
+    known = ids(callers)
+    assert 400 - missed <= min(len(callers), len(called)), (len(callers), len(called), missed)
+    differ = set(scene.on_the_wire().items()) ^ set(known.items())
+    assert len(differ) <= missed, f"contexts on the wire or of spans only: {differ}"
+    check_children([span for span in called if not missed or span.parent_id in known], callers)
     for name in ("calls", "read", "taken"):
-        equal(agent.ledger[f"kernel.option.{name}"], 400, name)
+        assert 400 - missed <= agent.ledger[f"kernel.option.{name}"] <= 400, name
 
 
 def check_segments(*command):
