@@ -91,6 +91,18 @@ static __always_inline bool pair__is_translated(struct sock *sk)
 	return BPF_CORE_READ((struct inet_connection_sock *)sk, icsk_ulp_ops);
 }
 
+/* @sk is connected, and has moved nothing yet. */
+static __always_inline void pair__connected(struct sock *sk, struct conn *conn)
+{
+	struct pair_numbers next;
+
+	if (!misses_possible || !conn || conn->pos[DIR_SEND] || conn->pos[DIR_RECV] ||
+	    !pair__numbers(sk, &next))
+		return;
+	conn->base[DIR_SEND] = next.sent;
+	conn->base[DIR_RECV] = next.read;
+}
+
 /*
  * Where programs may be missed, as in twin.bpf.h, what was moved next would take the place of the
  * bytes that went by, its answer would be the next one's, and another's message had their name.

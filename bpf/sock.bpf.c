@@ -137,6 +137,8 @@ static __always_inline void sock__changes(struct sock *sk, enum slot slot, int f
 		heir__forget(bpf_get_current_pid_tgid() >> 32);
 	else if (from == TCP_SYN_RECV && to == TCP_ESTABLISHED)
 		sock__accepted(sk, slot);
+	else if (from == TCP_SYN_SENT && to == TCP_ESTABLISHED)
+		pair__connected(sk, conn__find(sk));
 	else if (from == TCP_SYN_SENT && to == TCP_CLOSE)
 		sock__refused(sk);
 }
