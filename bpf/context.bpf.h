@@ -17,7 +17,6 @@
 #include "vmlinux.h"
 #include <bpf/bpf_helpers.h>
 
-#include "bpf/activity.bpf.h"
 #include "bpf/config.bpf.h"
 #include "bpf/conn.bpf.h"
 #include "bpf/event.h"

@@ -7,6 +7,7 @@
 #include <bpf/bpf_helpers.h>
 
 #include "bpf/activity.bpf.h"
+#include "bpf/activity_find.bpf.h"
 #include "bpf/go_context.bpf.h"
 #include "bpf/go_transport.bpf.h"
 

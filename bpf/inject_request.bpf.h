@@ -7,6 +7,7 @@
 #include <bpf/bpf_core_read.h>
 #include <bpf/bpf_helpers.h>
 
+#include "bpf/activity_find.bpf.h"
 #include "bpf/context.bpf.h"
 #include "bpf/inject.bpf.h"
 #include "bpf/inject_splice.h"

@@ -8,6 +8,7 @@
 #include <bpf/bpf_helpers.h>
 #include <bpf/bpf_tracing.h>
 
+#include "bpf/activity_find.bpf.h"
 #include "bpf/traffic.bpf.h"
 #include "bpf/twin.bpf.h"
 

@@ -13,6 +13,7 @@
 #include <bpf/bpf_helpers.h>
 
 #include "bpf/activity.bpf.h"
+#include "bpf/activity_find.bpf.h"
 #include "bpf/address.bpf.h"
 #include "bpf/classify.bpf.h"
 #include "bpf/config.bpf.h"
