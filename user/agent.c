@@ -12,7 +12,6 @@
 
 #include "user/base/clock.h"
 #include "user/base/loop.h"
-#include "user/base/signals.h"
 #include "user/export/console.h"
 #include "user/flow/event.h"
 #include "user/flow/pipeline.h"
@@ -50,7 +49,6 @@ struct agent {
 	struct flow_config flow;
 	size_t turn_spans; /* made in this turn of the loop */
 	size_t turn_records;
-	int signal_fd;
 	bool exiting;
 };
 
@@ -282,14 +280,6 @@ static void agent__on_signal(void *ctx, int fd, uint32_t events)
 
 /* -- the beginning ------------------------------------------------------------------------ */
 
-static int agent__watch_signals(struct agent *agent)
-{
-	agent->signal_fd = signals__open();
-	if (agent->signal_fd < 0)
-		return agent->signal_fd;
-	return loop__watch(agent->loop, agent->signal_fd, EPOLLIN, agent__on_signal, agent);
-}
-
 static int agent__start_timer(struct agent *agent, loop_timer_fn fn, uint64_t period_ns)
 {
 	struct loop_timer *timer = loop__timer(agent->loop, fn, agent);
@@ -419,8 +409,8 @@ static int agent__start_exporters(struct agent *agent)
 	return 0;
 }
 
-struct agent *agent__new(const struct options *options, const struct features *features, char *why,
-			 size_t why_len)
+struct agent *agent__new(const struct options *options, const struct features *features,
+			 int signal_fd, char *why, size_t why_len)
 {
 	struct agent *agent = calloc(1, sizeof(*agent));
 	int err = -ENOMEM;
@@ -429,7 +419,6 @@ struct agent *agent__new(const struct options *options, const struct features *f
 	if (!agent)
 		goto out;
 	agent->options = options;
-	agent->signal_fd = -1;
 	agent->loop = loop__new();
 	if (!agent->loop)
 		goto out;
@@ -439,7 +428,7 @@ struct agent *agent__new(const struct options *options, const struct features *f
 	if (!err)
 		err = agent__start_tracer(agent, features, why, why_len);
 	if (!err)
-		err = agent__watch_signals(agent);
+		err = loop__watch(agent->loop, signal_fd, EPOLLIN, agent__on_signal, agent);
 	if (!err)
 		err = agent__start_timers(agent);
 	if (!err)
@@ -463,8 +452,6 @@ void agent__free(struct agent *agent)
 	http_exporter__free(agent->otlp);
 	console__free(agent->console);
 	processes__free(agent->processes);
-	if (agent->signal_fd >= 0)
-		close(agent->signal_fd);
 	loop__free(agent->loop);
 	free(agent);
 }

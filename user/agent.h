@@ -30,14 +30,14 @@ struct agent_totals {
 	uint64_t otlp_pending;
 };
 
-/* Loads, attaches and connects; @options is borrowed.  On failure NULL, with one line for the
- * user in @why. */
-struct agent *agent__new(const struct options *options, const struct features *features, char *why,
-			 size_t why_len);
+/* Loads, attaches and connects; @options and @signal_fd (user/base/signals.h) are borrowed.  On
+ * failure NULL, with one line for the user in @why. */
+struct agent *agent__new(const struct options *options, const struct features *features,
+			 int signal_fd, char *why, size_t why_len);
 void agent__free(struct agent *agent);
 
-/* Runs until SIGINT, SIGTERM, SIGHUP or the end of options->duration_ns, then drains and flushes.
- * 0 or a negative errno. */
+/* Runs until a signal, which may have come before, or the end of options->duration_ns, then drains
+ * and flushes.  0 or a negative errno. */
 int agent__run(struct agent *agent);
 
 void agent__totals(const struct agent *agent, struct agent_totals *totals);

@@ -6,11 +6,13 @@ import os
 import signal
 import sys
 import time
+from functools import partial
 from pathlib import Path
 
+import kernel
 import servers
 from agent import Agent, start
-from harness import SPANLOOM, Skip, defer, end, equal, folder, run, spawn, status_of, wait_until
+from harness import PATIENCE, SPANLOOM, Skip, defer, end, equal, folder, run, spawn, status_of, wait_until
 
 NOBODY = {"user": 65534, "group": 65534, "extra_groups": []}
 
@@ -120,6 +122,18 @@ def test_ends_with_its_terminal():
     time.sleep(0.5)
     equal(agent.process.poll(), None, "exit status after SIGHUP with nohup")
     agent.stop()
+
+
+def test_a_signal_while_it_starts():
+    """Whatever it is about to do, it ends in order."""
+    for sig, delay in ((signal.SIGINT, 0), (signal.SIGTERM, 0.2)):
+        err = folder() / "starting.err"
+        with open(err, "wb") as stderr:
+            process = spawn([SPANLOOM, "run", "--exporter", "none"], stderr=stderr)
+        wait_until(partial(kernel.held_by, process.pid), "the first of its programs")
+        time.sleep(delay)
+        process.send_signal(sig)
+        equal(process.wait(60 * PATIENCE), 0, f"exit status of {sig}: {err.read_text()}")
 
 
 def test_second_instance_says_so():

@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
+#include <unistd.h>
+
 #include "user/agent.h"
+#include "user/base/signals.h"
 #include "user/cli/cli.h"
 #include "user/cli/report.h"
 #include "user/export/public_url.h"
@@ -19,27 +22,19 @@ static void run__announce(const struct options *options, const struct features *
 	free(url);
 }
 
-static int run__agent(const struct options *options)
+static int run__trace(const struct options *options, const struct features *features, int signal_fd)
 {
 	struct agent_totals totals;
-	struct features features;
 	struct agent *agent;
 	char why[512];
 	int err;
 
-	features__probe(&features);
-	if (features__blocker(&features, why, sizeof(why))) {
-		log_error("run", "%s", why);
-		return 1;
-	}
-	if (options->hooks != HOOKS_NONE)
-		features__force(&features, options->hooks);
-	agent = agent__new(options, &features, why, sizeof(why));
+	agent = agent__new(options, features, signal_fd, why, sizeof(why));
 	if (!agent) {
 		log_error("run", "%s", why);
 		return 1;
 	}
-	run__announce(options, &features);
+	run__announce(options, features);
 	err = agent__run(agent);
 	if (err)
 		log_error("run", "the event loop failed: %s", errstr(err));
@@ -47,6 +42,39 @@ static int run__agent(const struct options *options)
 	report__print(&totals, stderr);
 	agent__free(agent);
 	return err ? 1 : 0;
+}
+
+static int run__agent(const struct options *options, int signal_fd)
+{
+	struct features features;
+	char why[512];
+
+	features__probe(&features);
+	if (signals__pending(signal_fd)) {
+		log_info("run", "ended by a signal before anything was traced");
+		return 0;
+	}
+	if (features__blocker(&features, why, sizeof(why))) {
+		log_error("run", "%s", why);
+		return 1;
+	}
+	if (options->hooks != HOOKS_NONE)
+		features__force(&features, options->hooks);
+	return run__trace(options, &features, signal_fd);
+}
+
+/* From here on a signal ends the program in order, even if it comes before there is a loop. */
+static int run__watched(const struct options *options)
+{
+	int signal_fd = signals__open(), status;
+
+	if (signal_fd < 0) {
+		log_error("run", "signals cannot be watched: %s", errstr(signal_fd));
+		return 1;
+	}
+	status = run__agent(options, signal_fd);
+	close(signal_fd);
+	return status;
 }
 
 int cli__run(int argc, char **argv)
@@ -61,7 +89,7 @@ int cli__run(int argc, char **argv)
 		options__free(&options);
 		return 0;
 	}
-	status = run__agent(&options);
+	status = run__watched(&options);
 	options__free(&options);
 	return status;
 }
