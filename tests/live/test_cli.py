@@ -5,6 +5,7 @@ import json
 import os
 import signal
 import sys
+import threading
 import time
 from functools import partial
 from pathlib import Path
@@ -46,6 +47,23 @@ def test_bad_options_are_named():
         status, _, err = status_of(SPANLOOM, *options)
         assert status not in (0, None) and status > 0, f"{options}: exit status {status}"
         assert named in err, f"{options}: {err!r} does not name {named}"
+
+
+def test_processes_that_are_not_there():
+    """A number that ends before the test does not come again so soon."""
+    gone = spawn(["true"])
+    gone.wait()
+    other = spawn(["sleep", "600"])
+    agent_options = ("run", "--exporter", "none", "--duration", "1ms", "--pid")
+    for pids, named in ((gone.pid, gone.pid), (f"{other.pid},{gone.pid}", gone.pid)):
+        status, _, err = status_of(SPANLOOM, *agent_options, pids)
+        equal(status, 1, f"exit status: {err}")
+        assert f"--pid {named}: " in err and len(err.strip().splitlines()) == 1, err
+    thread = threading.Thread(target=time.sleep, args=(30,), daemon=True)
+    thread.start()
+    status, _, err = status_of(SPANLOOM, *agent_options, thread.native_id)
+    equal(status, 1, f"exit status: {err}")
+    assert f"--pid {thread.native_id}: " in err and "thread" in err, err
 
 
 def test_not_root():

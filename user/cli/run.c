@@ -1,4 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
+#include <errno.h>
+#include <sys/pidfd.h>
 #include <unistd.h>
 
 #include "user/agent.h"
@@ -44,6 +46,26 @@ static int run__trace(const struct options *options, const struct features *feat
 	return err ? 1 : 0;
 }
 
+/* A thread is none: its process would be meant. */
+static bool run__finds_processes(const struct options *options)
+{
+	for (unsigned int i = 0; i < options->pid_count; i++) {
+		int fd = pidfd_open((pid_t)options->pids[i], 0), err = errno;
+
+		if (fd >= 0) {
+			close(fd);
+		} else if (err == ESRCH) {
+			log_error("run", "--pid %u: there is no such process", options->pids[i]);
+			return false;
+		} else if (err == EINVAL || err == ENOENT) {
+			log_error("run", "--pid %u: this is a thread, not a process",
+				  options->pids[i]);
+			return false;
+		}
+	}
+	return true;
+}
+
 static int run__agent(const struct options *options, int signal_fd)
 {
 	struct features features;
@@ -58,6 +80,8 @@ static int run__agent(const struct options *options, int signal_fd)
 		log_error("run", "%s", why);
 		return 1;
 	}
+	if (!run__finds_processes(options))
+		return 1;
 	if (options->hooks != HOOKS_NONE)
 		features__force(&features, options->hooks);
 	return run__trace(options, &features, signal_fd);
