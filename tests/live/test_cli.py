@@ -95,8 +95,8 @@ def test_check_names_the_capability():
         assert "CAP_NET_ADMIN" in feature["remedy"], feature
 
 
-def test_check_in_a_cgroup_namespace():
-    """In a container's own cgroups no other program would get a header."""
+def make_group():
+    """(a control group of version 2, where such groups are mounted)."""
     mounts = [line.split() for line in Path("/proc/self/mounts").read_text().splitlines()]
     roots = [mount[1] for mount in mounts if mount[2] == "cgroup2"]
     group = Path(roots[0]) / f"spanloom_{os.getpid()}" if roots else None
@@ -105,12 +105,33 @@ def test_check_in_a_cgroup_namespace():
     except (AttributeError, OSError) as fault:
         raise Skip(f"no cgroup v2 to make a group in: {fault}") from None
     defer(group.rmdir)
+    return group, roots
+
+
+def test_check_in_a_cgroup_namespace():
+    """In a container's own cgroups no other program would get a header."""
+    group, roots = make_group()
     script = (f"echo $$ > {group}/cgroup.procs && exec unshare --cgroup --mount sh -c "
               f"'umount -l {' '.join(roots)}; mount -t cgroup2 none {folder()} && exec \"$@\"' "
               "sh \"$@\"")
     for feature in check_without("sh", "-c", script, "sh"):
         equal(feature["on"], False, f"{feature}")
         assert "cgroup" in feature["detail"] and "host" in feature["remedy"], feature
+
+
+def test_check_where_one_group_is_mounted_by_itself():
+    """It is in none of the others' way, though it comes first; nor is what is mounted over."""
+    group, roots = make_group()
+    one, hidden, every = (folder() / name for name in ("one", "hidden", "every"))
+    for path in (one, hidden, every):
+        path.mkdir()
+    script = (f"mount --bind {group} {one} && umount -l {' '.join(roots)}; "
+              f"mount -t cgroup2 none {hidden} && mount -t tmpfs none {hidden} && "
+              f"mount -t cgroup2 none {every} && exec \"$@\"")
+    expected = [feature["detail"] for feature in check_without("env")]
+    found = [feature["detail"] for feature in
+             check_without("unshare", "--mount", "sh", "-c", script, "sh")]
+    equal(found, expected, "what check says")
 
 
 def test_credentials_are_not_logged():

@@ -20,7 +20,6 @@
 #define INITIAL_PID_NS	0xEFFFFFFCu /* PROC_PID_INIT_INO: fixed in every kernel */
 #define KERNEL_ENOTSUPP 524	    /* not in the C library: arm64 before 6.4 has no trampolines */
 #define PROBED_FUNCTION "inet_sendmsg"
-#define ROOT_CGROUP_INO 1 /* of the directory that all groups are below of */
 
 static const struct {
 	unsigned int number;

@@ -8,10 +8,13 @@
 #include <poll.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/vfs.h>
 #include <unistd.h>
 
 #include <bpf/bpf.h>
 #include <linux/bpf.h>
+#include <linux/magic.h>
 
 #include "user/log.h"
 
@@ -106,6 +109,40 @@ static void probe__close(const struct probe *p)
 			close(fds[i]);
 }
 
+/* A file descriptor or a negative errno: something else may be mounted over it. */
+static int open_mounted(const char *path)
+{
+	int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC), err;
+	struct statfs fs;
+
+	if (fd < 0)
+		return -errno;
+	err = fstatfs(fd, &fs) ? -errno : 0;
+	if (!err && fs.f_type == CGROUP2_SUPER_MAGIC)
+		return fd;
+	close(fd);
+	return err ? err : -ENOENT;
+}
+
+static bool is_root(int fd)
+{
+	struct stat st;
+
+	return fd >= 0 && fstat(fd, &st) == 0 && st.st_ino == ROOT_CGROUP_INO;
+}
+
+/* Keeps one of the two, if there is one, and closes the other. */
+static int better(int a, int b)
+{
+	int kept = a < 0 || is_root(b) ? b : a;
+	int other = kept == a ? b : a;
+
+	if (other >= 0)
+		close(other);
+	return kept;
+}
+
+/* One group may be mounted by itself before the root of all is. */
 int injection__open_cgroups(void)
 {
 	FILE *mounts = setmntent("/proc/self/mounts", "re");
@@ -114,12 +151,9 @@ int injection__open_cgroups(void)
 
 	if (!mounts)
 		return -errno;
-	while (fd < 0 && (entry = getmntent(mounts)))
-		if (strcmp(entry->mnt_type, "cgroup2") == 0) {
-			fd = open(entry->mnt_dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-			if (fd < 0)
-				fd = -errno;
-		}
+	while (!is_root(fd) && (entry = getmntent(mounts)))
+		if (strcmp(entry->mnt_type, "cgroup2") == 0)
+			fd = better(fd, open_mounted(entry->mnt_dir));
 	endmntent(mounts);
 	return fd;
 }

@@ -18,7 +18,10 @@ enum injection_state {
  * was found. */
 enum injection_state injection__probe(char *detail, size_t len);
 
-/* Where cgroup v2 is mounted, as a file descriptor; or a negative errno. */
+#define ROOT_CGROUP_INO 1 /* of the directory that all groups are below of */
+
+/* Where cgroup v2 is mounted, as a file descriptor, or a negative errno.  The root of all groups where
+ * one of the mounts shows it; else, as in a container, another group. */
 int injection__open_cgroups(void);
 
 #endif
