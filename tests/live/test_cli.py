@@ -12,7 +12,7 @@ from pathlib import Path
 
 import kernel
 import servers
-from agent import Agent, start
+from agent import Agent, Sink, start
 from harness import PATIENCE, SPANLOOM, Skip, defer, end, equal, folder, run, spawn, status_of, wait_until
 
 NOBODY = {"user": 65534, "group": 65534, "extra_groups": []}
@@ -201,9 +201,11 @@ def test_check():
     assert os.uname().release in json.dumps(json.loads(out)), out
 
 
-def programs(document):
-    """The list of programs, wherever in the document it stands."""
-    return document if isinstance(document, list) else document["programs"]
+def programs(agent):
+    """What "probes" says of the programs of this one, of all that run on this machine."""
+    mine = {number for kind, number in kernel.held_by(agent.pid) if kind == "prog"}
+    return [program for program in json.loads(run(SPANLOOM, "probes", "--json"))["programs"]
+            if program["id"] in mine]
 
 
 def test_probes_while_it_runs():
@@ -212,12 +214,40 @@ def test_probes_while_it_runs():
     for _ in range(20):
         redis.cli("PING")
     table = run(SPANLOOM, "probes")
-    listed = programs(json.loads(run(SPANLOOM, "probes", "--json")))
+    listed = programs(agent)
     assert len(listed) >= 2, listed
     for program in listed:
         assert program["name"] in table, f"{program['name']} in the table"
     assert any("sock_recv_length" in json.dumps(program) or "recvmsg" in json.dumps(program)
                for program in listed), listed
+    bare = [program["name"] for program in listed if not program["attached"]]
+    equal([name for name in bare if not name.startswith(("go_", "python_"))], [],
+          "programs that are attached to nothing")
+    assert table.count("(no program to watch)") >= len(bare), table
+    agent.stop()
+
+
+def test_probes_while_it_ends():
+    """It sends what is left, and sees nothing any more; likewise before it has attached all."""
+    nginx, sink = servers.Nginx(), Sink()
+    agent = Agent("--port", str(nginx.port), sink=sink)
+    sink.delay = 4
+    run("curl", "-s", nginx.url + "/ok")
+    agent.process.send_signal(signal.SIGINT)
+    wait_until(lambda: status_of(SPANLOOM, "probes")[1].strip().endswith(
+        "attached: spanloom is starting or ending"), "what it had to detach")  # not all probes
+    equal(json.loads(status_of(SPANLOOM, "probes", "--json")[1])["settled"], False, "settled")
+    sink.delay = 0
+    equal(agent.process.wait(60 * PATIENCE), 0, "exit status of spanloom")
+
+
+def test_probes_names_maps_and_iterators():
+    """Where there is no link, and where a link is to no function."""
+    agent = Agent("--inject", "on")
+    found = {program["name"]: [place["target"] for place in program["attached"]]
+             for program in programs(agent)}
+    equal(found["inject_message"], ["sends of the map sockets"], "inject_message")
+    equal(found["inject_join"], ["task_file"], "inject_join")
     agent.stop()
 
 

@@ -10,6 +10,7 @@
 
 #include "user/base/slice.h"
 #include "user/base/table.h"
+#include "user/kernel/plan.h"
 #include "user/kernel/probes.h"
 #include "user/log.h"
 
@@ -18,6 +19,8 @@
 #define REMEDY                                                                                     \
 	"spanloom probes --measure 1 counts for a second; sysctl kernel.bpf_stats_enabled=1 "      \
 	"counts always"
+
+#define UNSETTLED "spanloom is starting or ending"
 
 struct probes_options {
 	bool json;
@@ -129,7 +132,12 @@ static void program_rows(struct table *t, const struct probes *p, const struct p
 						first ? cpu : "", first ? memory : "", a->target });
 		first = false;
 	}
-	if (first)
+	if (!first)
+		return;
+	if (plan__waits(probe->name))
+		table__row(t, (const char *[]){ probe->name, "uprobe", hits, average, cpu, memory,
+						"(no program to watch)" });
+	else
 		table__row(t, (const char *[]){ probe->name, probe->prog_type, hits, average, cpu,
 						memory, "(not attached)" });
 }
@@ -192,6 +200,8 @@ static void print_totals(const struct probes *p)
 		       (double)p->measured_ns / SECOND_NS, hits, cpu_percent(p, run_ns));
 	else if (!p->counting)
 		puts("hits and times are not being counted: " REMEDY);
+	if (p->unsettled)
+		puts("not all is attached: " UNSETTLED);
 	if (missed)
 		printf("%" PRIu64 " hits missed: the program was running already on that CPU\n",
 		       missed);
@@ -339,9 +349,9 @@ static json_t *report_json(const struct probes *p)
 		err |= json_array_append_new(sdks, sdk_json(&p->sdk.list[i]));
 	for (size_t i = 0; i < p->golang.count; i++)
 		err |= json_array_append_new(golang, golang_json(&p->golang.list[i]));
-	report = json_pack("{s:o, s:b, s:o, s:I, s:I, s:o, s:o, s:o, s:o}", "agent_pid",
-			   p->agent_count ? json_integer(p->agents[0]) : json_null(), "counting",
-			   p->counting, "measured_seconds",
+	report = json_pack("{s:o, s:b, s:b, s:o, s:I, s:I, s:o, s:o, s:o, s:o}", "agent_pid",
+			   p->agent_count ? json_integer(p->agents[0]) : json_null(), "settled",
+			   !p->unsettled, "counting", p->counting, "measured_seconds",
 			   p->measured_ns ? json_real((double)p->measured_ns / SECOND_NS)
 					  : json_null(),
 			   "program_memory_bytes", (json_int_t)program_memory(p),
@@ -392,14 +402,16 @@ int cli__probes(int argc, char **argv)
 		complain(err);
 		goto out;
 	}
-	status = probes.program_count ? 0 : 1;
+	status = probes.attached.count ? 0 : 1;
 	if (options.json)
 		err = print_json(&probes);
 	else if (status == 0)
 		err = print_tables(&probes);
+	else if (probes.program_count)
+		puts("nothing is attached: " UNSETTLED);
 	else
-		puts("nothing is attached: spanloom is not running on this host (start: sudo "
-		     "spanloom run)");
+		puts("nothing is attached: spanloom is not running on this host, or only just "
+		     "starting (start: sudo spanloom run)");
 	if (err) {
 		log_error("probes", "output: %s", errstr(err));
 		status = 1;

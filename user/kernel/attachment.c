@@ -89,7 +89,8 @@ static void name_cgroup(struct attachment *entry, uint64_t id)
 		snprintf(entry->target, sizeof(entry->target), "cgroup %" PRIu64 " alone", id);
 }
 
-static int add_link(struct attachments *a, const struct bpf_link_info *info, const char *tp_name,
+/* @name: of a raw tracepoint, or of what an iterator goes through. */
+static int add_link(struct attachments *a, const struct bpf_link_info *info, const char *name,
 		    struct btf **btf)
 {
 	struct attachment *entry;
@@ -101,7 +102,12 @@ static int add_link(struct attachments *a, const struct bpf_link_info *info, con
 	case BPF_LINK_TYPE_RAW_TRACEPOINT:
 		entry = add(a, info->prog_id, raw_tracepoint_type(info->prog_id));
 		if (entry)
-			snprintf(entry->target, sizeof(entry->target), "%s", tp_name);
+			snprintf(entry->target, sizeof(entry->target), "%s", name);
+		return entry ? 0 : -ENOMEM;
+	case BPF_LINK_TYPE_ITER:
+		entry = add(a, info->prog_id, "iter");
+		if (entry)
+			snprintf(entry->target, sizeof(entry->target), "%s", name);
 		return entry ? 0 : -ENOMEM;
 	case BPF_LINK_TYPE_TRACING:
 		entry = add(a, info->prog_id, tracing_type(info->tracing.attach_type));
@@ -125,21 +131,25 @@ static int read_link(struct attachments *a, uint32_t id, struct btf **btf)
 {
 	struct bpf_link_info info = { 0 };
 	uint32_t len = sizeof(info);
-	char tp_name[128] = "";
+	char name[128] = "";
 	int fd = bpf_link_get_fd_by_id(id);
 	int err;
 
 	if (fd < 0)
 		return fd == -ENOENT ? 0 : fd;
 	err = bpf_obj_get_info_by_fd(fd, &info, &len);
+	/* Asked again, now that the room for the name can be given. */
 	if (!err && info.type == BPF_LINK_TYPE_RAW_TRACEPOINT) {
-		/* Asked again, now that the room for the name can be given. */
-		info.raw_tracepoint.tp_name = (uintptr_t)tp_name;
-		info.raw_tracepoint.tp_name_len = sizeof(tp_name);
+		info.raw_tracepoint.tp_name = (uintptr_t)name;
+		info.raw_tracepoint.tp_name_len = sizeof(name);
+		err = bpf_obj_get_info_by_fd(fd, &info, &len);
+	} else if (!err && info.type == BPF_LINK_TYPE_ITER) {
+		info.iter.target_name = (uintptr_t)name;
+		info.iter.target_name_len = sizeof(name);
 		err = bpf_obj_get_info_by_fd(fd, &info, &len);
 	}
 	close(fd);
-	return err ? err : add_link(a, &info, tp_name, btf);
+	return err ? err : add_link(a, &info, name, btf);
 }
 
 static int read_links(struct attachments *a)
@@ -262,6 +272,25 @@ int attachments__read(struct attachments *a, const uint32_t *pids, size_t count)
 	for (size_t i = 0; i < count && !err; i++)
 		err = read_events(a, pids[i]);
 	return err;
+}
+
+int attachments__add_map(struct attachments *a, uint32_t map_id, const char *map_name)
+{
+	int fd = bpf_map_get_fd_by_id(map_id);
+	uint32_t prog_id = 0, flags, count = 1;
+	struct attachment *entry;
+	int err;
+
+	if (fd < 0)
+		return 0;
+	err = bpf_prog_query(fd, BPF_SK_MSG_VERDICT, 0, &flags, &prog_id, &count);
+	close(fd);
+	if (err || !count)
+		return 0;
+	entry = add(a, prog_id, "sk_msg");
+	if (entry)
+		snprintf(entry->target, sizeof(entry->target), "sends of the map %s", map_name);
+	return entry ? 0 : -ENOMEM;
 }
 
 void attachments__free(struct attachments *a)

@@ -34,6 +34,7 @@ int inventory__take(struct spanloom_bpf *skel)
 	err = run(link);
 	skel->links.inventory_unix = NULL;
 	bpf_link__destroy(link);
+	bpf_program__unload(skel->progs.inventory_unix); /* it has done all it is for */
 	if (!err && skel->bss->inventory_failed)
 		err = -ENOMEM;
 	if (!err)

@@ -47,8 +47,7 @@ static bool target_exists(const struct btf *btf, const char *section)
 	return btf__find_by_name_kind(btf, type, BTF_KIND_TYPEDEF) > 0;
 }
 
-/* Is it for functions of programs?  Those are attached as such programs are found. */
-static bool is_probe(const char *name)
+bool plan__waits(const char *name)
 {
 	return starts_with(name, "go_") || starts_with(name, "python_");
 }
@@ -152,7 +151,7 @@ static int select_programs(struct spanloom_bpf *skel, const struct tracer_config
 		const char *section = bpf_program__section_name(prog);
 		bool wanted = plan__has(plan, config, name, traits);
 
-		if (wanted && !is_probe(name) && !target_exists(btf, section)) {
+		if (wanted && !plan__waits(name) && !target_exists(btf, section)) {
 			log_debug("tracer", "%s: this kernel has no %s", name, section);
 			wanted = false;
 		}

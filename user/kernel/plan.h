@@ -18,6 +18,9 @@ struct plan {
 int plan__apply(const struct plan *plan, const struct tracer_config *config,
 		struct spanloom_bpf *skel);
 
+/* Is the program @name for functions of programs?  Those are attached as such programs are found. */
+bool plan__waits(const char *name);
+
 /* How many ports tracer_config may name. */
 unsigned int plan__ports_max(void);
 

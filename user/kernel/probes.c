@@ -13,6 +13,7 @@
 #include <linux/bpf.h>
 
 #include "user/base/slice.h"
+#include "user/kernel/plan.h"
 
 /* libbpf names the maps behind a skeleton's globals after the skeleton, and binds the constants
  * to every program of it: so these programs are ours, whatever the kernel left of their names. */
@@ -300,6 +301,37 @@ static void keep_ours(struct probes *p)
 	a->count = kept;
 }
 
+static int read_maps(struct probes *p)
+{
+	int err = 0;
+
+	for (size_t i = 0; i < p->map_count && !err; i++)
+		if (strncmp(p->maps[i].type, "sock", 4) == 0)
+			err = attachments__add_map(&p->attached, p->maps[i].id, p->maps[i].name);
+	return err;
+}
+
+static bool is_attached(const struct probes *p, const struct probe *probe)
+{
+	for (size_t i = 0; i < p->attached.count; i++)
+		if (p->attached.list[i].prog_id == probe->id)
+			return true;
+	return false;
+}
+
+/* Header injection may end before the agent does. */
+static bool is_unsettled(const struct probes *p)
+{
+	for (size_t i = 0; i < p->program_count; i++) {
+		const struct probe *probe = &p->programs[i];
+
+		if (!plan__waits(probe->name) && strncmp(probe->name, "inject_", 7) != 0 &&
+		    !is_attached(p, probe))
+			return true;
+	}
+	return false;
+}
+
 int probes__read(struct probes *p)
 {
 	struct walk walk = { 0 };
@@ -315,7 +347,10 @@ int probes__read(struct probes *p)
 		return err;
 	find_agents(p, &walk);
 	err = attachments__read(&p->attached, p->agents, p->agent_count);
+	if (!err)
+		err = read_maps(p);
 	keep_ours(p);
+	p->unsettled = is_unsettled(p);
 	return err ? err : golang_list__read(&p->golang);
 }
 

@@ -44,6 +44,7 @@ struct probes {
 	struct golang_list golang;	    /* Go programs */
 	uint32_t agents[PROBES_AGENTS_MAX]; /* who hold the maps: one in a network namespace */
 	size_t agent_count;
+	bool unsettled;	      /* not all is attached that is from the start to the end */
 	bool counting;	      /* run times are counted all the time (sysctl) */
 	uint64_t measured_ns; /* probes__measure(): how long; else 0 */
 };
