@@ -74,16 +74,25 @@ static void expect_not_found(const struct scene *s)
 	assert_filled(s->client.parent_id, 8, 0xdd);
 }
 
+static void expect_counts(const struct scene *s, unsigned int several, unsigned int unseen)
+{
+	assert_int_equal(s->ledger.count[LEDGER_LINKS_SEVERAL], several);
+	assert_int_equal(s->ledger.count[LEDGER_LINKS_UNSEEN], unseen);
+	assert_int_equal(s->ledger.count[LEDGER_ROOTS], 0);
+}
+
 static void test_the_only_bearer(void **state)
 {
 	forward(*state, WITH(TRACEPARENT));
 	expect_found(*state);
+	expect_counts(*state, 0, 0);
 }
 
 static void test_bearer_of_another_header(void **state)
 {
 	forward(*state, WITH(OTHER));
 	expect_not_found(*state);
+	expect_counts(*state, 0, 0);
 }
 
 static void test_second_bearer(void **state)
@@ -94,6 +103,7 @@ static void test_second_bearer(void **state)
 	scene__feed(s, SERVER, DIR_SEND, RESPONSE);
 	forward(s, WITH(TRACEPARENT));
 	expect_not_found(s);
+	expect_counts(s, 1, 0);
 }
 
 /* The process receives what nobody can read: TLS, say. */
@@ -105,6 +115,7 @@ static void test_bearer_may_be_unread(void **state)
 	s->now += 2 * s->config.response_timeout_ns;
 	forward(s, WITH(TRACEPARENT));
 	expect_not_found(s);
+	expect_counts(s, 0, 1);
 }
 
 static void test_other_process_has_unread(void **state)

@@ -87,6 +87,8 @@ static void test_each_request_has_its_own(void **state)
 	assert_filled(s->client.trace_id, 16, 0xaa);
 	assert_filled(s->client.parent_id, 8, 0);
 	assert_string_equal(s->client.link, "none");
+	assert_int_equal(s->ledger.count[LEDGER_ROOTS], 2);
+	assert_int_equal(s->ledger.count[LEDGER_PARENT_GONE], 0);
 }
 
 static void test_other_requests_are_not_touched(void **state)
@@ -140,6 +142,8 @@ static void test_a_lost_parent_is_none(void **state)
 	assert_filled(s->client.trace_id, 16, 0xaa);
 	assert_filled(s->client.parent_id, 8, 0);
 	assert_string_equal(s->client.link, "none");
+	assert_int_equal(s->ledger.count[LEDGER_ROOTS], 1);
+	assert_int_equal(s->ledger.count[LEDGER_PARENT_GONE], 1);
 }
 
 /* Contexts whose requests never come push out only one another, counted. */

@@ -73,12 +73,14 @@ void bearers__leave(struct bearer **bearers, struct bearer *bearer)
 }
 
 const struct place *bearers__find(struct bearer *const *bearers, const struct transaction *txn,
-				  const struct context *context)
+				  const struct context *context, bool *several)
 {
 	const struct bearer *bearer = bearers__of(*bearers, txn, context);
 
+	*several = false;
 	/* A process that calls itself: the request is the call's, not the other way round. */
-	if (!bearer || bearer->several || bearer->since_ns > txn->earliest_ns)
+	if (!bearer || bearer->since_ns > txn->earliest_ns)
 		return NULL;
-	return &bearer->first;
+	*several = bearer->several;
+	return *several ? NULL : &bearer->first;
 }

@@ -11,6 +11,8 @@
 #ifndef SPANLOOM_BEARER_H
 #define SPANLOOM_BEARER_H
 
+#include <stdbool.h>
+
 struct bearer;
 struct context;
 struct place;
@@ -24,8 +26,8 @@ struct bearer *bearers__join(struct bearer **bearers, const struct transaction *
 void bearers__leave(struct bearer **bearers, struct bearer *bearer);
 
 /* The place of the only request that bears what the call @txn passes on, and was there before it;
- * NULL: there is none, or there were several. */
+ * NULL: there is none, or there were @several. */
 const struct place *bearers__find(struct bearer *const *bearers, const struct transaction *txn,
-				  const struct context *context);
+				  const struct context *context, bool *several);
 
 #endif

@@ -90,14 +90,19 @@ static void emitter__match_header(struct emitter *e, const struct transaction *t
 				  struct context *context)
 {
 	const struct place *request;
+	bool several;
 
 	if (!context->carried || context->parent.conn_id) /* what the kernel saw tells more */
 		return;
-	if (!intake__is_whole(&e->intake, txn->tgid, txn->start_ns))
-		return;
-	request = bearers__find(&e->contexts.bearers, txn, context);
+	request = bearers__find(&e->contexts.bearers, txn, context, &several);
+	if (several)
+		ledger__add(e->ledger, LEDGER_LINKS_SEVERAL, 1);
 	if (!request)
 		return;
+	if (!intake__is_whole(&e->intake, txn->tgid, txn->start_ns)) {
+		ledger__add(e->ledger, LEDGER_LINKS_UNSEEN, 1);
+		return;
+	}
 	context->parent = *request;
 	context->parent_link = "header";
 	context->known = false;
@@ -209,6 +214,15 @@ void emitter__begun(struct emitter *e, struct transaction *txn, const char *comm
 
 /* -- the end ------------------------------------------------------------------------------ */
 
+static void emitter__count_root(const struct emitter *e, const struct context *context)
+{
+	if (strcmp(context->link, "none") != 0)
+		return;
+	ledger__add(e->ledger, LEDGER_ROOTS, 1);
+	if (context->parent.conn_id)
+		ledger__add(e->ledger, LEDGER_PARENT_GONE, 1);
+}
+
 static void emitter__out(const struct emitter *e, struct span *span, struct context *context)
 {
 	if (!context->sampled) {
@@ -217,6 +231,7 @@ static void emitter__out(const struct emitter *e, struct span *span, struct cont
 		return;
 	}
 	describe__context(span, context);
+	emitter__count_root(e, context);
 	edge__fit(&e->contexts, context, span);
 	ledger__add(e->ledger, LEDGER_SPANS, 1);
 	e->callbacks->span(e->callbacks->ctx, span);

@@ -40,6 +40,10 @@ static const char *const names[] = {
 	[LEDGER_INCOMPLETE] = "spans.incomplete",
 	[LEDGER_BROKEN] = "spans.broken",
 	[LEDGER_CONNECT_FAILED] = "spans.connect_failed",
+	[LEDGER_ROOTS] = "spans.root",
+	[LEDGER_PARENT_GONE] = "spans.root.parent_gone",
+	[LEDGER_LINKS_UNSEEN] = "links.unseen_request",
+	[LEDGER_LINKS_SEVERAL] = "links.several_requests",
 	[LEDGER_CONTEXTS_LOST] = "contexts.lost",
 	[LEDGER_MEMO_EVICTED] = "memo.evicted",
 };

@@ -56,6 +56,11 @@ enum ledger_entry {
 	LEDGER_INCOMPLETE, /* spans with spanloom.incomplete */
 	LEDGER_BROKEN,	   /* spans of calls that ended without a whole response */
 	LEDGER_CONNECT_FAILED,
+	LEDGER_ROOTS,	    /* spans with spanloom.link=none */
+	LEDGER_PARENT_GONE, /* of these: what the kernel saw cause them gives no span here */
+	/* calls with a request's header that are not taken to be of that request: */
+	LEDGER_LINKS_UNSEEN,  /* another one that nobody here read may have had it, too */
+	LEDGER_LINKS_SEVERAL, /* another one had it, too */
 	LEDGER_CONTEXTS_LOST, /* sent on the wire, but their requests may have other ids here */
 	LEDGER_MEMO_EVICTED,  /* prepared statements forgotten to keep the bound */
 	LEDGER_ENTRIES,
