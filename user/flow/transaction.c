@@ -224,6 +224,19 @@ static void queue__end_oldest(struct conn *conn, const char *failure, uint64_t e
 	queue__finish_oldest(conn, end_ns, sink);
 }
 
+/* The answers went by unseen: who does not pipeline had each before the next request began. */
+static void queue__end_unseen(struct conn *conn, const struct transaction_sink *sink)
+{
+	uint64_t passed_ns = conn->reading[TO_CLIENT].stream.last_ns;
+
+	while (conn->oldest) {
+		const struct transaction *next = conn->oldest->next;
+		bool before = next && !conn->pipelines && next->start_ns < passed_ns;
+
+		queue__end_oldest(conn, NULL, before ? next->start_ns : passed_ns, sink);
+	}
+}
+
 /* -- requests ----------------------------------------------------------------------------- */
 
 /* One connection cannot take all the room: what it has must be left to the others, too. */
@@ -435,7 +448,7 @@ void transaction__gap(struct conn *conn, enum direction dir, const struct transa
 	}
 	if (conn->pipelines && (conn->open || conn->astray))
 		conn->uncertain = true;
-	transaction__finish_all(conn, NULL, conn->reading[TO_CLIENT].stream.last_ns, sink);
+	queue__end_unseen(conn, sink);
 	conn->astray = 0;
 	conn->orphan = true;
 }
