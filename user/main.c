@@ -54,6 +54,8 @@ int main(int argc, char **argv)
 	struct command *command;
 
 	argp_err_exit_status = 1;
+	/* room for the longest option before what it does, where the user wants nothing else */
+	setenv("ARGP_HELP_FMT", "opt-doc-col=35", 0);
 	if (argc < 2) {
 		fputs("spanloom: no command given; known: run, check, probes, help\n", stderr);
 		return 1;

@@ -3,13 +3,12 @@
 
 const struct argp_option options_table[] = {
 	{ .doc = "What to trace (every process, when none of these is given):", .group = 1 },
-	{ "pid", KEY_PID, "N[,N...]", 0, "Only these processes", 0 },
-	{ "exe", KEY_EXE, "GLOB[,GLOB...]", 0,
+	{ "pid", KEY_PID, "N[,...]", 0, "Only these processes", 0 },
+	{ "exe", KEY_EXE, "GLOB[,...]", 0,
 	  "Only programs whose path or file name matches: nginx, '/opt/shop/*'", 0 },
-	{ "exclude-exe", KEY_EXCLUDE_EXE, "GLOB[,GLOB...]", 0, "Not these programs", 0 },
-	{ "port", KEY_PORT, "N[,N...]", 0,
+	{ "exclude-exe", KEY_EXCLUDE_EXE, "GLOB[,...]", 0, "Not these programs", 0 },
+	{ "port", KEY_PORT, "N[,...]", 0,
 	  "Only connections with one of these ports, on either side", 0 },
-	{ "duration", KEY_DURATION, "TIME", 0, "Stop after TIME: 30, 500ms, 30s, 5m, 1h", 0 },
 
 	{ .doc = "Where spans go:", .group = 2 },
 	{ "exporter", KEY_EXPORTER, "NAME[,NAME]", 0,
@@ -20,14 +19,13 @@ const struct argp_option options_table[] = {
 	  "OTLP/HTTP collector, such as http://localhost:4318; /v1/traces is added to the path",
 	  0 },
 	{ "console", KEY_CONSOLE, "FORMAT", 0,
-	  "tree: each trace as a tree (default); json: a JSON object a line and span", 0 },
+	  "tree: each trace as a tree (default); json: each span as a line with a JSON object", 0 },
 
 	{ .doc = "What spans look like:", .group = 3 },
-	{ "routes", KEY_ROUTES, "PATTERN[,PATTERN...]", 0, "Routes of HTTP servers: '/users/{id}'",
-	  0 },
+	{ "routes", KEY_ROUTES, "PATTERN[,...]", 0, "Routes of HTTP servers: '/users/{id}'", 0 },
 	{ "route-heuristic", KEY_ROUTE_HEURISTIC, "on|off", 0,
 	  "Guess which parts of other paths are ids (default: on)", 0 },
-	{ "ignore-path", KEY_IGNORE_PATH, "GLOB[,GLOB...]", 0,
+	{ "ignore-path", KEY_IGNORE_PATH, "GLOB[,...]", 0,
 	  "No spans for HTTP requests with such a path: '/health*'", 0 },
 	{ "db-server-spans", KEY_DB_SERVER_SPANS, NULL, 0,
 	  "Spans for the server's side of database calls, too", 0 },
@@ -45,8 +43,8 @@ const struct argp_option options_table[] = {
 	  "Add a traceparent header to HTTP requests that clients send in plain text; auto: where "
 	  "\"spanloom check\" finds the kernel safe (default: auto)",
 	  0 },
-	{ "inject-exclude", KEY_INJECT_EXCLUDE, "GLOB[,GLOB...]", 0,
-	  "Not to requests of these programs", 0 },
+	{ "inject-exclude", KEY_INJECT_EXCLUDE, "GLOB[,...]", 0,
+	  "None to requests of these programs: nginx, '*/java'", 0 },
 	{ "tcp-option", KEY_TCP_OPTION, "on|off", 0,
 	  "Send the trace context of every call in a TCP option, for hosts that run spanloom, too; "
 	  "some firewalls drop what has unknown options (default: off)",
@@ -65,9 +63,11 @@ const struct argp_option options_table[] = {
 	  "Give up a request without an answer, 1s to 24h (default: 15m)", 0 },
 
 	{ .doc = "Other:", .group = 6 },
-	{ "hooks", KEY_HOOKS, "auto|tp|fentry|kprobe", 0,
-	  "How sockets are seen: by tracepoints, functions' entries and exits, or kprobes; auto: "
-	  "the best that the kernel allows (default: auto)",
+	{ "duration", KEY_DURATION, "TIME", 0, "Stop after TIME: 30, 500ms, 30s, 5m, 1h", 0 },
+	{ "hooks", KEY_HOOKS, "FAMILY", 0,
+	  "How sockets are seen: tp (tracepoints), fentry (functions' entries and exits), kprobe "
+	  "or "
+	  "auto, the best that the kernel allows (default)",
 	  0 },
 	{ "log-level", KEY_LOG_LEVEL, "LEVEL", 0, "error, warn, info (default) or debug", 0 },
 	{ 0 },

@@ -30,6 +30,8 @@ def test_version_and_help():
     equal(status, 0, "exit status of run --help")
     for word in ("--exporter", "--endpoint", "--pid", "--exe", "--port", "--capture-bytes"):
         assert word in out, f"{word} in the help of run"
+    for line in out.splitlines():
+        assert len(line) < 80 and (line[:8] != "      --" or not line[35:] or line[34] == " "), line
 
 
 def test_bad_options_are_named():
