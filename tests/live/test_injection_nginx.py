@@ -94,5 +94,5 @@ def test_a_connection_for_each_request():
 
 
 def test_headers_that_nginx_passes_on():
-    """One after the other: of several at once it is not certain which one a call is for."""
-    proxied(KEPT, "off", connections=1, callers=2)
+    """Of several at once the header itself tells which one a call is for."""
+    proxied(KEPT, "off", connections=8, callers=2)
