@@ -131,14 +131,16 @@ static uint32_t agent__verdict(struct agent *agent, uint32_t tgid, bool wanted)
 	       (processes__injected(agent->processes, tgid) ? SCOPE_INJECT : 0);
 }
 
-static void agent__scope_exec(struct agent *agent, uint32_t tgid)
+/* Is it traced, as far as its program goes? */
+static bool agent__scope_exec(struct agent *agent, uint32_t tgid)
 {
 	bool wanted;
 
 	if (!agent__scopes(agent))
-		return;
+		return true;
 	wanted = processes__wanted(agent->processes, tgid);
 	tracer__scope(agent->tracer, tgid, agent__verdict(agent, tgid, wanted));
+	return wanted;
 }
 
 static void agent__on_process(struct agent *agent, const struct event_process *event)
@@ -337,6 +339,7 @@ static int agent__start_tracer(struct agent *agent, const struct features *featu
 static void agent__scope_running(struct agent *agent)
 {
 	struct dirent *entry;
+	bool any = false;
 	DIR *proc;
 
 	if (!agent__scopes(agent))
@@ -351,8 +354,11 @@ static void agent__scope_running(struct agent *agent)
 	}
 	while ((entry = readdir(proc)))
 		if (isdigit((unsigned char)entry->d_name[0]))
-			agent__scope_exec(agent, (uint32_t)strtoul(entry->d_name, NULL, 10));
+			any |= agent__scope_exec(agent, (uint32_t)strtoul(entry->d_name, NULL, 10));
 	closedir(proc);
+	if (!any)
+		log_info("agent", "no program that runs now is chosen by --exe and --exclude-exe; "
+				  "those that start are looked at, too");
 }
 
 static int agent__start_flow(struct agent *agent)

@@ -213,6 +213,15 @@ def test_only_the_chosen_processes():
     equal(len(at_port(spans, other.port)), 0, "spans of the other")
 
 
+def test_programs_that_do_not_run():
+    """A slip of the pen would trace nothing in silence."""
+    nginx = servers.Nginx()
+    for glob, said in (("*/nginx", False), ("*/no-such-program", True)):
+        agent = Agent("--exe", glob, "--port", str(nginx.port))
+        equal("no program that runs now is chosen" in agent.stderr.read_text(), said, glob)
+        agent.stop()
+
+
 def test_excluded_programs():
     nginx = servers.Nginx()
     agent = Agent("--exclude-exe", "*/curl")
