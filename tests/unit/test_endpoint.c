@@ -30,6 +30,10 @@ static void check(struct endpoint e, const char *address, const char *type)
 
 	if (!slice__eq(got, slice__str(address)))
 		fail_msg("\"%.*s\", not \"%s\"", (int)got.len, got.data, address);
+	endpoint__write(&e); /* the same, whether it is written down or not */
+	got = endpoint__address(&e, text, sizeof(text));
+	if (!slice__eq(got, slice__str(address)))
+		fail_msg("written \"%.*s\", not \"%s\"", (int)got.len, got.data, address);
 	if (type)
 		assert_string_equal(endpoint__network_type(&e), type);
 	else

@@ -5,6 +5,7 @@
 #include <sys/socket.h>
 
 #include "user/flow/describe.h"
+#include "user/flow/endpoint.h"
 #include "user/protocols/protocol.h"
 
 static void conn_table__link(struct conn_table *table, struct conn *conn)
@@ -44,9 +45,10 @@ void endpoint__from_event(const struct event_conn *event, struct endpoint *local
 	peer->family = event->family;
 	peer->port = event->peer_port;
 	memcpy(peer->addr, event->peer_addr, sizeof(peer->addr));
-	if (event->family != AF_UNIX)
-		return;
-	memcpy(listener->path, event->path, sizeof(listener->path));
+	if (event->family == AF_UNIX)
+		memcpy(listener->path, event->path, sizeof(listener->path));
+	endpoint__write(local);
+	endpoint__write(peer);
 }
 
 struct conn *conn_table__add(struct conn_table *table, const struct event_conn *event)
@@ -109,7 +111,7 @@ static void conn__place_path(struct conn *conn)
 	struct endpoint *from = conn->role == ROLE_SERVER ? &conn->peer : &conn->local;
 	struct endpoint *to = conn->role == ROLE_SERVER ? &conn->local : &conn->peer;
 
-	if (!from->path[0])
+	if (from->family != AF_UNIX || !from->path[0])
 		return;
 	memcpy(to->path, from->path, sizeof(to->path));
 	from->path[0] = '\0';

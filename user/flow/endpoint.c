@@ -21,7 +21,7 @@ static const uint8_t *v4_of(const struct endpoint *e)
 	return is_mapped(e) ? e->addr + V4_OFFSET : NULL;
 }
 
-/* inet_ntop() goes through printf, which a span's budget feels.  @buf: INET_ADDRSTRLEN bytes. */
+/* inet_ntop() goes through printf.  @buf: INET_ADDRSTRLEN bytes. */
 static struct slice v4_text(const uint8_t *v4, char *buf)
 {
 	size_t at = 0;
@@ -38,26 +38,38 @@ static struct slice v4_text(const uint8_t *v4, char *buf)
 	return slice__of(buf, at);
 }
 
+static struct slice ip_text(const struct endpoint *e, char *buf, size_t len)
+{
+	const uint8_t *v4 = v4_of(e);
+
+	if (v4)
+		return v4_text(v4, buf);
+	if (e->family != AF_INET6)
+		return slice__of(buf, 0);
+	return slice__str(inet_ntop(AF_INET6, e->addr, buf, (socklen_t)len));
+}
+
+void endpoint__write(struct endpoint *e)
+{
+	if (e->family != AF_UNIX)
+		e->text_len = (uint8_t)ip_text(e, e->text, sizeof(e->text)).len;
+}
+
 struct slice endpoint__address(const struct endpoint *e, char *buf, size_t len)
 {
-	const uint8_t *v4 = e ? v4_of(e) : NULL;
-	const char *text = NULL;
 	size_t path_len;
 
 	if (!e)
 		return slice__of(buf, 0);
-	if (e->family == AF_UNIX) {
-		path_len = strnlen(e->path, sizeof(e->path));
-		if (path_len > len)
-			path_len = len;
-		memcpy(buf, e->path, path_len);
-		return slice__of(buf, path_len);
-	}
-	if (v4)
-		return v4_text(v4, buf);
-	if (e->family == AF_INET6)
-		text = inet_ntop(AF_INET6, e->addr, buf, (socklen_t)len);
-	return slice__str(text);
+	if (e->text_len)
+		return slice__of(e->text, e->text_len);
+	if (e->family != AF_UNIX)
+		return ip_text(e, buf, len);
+	path_len = strnlen(e->path, sizeof(e->path));
+	if (path_len > len)
+		path_len = len;
+	memcpy(buf, e->path, path_len);
+	return slice__of(buf, path_len);
 }
 
 const char *endpoint__network_type(const struct endpoint *e)

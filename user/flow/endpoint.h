@@ -11,9 +11,12 @@
 
 _Static_assert(ENDPOINT_TEXT_BYTES >= EVENT_PATH_LEN, "a path must fit");
 
+/* Writes the address of an IP into @e, for endpoint__address() to find. */
+void endpoint__write(struct endpoint *e);
+
 /*
- * IP literal (IPv4 in IPv6 as IPv4) or path of the unix socket, written to @buf of @len >=
- * ENDPOINT_TEXT_BYTES; empty when unknown.  @e may be NULL.
+ * IP literal (IPv4 in IPv6 as IPv4) or path of the unix socket, in @e or written to @buf of
+ * @len >= ENDPOINT_TEXT_BYTES; empty when unknown.  @e may be NULL.
  */
 struct slice endpoint__address(const struct endpoint *e, char *buf, size_t len);
 

@@ -19,7 +19,11 @@ struct endpoint {
 	uint16_t family; /* AF_INET, AF_INET6, AF_UNIX; 0 when unknown */
 	uint16_t port;	 /* host byte order; 0 for unix sockets */
 	uint8_t addr[16];
-	char path[EVENT_PATH_LEN]; /* AF_UNIX, NUL-terminated; "" when unknown */
+	uint8_t text_len; /* of @text; 0: not written, see endpoint__write() */
+	union {
+		char path[EVENT_PATH_LEN]; /* AF_UNIX, NUL-terminated; "" when unknown */
+		char text[EVENT_PATH_LEN]; /* others: @addr for people */
+	};
 };
 
 enum transaction_flag {
