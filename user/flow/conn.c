@@ -156,11 +156,6 @@ size_t conn__held(const struct conn *conn)
 	       stream__held(&conn->reading[TO_CLIENT].stream) + conn->memo.bytes;
 }
 
-enum direction conn__direction(const struct conn *conn, enum event_dir dir)
-{
-	return (conn->role == ROLE_CLIENT) == (dir == DIR_SEND) ? TO_SERVER : TO_CLIENT;
-}
-
 const struct endpoint *conn__server(const struct conn *conn)
 {
 	return conn->role == ROLE_SERVER ? &conn->local : &conn->peer;

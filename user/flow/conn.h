@@ -24,7 +24,7 @@ struct protocol;
 struct reading {
 	struct stream stream;
 	uint64_t skip;	/* bytes of the current fragment still to be passed over */
-	uint32_t flags; /* of that fragment: END and UNBIND are due when they have passed */
+	uint32_t flags; /* of that fragment: END and UNBIND are due when those have passed */
 	enum message_type type;
 	bool until_close; /* the current message ends with the stream */
 	bool lost;	  /* a gap broke the reading: resync before the next fragment */
@@ -105,7 +105,12 @@ void conn__unbind(struct conn *conn);
 size_t conn__held(const struct conn *conn);
 
 /* The direction by roles of bytes that this socket sent or received. */
-enum direction conn__direction(const struct conn *conn, enum event_dir dir);
+static inline enum direction conn__direction(const struct conn *conn, enum event_dir dir)
+{
+	return (enum direction)((conn->role == ROLE_CLIENT) ^ (dir == DIR_SEND));
+}
+
+_Static_assert(TO_SERVER == 0 && TO_CLIENT == 1, "what a client sends");
 
 const struct endpoint *conn__server(const struct conn *conn);
 const struct endpoint *conn__client(const struct conn *conn);

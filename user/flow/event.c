@@ -22,8 +22,6 @@ static size_t event__size(uint32_t type)
 	case EVENT_CONN:
 	case EVENT_CONN_FAILED:
 		return sizeof(struct event_conn);
-	case EVENT_DATA:
-		return sizeof(struct event_data);
 	case EVENT_CLOSE:
 		return sizeof(struct event_close);
 	case EVENT_PROCESS:
@@ -45,6 +43,9 @@ static int event__view_data(const void *record, struct event_view *view)
 {
 	const struct event_data *data = &view->data;
 
+	if (view->hdr.len < sizeof(*data))
+		return -EBADMSG;
+	memcpy(&view->data, record, sizeof(*data)); /* most records: a size that is known */
 	if (data->captured != data->hdr.len - sizeof(*data) || data->captured > data->size ||
 	    data->dir > DIR_RECV || data->pos > POS_MAX)
 		return -EBADMSG;
@@ -63,21 +64,14 @@ static int event__view_conn(struct event_view *view)
 	return 0;
 }
 
-int event__view(const void *record, size_t len, struct event_view *view)
+static int event__view_other(const void *record, struct event_view *view)
 {
-	size_t size;
+	size_t size = event__size(view->hdr.type);
 
-	if (len < sizeof(view->hdr))
-		return -EBADMSG;
-	memcpy(&view->hdr, record, sizeof(view->hdr));
-	size = event__size(view->hdr.type);
-	if (size == 0 || view->hdr.len > len || view->hdr.len < size)
+	if (size == 0 || view->hdr.len < size)
 		return -EBADMSG;
 	memcpy(view, record, size);
-	view->payload = slice__of("", 0);
 	switch (view->hdr.type) {
-	case EVENT_DATA:
-		return event__view_data(record, view);
 	case EVENT_CONN:
 	case EVENT_CONN_FAILED:
 		return event__view_conn(view);
@@ -88,4 +82,17 @@ int event__view(const void *record, size_t len, struct event_view *view)
 	default:
 		return 0;
 	}
+}
+
+int event__view(const void *record, size_t len, struct event_view *view)
+{
+	if (len < sizeof(view->hdr))
+		return -EBADMSG;
+	memcpy(&view->hdr, record, sizeof(view->hdr));
+	if (view->hdr.len > len)
+		return -EBADMSG;
+	if (view->hdr.type == EVENT_DATA)
+		return event__view_data(record, view);
+	view->payload = slice__of("", 0);
+	return event__view_other(record, view);
 }
