@@ -14,8 +14,8 @@ void arena__init(struct arena *a, size_t limit_bytes)
 {
 	a->chunks = NULL;
 	a->next = a->inline_bytes;
-	a->left = sizeof(a->inline_bytes);
-	a->used_bytes = 0;
+	a->left = limit_bytes < sizeof(a->inline_bytes) ? limit_bytes : sizeof(a->inline_bytes);
+	a->given_bytes = a->left;
 	a->heap_bytes = 0;
 	a->limit_bytes = limit_bytes;
 }
@@ -33,16 +33,20 @@ void arena__reset(struct arena *a)
 
 bool arena__grow(struct arena *a, size_t len)
 {
-	size_t bytes = len > CHUNK_BYTES ? len : CHUNK_BYTES;
-	struct arena_chunk *chunk = malloc(sizeof(*chunk) + bytes);
+	size_t bytes = len > CHUNK_BYTES ? len : CHUNK_BYTES, used = arena__used(a);
+	struct arena_chunk *chunk;
 
+	if (used > a->limit_bytes || len > a->limit_bytes - used)
+		return false;
+	chunk = malloc(sizeof(*chunk) + bytes);
 	if (!chunk)
 		return false;
 	a->heap_bytes += sizeof(*chunk) + bytes;
 	chunk->older = a->chunks;
 	a->chunks = chunk;
 	a->next = chunk->bytes;
-	a->left = bytes;
+	a->left = bytes < a->limit_bytes - used ? bytes : a->limit_bytes - used;
+	a->given_bytes = used + a->left;
 	return true;
 }
 
@@ -50,8 +54,7 @@ char *arena__extend(struct arena *a, struct slice old, size_t more)
 {
 	char *out;
 
-	if (old.data + old.len == a->next && more <= a->left &&
-	    more <= a->limit_bytes - a->used_bytes) {
+	if (old.data + old.len == a->next && arena__has(a, more)) {
 		arena__alloc(a, more);
 		return (char *)old.data;
 	}

@@ -16,10 +16,10 @@ struct arena_chunk;
 struct arena {
 	struct arena_chunk *chunks; /* newest first; NULL while the inline bytes are enough */
 	char *next;
-	size_t left;	    /* bytes free at @next */
-	size_t used_bytes;  /* handed out so far */
+	size_t left;	    /* bytes free at @next, of which the limit allows all */
+	size_t given_bytes; /* those, and all that was handed out */
 	size_t heap_bytes;  /* of all chunks */
-	size_t limit_bytes; /* arena__alloc() fails beyond */
+	size_t limit_bytes; /* of what is handed out; asked when there is need of a chunk */
 	char inline_bytes[ARENA_INLINE_BYTES] __attribute__((aligned(16)));
 };
 
@@ -29,13 +29,19 @@ void arena__init(struct arena *a, size_t limit_bytes);
 /* Frees all that was allocated; the arena is then as after arena__init(). */
 void arena__reset(struct arena *a);
 
-/* Makes room for @len bytes at @next.  False: no memory. */
+/* Makes room for @len bytes at @next.  False: the limit or the memory is reached. */
 bool arena__grow(struct arena *a, size_t len);
+
+/* Handed out so far. */
+static inline size_t arena__used(const struct arena *a)
+{
+	return a->given_bytes - a->left;
+}
 
 /* Will arena__alloc() succeed at once, with the bytes at @next? */
 static inline bool arena__has(const struct arena *a, size_t len)
 {
-	return len <= a->left && len <= a->limit_bytes - a->used_bytes;
+	return len <= a->left;
 }
 
 /* @len bytes, not zeroed, aligned to 1 byte; NULL when the limit or the memory is reached. */
@@ -43,14 +49,11 @@ static inline char *arena__alloc(struct arena *a, size_t len)
 {
 	char *out;
 
-	if (len > a->limit_bytes - a->used_bytes)
-		return NULL;
-	if (len > a->left && !arena__grow(a, len))
+	if (!arena__has(a, len) && !arena__grow(a, len))
 		return NULL;
 	out = a->next;
 	a->next += len;
 	a->left -= len;
-	a->used_bytes += len;
 	return out;
 }
 

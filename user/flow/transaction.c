@@ -29,10 +29,22 @@ static struct slice message__append(struct slice old, struct slice more, struct 
 	return slice__of(out, old.len + gap + more.len);
 }
 
+/* False: it found no room. */
+static bool field__merge(struct slice *to, struct slice from, bool append, struct arena *text)
+{
+	struct slice field;
+
+	if (to->len && !append && slice__eq(*to, from))
+		return true; /* fragments repeat what they know */
+	field = to->len && append ? message__append(*to, from, text) : arena__copy(text, from);
+	if (field.len)
+		*to = field;
+	return field.len;
+}
+
 /* False: a field found no room. */
 static bool message__merge(struct message *to, const struct message *from, struct arena *text)
 {
-	struct slice field;
 	bool whole = true;
 
 	to->type = from->type;
@@ -40,16 +52,8 @@ static bool message__merge(struct message *to, const struct message *from, struc
 	for (uint32_t left = from->field_mask; left; left &= left - 1) {
 		unsigned int i = (unsigned int)__builtin_ctz(left);
 
-		if (!(from->append_mask >> i & 1) && slice__eq(to->field[i], from->field[i]))
-			continue; /* fragments repeat what they know */
-		if (from->append_mask >> i & 1 && to->field[i].len)
-			field = message__append(to->field[i], from->field[i], text);
-		else
-			field = arena__copy(text, from->field[i]);
-		if (field.len)
-			to->field[i] = field;
-		else
-			whole = false;
+		whole &= field__merge(&to->field[i], from->field[i], from->append_mask >> i & 1,
+				      text);
 	}
 	for (uint32_t left = from->number_mask; left; left &= left - 1) {
 		unsigned int i = (unsigned int)__builtin_ctz(left);
@@ -137,8 +141,8 @@ static void queue__merge(struct conn *conn, struct transaction *txn, struct mess
 	bool whole;
 
 	text->limit_bytes = TEXT_MAX_BYTES;
-	if (left < TEXT_MAX_BYTES - text->used_bytes)
-		text->limit_bytes = text->used_bytes + left;
+	if (left < TEXT_MAX_BYTES - arena__used(text))
+		text->limit_bytes = arena__used(text) + left;
 	whole = message__merge(to, fragment, text);
 	whole &= message__recall(to, fragment, &conn->memo, text);
 	if (!whole || fragment->flags & MESSAGE_TRUNCATED)
