@@ -27,17 +27,12 @@ static void message__lose(struct conn *conn, enum direction dir,
 	transaction__gap(conn, dir, sink);
 }
 
-/* The bytes of the current fragment have all passed. */
-static void message__passed(struct conn *conn, enum direction dir,
-			    const struct transaction_sink *sink)
+/* The bytes of a fragment have all passed. */
+static void message__passed(struct conn *conn, enum direction dir, enum message_type type,
+			    uint32_t flags, const struct transaction_sink *sink)
 {
-	struct reading *r = &conn->reading[dir];
-	uint32_t flags = r->flags;
-
-	r->flags = 0;
-	r->until_close = false;
 	if (flags & MESSAGE_END)
-		transaction__end(conn, r->type, r->stream.last_ns, sink);
+		transaction__end(conn, type, conn->reading[dir].stream.last_ns, sink);
 	if (flags & MESSAGE_UNBIND)
 		sink->unbind(sink->ctx, conn);
 }
@@ -54,14 +49,15 @@ static bool message__skip(struct conn *conn, enum direction dir,
 	stream__advance(&r->stream, len);
 	ledger__add(sink->ledger, LEDGER_BYTES_PARSED, len);
 	if (r->until_close) {
+		r->until_close = !r->ended;
 		if (r->ended)
-			message__passed(conn, dir, sink);
+			message__passed(conn, dir, r->type, r->flags, sink);
 		return false;
 	}
 	r->skip -= len;
 	if (r->skip)
 		return false;
-	message__passed(conn, dir, sink);
+	message__passed(conn, dir, r->type, r->flags, sink);
 	return true;
 }
 
@@ -109,7 +105,6 @@ static bool message__resync(struct conn *conn, enum direction dir, const struct 
 static void reading__restart(struct reading *r)
 {
 	r->skip = 0;
-	r->flags = 0;
 	r->until_close = false;
 	r->lost = r->stream.last_ns > 0;
 }
@@ -165,12 +160,14 @@ static void message__take(struct conn *conn, enum direction dir, size_t len,
 	transaction__fragment(conn, fragment, at, pos, sink);
 	stream__advance(&r->stream, len);
 	ledger__add(sink->ledger, LEDGER_BYTES_PARSED, len);
+	if (!fragment->skip && !(fragment->flags & MESSAGE_UNTIL_CLOSE)) {
+		message__passed(conn, dir, fragment->type, fragment->flags, sink);
+		return;
+	}
 	r->skip = fragment->skip;
 	r->type = fragment->type;
-	r->flags = fragment->flags & (MESSAGE_END | MESSAGE_UNBIND);
+	r->flags = fragment->flags;
 	r->until_close = fragment->flags & MESSAGE_UNTIL_CLOSE;
-	if (!r->skip && !r->until_close)
-		message__passed(conn, dir, sink);
 }
 
 /* One step along the stream; false when there is nothing more to be done now. */
@@ -236,20 +233,23 @@ void message__resume(struct conn *conn, const struct transaction_sink *sink)
 
 void message__reach(struct conn *conn, enum direction dir, uint64_t pos)
 {
-	if (conn->reading[dir].resumed)
-		stream__skip_to(&conn->reading[dir].stream, pos);
-	conn->reading[dir].resumed = false;
+	struct reading *r = &conn->reading[dir];
+
+	if (!r->resumed)
+		return;
+	stream__skip_to(&r->stream, pos);
+	r->resumed = false;
 }
 
 /* Is there anything that a step may be taken along? */
 static bool reading__ready(const struct reading *r)
 {
-	return !r->held && (stream__left(&r->stream) || r->until_close);
+	return (stream__left(&r->stream) || r->until_close) && !r->held;
 }
 
 void message__read(struct conn *conn, enum direction dir, const struct transaction_sink *sink)
 {
-	while (conn->protocol && reading__ready(&conn->reading[dir]) &&
+	while (reading__ready(&conn->reading[dir]) && conn->protocol &&
 	       message__step(conn, dir, sink))
 		;
 }

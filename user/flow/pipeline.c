@@ -66,6 +66,8 @@ static void pipeline__account(struct pipeline *p, struct conn *conn)
 {
 	size_t held = conn__held(conn);
 
+	if (held == conn->held_bytes)
+		return;
 	quota__change(&p->quota, conn->held_bytes, held);
 	conn->held_bytes = held;
 }
@@ -196,17 +198,15 @@ static int pipeline__store(struct pipeline *p, struct conn *conn, enum direction
 {
 	struct stream *s = &conn->reading[dir].stream;
 	size_t max_bytes = p->config->max_stream_bytes;
+	bool full = s->room > SEGMENTS_FREE && !quota__allows(&p->quota, conn->held_bytes);
 	uint64_t before = s->end;
-	int64_t missing = -ENOMEM;
+	int64_t missing;
 
 	if (quota__left(&p->quota) < max_bytes)
 		max_bytes = quota__left(&p->quota);
-	if (s->room <= SEGMENTS_FREE || quota__allows(&p->quota, conn->held_bytes))
-		missing = stream__add(s, segment, payload, max_bytes);
-	if (missing < 0) {
+	if (full || stream__reserve(s, segment))
 		message__forget(conn, dir, &p->sink);
-		missing = stream__add(s, segment, payload, max_bytes);
-	}
+	missing = stream__add(s, segment, payload, max_bytes);
 	/* with the bytes of records that were lost before this one */
 	ledger__add(p->ledger, LEDGER_BYTES, s->end - before);
 	return missing < 0 ? (int)missing : 0;

@@ -66,7 +66,7 @@ static struct segment *stream__at(const struct stream *s, size_t i)
 	return &s->segments[(s->first + i) & (s->room - 1)];
 }
 
-static int stream__grow_segments(struct stream *s)
+static __attribute__((noinline)) int stream__grow_segments(struct stream *s)
 {
 	size_t room = s->room ? 2 * s->room : SEGMENTS_MIN;
 	struct segment *segments;
@@ -83,6 +83,13 @@ static int stream__grow_segments(struct stream *s)
 	s->room = room;
 	s->first = 0;
 	return 0;
+}
+
+int stream__reserve(struct stream *s, const struct segment *range)
+{
+	size_t segments = range->pos > s->end ? 2 : 1;
+
+	return s->count + segments <= s->room ? 0 : stream__grow_segments(s);
 }
 
 /* Room for one more segment; NULL: none. */
@@ -249,6 +256,8 @@ uint64_t stream__gap(const struct stream *s)
 {
 	uint64_t gap = 0;
 
+	if (s->run_end > s->cursor)
+		return 0;
 	for (size_t i = 0; i < s->count; i++) {
 		const struct segment *g = stream__at(s, i);
 		uint64_t at = s->cursor + gap;
@@ -264,7 +273,7 @@ uint64_t stream__gap(const struct stream *s)
 
 const struct segment *stream__here(const struct stream *s)
 {
-	return stream__at(s, 0);
+	return &s->segments[s->first];
 }
 
 /* Captured bytes of @g in [from, to). */
@@ -294,18 +303,29 @@ static void stream__rest(struct stream *s)
 	}
 }
 
+/* How many of the bytes between the cursor and @target are held. */
+static uint64_t stream__captured(const struct stream *s, uint64_t target)
+{
+	uint64_t held = 0;
+
+	if (target <= s->run_end)
+		return target - s->cursor;
+	for (size_t i = 0; i < s->count; i++)
+		held += segment__captured(stream__at(s, i), s->cursor, target);
+	return held;
+}
+
 uint64_t stream__advance(struct stream *s, uint64_t len)
 {
-	uint64_t target = s->cursor + len, held = 0;
+	uint64_t target = s->cursor + len, held = stream__captured(s, target);
 
 	while (s->count && s->cursor < target) {
-		const struct segment *g = stream__at(s, 0);
-		uint64_t end = g->pos + g->size, to = end < target ? end : target;
+		const struct segment *g = stream__here(s);
+		uint64_t end = g->pos + g->size;
 
-		held += segment__captured(g, s->cursor, to);
-		s->cursor = to;
 		s->last_ns = g->end_ns;
-		if (to == end) {
+		s->cursor = end < target ? end : target;
+		if (s->cursor == end) {
 			s->first = (s->first + 1) & (s->room - 1);
 			s->count--;
 		}

@@ -54,6 +54,9 @@ void stream__reset(struct stream *s);
 /* What passes before @pos is nobody's; only where all up to now was read. */
 void stream__skip_to(struct stream *s, uint64_t pos);
 
+/* Room for a segment of @range, and for the hole before it.  0 or -ENOMEM. */
+int stream__reserve(struct stream *s, const struct segment *range);
+
 /*
  * Adds a range.  A hole before it becomes a segment without bytes; a part that was there
  * already is ignored.  Beyond @max_bytes held the bytes are dropped, not the range.
