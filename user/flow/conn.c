@@ -80,8 +80,10 @@ struct conn *conn_table__add(struct conn_table *table, const struct event_conn *
 
 struct conn *conn_table__find(const struct conn_table *table, uint64_t id)
 {
-	struct conn *conn;
+	struct conn *conn = table->newest;
 
+	if (conn && conn->id == id) /* one socket is read and written in turn */
+		return conn;
 	HASH_FIND(hh, table->by_id, &id, sizeof(id), conn);
 	return conn;
 }

@@ -102,8 +102,10 @@ void processes__free(struct processes *p)
 
 static struct process *processes__find(struct processes *p, uint32_t pid)
 {
-	struct process *proc;
+	struct process *proc = TAILQ_LAST(&p->live, process_list);
 
+	if (proc && proc->pid == pid) /* the one that was asked for last */
+		return proc;
 	HASH_FIND(hh, p->by_pid, &pid, sizeof(pid), proc);
 	return proc;
 }
@@ -136,6 +138,8 @@ static struct process *processes__add(struct processes *p, uint32_t pid)
 /* To the end of the list of its state. */
 static void process__move(struct processes *p, struct process *proc, bool ended)
 {
+	if (proc->ended == ended && !TAILQ_NEXT(proc, order))
+		return;
 	TAILQ_REMOVE(process__list(p, proc), proc, order);
 	proc->ended = ended;
 	TAILQ_INSERT_TAIL(process__list(p, proc), proc, order);
