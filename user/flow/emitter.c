@@ -133,18 +133,29 @@ static void emitter__complete(struct emitter *e, struct context *sent)
 	}
 }
 
-static void emitter__trace(struct emitter *e, struct transaction *txn, struct context *out)
+/* By what the kernel has told of the request.  False: @out is not touched, for it told nothing, or
+ * what does not count. */
+static bool emitter__trace_told(struct emitter *e, struct transaction *txn, struct context *out)
 {
 	struct place place = { .conn_id = txn->conn_id, .pos = txn->request_pos };
 	enum event_dir dir = txn->role == ROLE_SERVER ? DIR_RECV : DIR_SEND;
 	struct event_context wire;
-	bool told = sent__take(&e->sent, place, dir, &wire);
 
-	if (!told || dir == DIR_RECV)
-		trace__begin(txn, e->config, told ? &wire : NULL, out);
-	else if (trace__repeat(txn, &wire, out))
-		emitter__complete(e, out);
-	else
+	if (!sent__take(&e->sent, place, dir, &wire))
+		return false;
+	if (dir == DIR_RECV) {
+		trace__begin(txn, e->config, &wire, out);
+		return true;
+	}
+	if (!trace__repeat(txn, &wire, out))
+		return false;
+	emitter__complete(e, out);
+	return true;
+}
+
+static void emitter__trace(struct emitter *e, struct transaction *txn, struct context *out)
+{
+	if (!e->sent.count || !emitter__trace_told(e, txn, out))
 		trace__begin(txn, e->config, NULL, out);
 	if (!(txn->flags & TXN_UNSAMPLED))
 		return;
