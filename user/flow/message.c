@@ -148,23 +148,26 @@ static bool message__fault(struct conn *conn, enum direction dir, ssize_t err,
 	return true;
 }
 
+/* @len bytes were parsed; what the fragment skips is passed over as far as it has come. */
 static void message__take(struct conn *conn, enum direction dir, size_t len,
 			  const struct message *fragment, const struct transaction_sink *sink)
 {
 	struct reading *r = &conn->reading[dir];
 	const struct segment *at = stream__here(&r->stream);
-	uint64_t pos = r->stream.cursor;
+	uint64_t pos = r->stream.cursor, skip = fragment->skip;
 
 	if (++conn->good >= GOOD_FRAGMENTS)
 		conn->faults = 0;
 	transaction__fragment(conn, fragment, at, pos, sink);
-	stream__advance(&r->stream, len);
-	ledger__add(sink->ledger, LEDGER_BYTES_PARSED, len);
-	if (!fragment->skip && !(fragment->flags & MESSAGE_UNTIL_CLOSE)) {
+	if (skip > stream__left(&r->stream) - len)
+		skip = stream__left(&r->stream) - len;
+	stream__advance(&r->stream, len + skip);
+	ledger__add(sink->ledger, LEDGER_BYTES_PARSED, len + skip);
+	if (fragment->skip == skip && !(fragment->flags & MESSAGE_UNTIL_CLOSE)) {
 		message__passed(conn, dir, fragment->type, fragment->flags, sink);
 		return;
 	}
-	r->skip = fragment->skip;
+	r->skip = fragment->skip - skip;
 	r->type = fragment->type;
 	r->flags = fragment->flags;
 	r->until_close = fragment->flags & MESSAGE_UNTIL_CLOSE;
