@@ -61,8 +61,11 @@ struct context *context_table__find(const struct context_table *table, struct pl
 
 struct context *context_table__add(struct context_table *table, struct place place)
 {
-	struct context *context = context_table__find(table, place);
+	struct context *context;
+	unsigned int hash;
 
+	HASH_VALUE(&place, sizeof(place), hash);
+	HASH_FIND_BYHASHVALUE(hh, table->by_place, &place, sizeof(place), hash, context);
 	if (context) {
 		context->requests++;
 		return context;
@@ -73,7 +76,7 @@ struct context *context_table__add(struct context_table *table, struct place pla
 	memset(context, 0, sizeof(*context));
 	context->place = place;
 	context->requests = 1;
-	HASH_ADD(hh, table->by_place, place, sizeof(context->place), context);
+	HASH_ADD_BYHASHVALUE(hh, table->by_place, place, sizeof(context->place), hash, context);
 	if (hash__has(&context->hh))
 		return context;
 	pool__give(&pool, context);

@@ -92,11 +92,9 @@ int stream__reserve(struct stream *s, const struct segment *range)
 	return s->count + segments <= s->room ? 0 : stream__grow_segments(s);
 }
 
-/* Room for one more segment; NULL: none. */
+/* One more segment, for which there is room. */
 static struct segment *stream__push(struct stream *s)
 {
-	if (s->count == s->room && stream__grow_segments(s))
-		return NULL;
 	return stream__at(s, s->count++);
 }
 
@@ -165,8 +163,6 @@ static int64_t stream__add_hole(struct stream *s, const struct segment *next)
 {
 	struct segment *hole = stream__push(s);
 
-	if (!hole)
-		return -ENOMEM;
 	*hole = *next;
 	hole->pos = s->end;
 	hole->size = next->pos - s->end;
@@ -197,14 +193,11 @@ int64_t stream__add(struct stream *s, const struct segment *range, struct slice 
 
 	if (range->pos + range->size <= s->end)
 		return 0;
-	if (range->pos > s->end) {
-		missing = stream__add_hole(s, range);
-		if (missing < 0)
-			return missing;
-	}
-	g = stream__push(s);
-	if (!g)
+	if (stream__reserve(s, range))
 		return -ENOMEM;
+	if (range->pos > s->end)
+		missing = stream__add_hole(s, range);
+	g = stream__push(s);
 	*g = *range;
 	if (range->pos < s->end)
 		captured = segment__skip(g, s->end - range->pos, captured);

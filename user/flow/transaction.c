@@ -141,7 +141,7 @@ static void queue__merge(struct conn *conn, struct transaction *txn, struct mess
 	bool whole;
 
 	text->limit_bytes = TEXT_MAX_BYTES;
-	if (left < TEXT_MAX_BYTES - arena__used(text))
+	if (left < TEXT_MAX_BYTES && left < TEXT_MAX_BYTES - arena__used(text))
 		text->limit_bytes = arena__used(text) + left;
 	whole = message__merge(to, fragment, text);
 	whole &= message__recall(to, fragment, &conn->memo, text);
