@@ -6,6 +6,7 @@
 
 #include <cmocka.h>
 
+#include "bpf/event.h"
 #include "user/flow/context.h"
 
 #define OVER_MAX 4
@@ -36,9 +37,9 @@ static struct context *add(struct context_table *table, uint64_t conn_id, uint64
 	memset(c->trace_id, (int)conn_id, sizeof(c->trace_id));
 	memset(c->span_id, (int)conn_id, sizeof(c->span_id));
 	c->sampled = true;
-	c->link = "none";
+	c->link = REF_NONE;
 	c->parent.conn_id = parent;
-	c->parent_link = "thread";
+	c->parent_link = REF_THREAD;
 	c->known = !parent;
 	return c;
 }
@@ -47,7 +48,7 @@ static void expect_child(const struct context *c, uint8_t trace, uint8_t parent)
 {
 	assert_int_equal(c->trace_id[15], trace);
 	assert_int_equal(c->parent_id[7], parent);
-	assert_string_equal(c->link, "thread");
+	assert_int_equal(c->link, REF_THREAD);
 }
 
 /* The request of @c named a trace and a parent in it. */
@@ -57,7 +58,7 @@ static void carry(struct context *c, uint8_t name)
 	memset(c->parent_id, name, sizeof(c->parent_id));
 	memset(c->carried_id, name, sizeof(c->carried_id));
 	c->carried = true;
-	c->link = "header";
+	c->link = REF_HEADER;
 }
 
 static void expect_no_child(const struct context *c, uint8_t name)
@@ -65,7 +66,7 @@ static void expect_no_child(const struct context *c, uint8_t name)
 	assert_true(c->known);
 	assert_int_equal(c->trace_id[15], name);
 	assert_int_equal(c->parent_id[7], name);
-	assert_string_equal(c->link, "header");
+	assert_int_equal(c->link, REF_HEADER);
 }
 
 static void expect_root(const struct context *c)
@@ -73,7 +74,7 @@ static void expect_root(const struct context *c)
 	assert_true(c->known);
 	assert_int_equal(c->trace_id[0], (int)c->place.conn_id);
 	assert_int_equal(c->parent_id[0], 0);
-	assert_string_equal(c->link, "none");
+	assert_int_equal(c->link, REF_NONE);
 }
 
 static void test_chain_has_one_trace(void **state)

@@ -31,12 +31,12 @@ struct context {
 	uint8_t flags; /* W3C: 0x01 sampled, 0x02 random */
 	uint8_t trace_id[16];
 	uint8_t span_id[8];
-	uint8_t parent_id[8];	 /* all zero: a root */
-	uint8_t carried_id[8];	 /* the parent that the request named */
-	const char *link;	 /* spanloom.link, a literal */
-	struct place parent;	 /* conn_id 0: none */
-	const char *parent_link; /* what link becomes when @parent is found */
-	bool parent_remote;	 /* ... and it is the message itself, as its sender saw it */
+	uint8_t parent_id[8];  /* all zero: a root */
+	uint8_t carried_id[8]; /* the parent that the request named */
+	struct place parent;   /* conn_id 0: none */
+	uint8_t link;	       /* enum ref_kind: how the parent is known, see trace__link() */
+	uint8_t parent_link;   /* what @link becomes when @parent is found */
+	bool parent_remote;    /* ... and it is the message itself, as its sender saw it */
 	/* For edge.h, CLOCK_MONOTONIC: of its span when that has left; else of the server's that
 	 * it caused, or 0. */
 	uint64_t from_ns, to_ns;

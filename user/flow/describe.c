@@ -8,6 +8,7 @@
 #include "user/flow/context.h"
 #include "user/flow/endpoint.h"
 #include "user/flow/span.h"
+#include "user/flow/trace.h"
 #include "user/protocols/protocol.h"
 
 const char *describe__errno(int error)
@@ -59,7 +60,7 @@ void describe__context(struct span *span, const struct context *context)
 	span->trace_flags = context->flags;
 	span->parent_remote = context->remote;
 	span->trace_state = arena__copy(&span->text, context->state);
-	span__add_literal(span, "spanloom.link", slice__str(context->link));
+	span__add_literal(span, "spanloom.link", trace__link(context->link));
 }
 
 struct span *describe__transaction(const struct transaction *txn, const struct flow_config *config,

@@ -104,7 +104,7 @@ static void emitter__match_header(struct emitter *e, const struct transaction *t
 		return;
 	}
 	context->parent = *request;
-	context->parent_link = "header";
+	context->parent_link = REF_HEADER;
 	context->known = false;
 }
 
@@ -123,7 +123,7 @@ static void emitter__complete(struct emitter *e, struct context *sent)
 	if (!parent || parent->hidden ||
 	    (parent->known && memcmp(parent->trace_id, sent->trace_id, 16) != 0)) {
 		memset(sent->parent_id, 0, sizeof(sent->parent_id));
-		sent->link = trace__link(REF_NONE);
+		sent->link = REF_NONE;
 	}
 	if (parent) {
 		context__set_state(sent, parent->state);
@@ -227,7 +227,7 @@ void emitter__begun(struct emitter *e, struct transaction *txn, const char *comm
 
 static void emitter__count_root(const struct emitter *e, const struct context *context)
 {
-	if (strcmp(context->link, "none") != 0)
+	if (context->link != REF_NONE)
 		return;
 	ledger__add(e->ledger, LEDGER_ROOTS, 1);
 	if (context->parent.conn_id)

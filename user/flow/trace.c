@@ -90,7 +90,7 @@ static void trace__continue_header(struct transaction *txn, const struct flow_co
 	int8_t field = txn->protocol->tracestate_field;
 
 	trace__continue(config, parent, out);
-	out->link = "header";
+	out->link = REF_HEADER;
 	if (field)
 		context__set_state(out,
 				   tracestate__normalise(&txn->text, txn->request.field[field]));
@@ -114,7 +114,7 @@ static bool trace__continue_option(const struct flow_config *config,
 		 out->sampled != (came->flags & TRACE_FLAG_SAMPLED))
 		return false;
 	memcpy(out->parent_id, came->parent_id, sizeof(out->parent_id));
-	out->link = trace__link(REF_OPTION);
+	out->link = REF_OPTION;
 	return true;
 }
 
@@ -125,7 +125,7 @@ static void trace__start(struct transaction *txn, const struct flow_config *conf
 	char state[ROOT_STATE_MAX];
 
 	ids__trace(ids, out->trace_id);
-	out->link = "none";
+	out->link = REF_NONE;
 	out->sampled = txn->decided ? txn->sampled : trace__kept(config, out->trace_id);
 	out->flags = FLAG_RANDOM | (out->sampled ? TRACE_FLAG_SAMPLED : 0);
 	if (!out->sampled)
@@ -135,32 +135,18 @@ static void trace__start(struct transaction *txn, const struct flow_config *conf
 		context__set_state(out, slice__str(state));
 }
 
-const char *trace__link(uint8_t ref)
+struct slice trace__link(uint8_t ref)
 {
-	switch (ref) {
-	case REF_THREAD:
-		return "thread";
-	case REF_TURN:
-		return "turn";
-	case REF_GOROUTINE:
-		return "goroutine";
-	case REF_PYCONTEXT:
-		return "pycontext";
-	case REF_PROCESS:
-		return "process";
-	case REF_CONTEXT:
-		return "context";
-	case REF_LIKELY:
-		return "likely";
-	case REF_PEER:
-		return "peer";
-	case REF_OPTION:
-		return "tcp-option";
-	case REF_HEADER:
-		return "header";
-	default:
-		return "none";
-	}
+	static const struct slice names[] = {
+		[REF_NONE] = SLICE("none"),	      [REF_THREAD] = SLICE("thread"),
+		[REF_TURN] = SLICE("turn"),	      [REF_LIKELY] = SLICE("likely"),
+		[REF_GOROUTINE] = SLICE("goroutine"), [REF_PYCONTEXT] = SLICE("pycontext"),
+		[REF_PROCESS] = SLICE("process"),     [REF_CONTEXT] = SLICE("context"),
+		[REF_PEER] = SLICE("peer"),	      [REF_OPTION] = SLICE("tcp-option"),
+		[REF_HEADER] = SLICE("header"),
+	};
+
+	return names[ref < sizeof(names) / sizeof(names[0]) ? ref : REF_NONE];
 }
 
 /* What the kernel saw: which message caused this one.  @option: its sender has said so, too. */
@@ -170,7 +156,7 @@ static void trace__refer(const struct transaction *txn, bool option, struct cont
 		out->known = true;
 		return;
 	}
-	out->parent_link = trace__link(option ? REF_OPTION : txn->ref);
+	out->parent_link = option ? REF_OPTION : txn->ref;
 	out->parent_remote = txn->ref == REF_PEER;
 	out->parent.conn_id = txn->ref_conn;
 	out->parent.pos = txn->ref_pos;
@@ -223,7 +209,7 @@ bool trace__repeat(struct transaction *txn, const struct event_context *sent, st
 	memcpy(out->parent_id, sent->parent_id, sizeof(out->parent_id));
 	out->flags = sent->flags;
 	out->sampled = sent->flags & TRACE_FLAG_SAMPLED;
-	out->link = trace__link(sent->ref);
+	out->link = sent->ref;
 	out->parent.conn_id = sent->ref_conn;
 	out->parent.pos = sent->ref_pos;
 	out->known = true;

@@ -22,7 +22,7 @@
 void trace__root_state(const struct flow_config *config, char out[ROOT_STATE_MAX]);
 
 /* spanloom.link of a parent that is known by @ref (enum ref_kind, or anything): a literal. */
-const char *trace__link(uint8_t ref);
+struct slice trace__link(uint8_t ref);
 
 /* May the request have come with a context that was not read: cut off, or one of several? */
 bool trace__is_unread(const struct transaction *txn);
