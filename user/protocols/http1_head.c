@@ -3,12 +3,40 @@
 
 #include <errno.h>
 
-/* Of whose heads a line is looked at that begins so. */
-enum initial {
-	OF_REQUESTS = 1 << 0,
-	OF_RESPONSES = 1 << 1,
-	OF_BOTH = OF_REQUESTS | OF_RESPONSES,
+/* What is no field of a message, but frames it. */
+enum framing_line {
+	LINE_LENGTH = HTTP1_FIELDS,
+	LINE_CODING,
 };
+
+/* The header lines that are looked at. */
+struct known_line {
+	struct slice name;
+	unsigned int index; /* enum http1_field or enum framing_line */
+};
+
+#define INITIALS   32 /* values of a byte in which a letter is the same, large or small */
+#define PER_LETTER 3  /* known lines that begin with it, at most */
+
+/* By the first letters of their names: of most lines that tells that nobody asks for them. */
+static const struct known_line known_lines[INITIALS][PER_LETTER] = {
+	['c' % INITIALS] = { { SLICE("Content-Length"), LINE_LENGTH } },
+	['f' % INITIALS] = { { SLICE("Forwarded"), HTTP1_FORWARDED } },
+	['h' % INITIALS] = { { SLICE("Host"), HTTP1_HOST } },
+	['t' % INITIALS] = { { SLICE("traceparent"), HTTP1_TRACEPARENT },
+			     { SLICE("tracestate"), HTTP1_TRACESTATE },
+			     { SLICE("Transfer-Encoding"), LINE_CODING } },
+	['u' % INITIALS] = { { SLICE("User-Agent"), HTTP1_USER_AGENT },
+			     { SLICE("Upgrade"), HTTP1_UPGRADE } },
+	['x' % INITIALS] = { { SLICE("X-Forwarded-For"), HTTP1_FORWARDED_FOR },
+			     { SLICE("X-Forwarded-Proto"), HTTP1_FORWARDED_PROTO },
+			     { SLICE("X-Forwarded-Host"), HTTP1_FORWARDED_HOST } },
+};
+
+static const struct known_line *lines_like(char initial)
+{
+	return known_lines[(unsigned char)initial % INITIALS];
+}
 
 /* ---- lines -------------------------------------------------------------------------------- */
 
@@ -45,22 +73,23 @@ static struct slice trim(struct slice in)
 	return in;
 }
 
-/* May a header line of such a message that begins so be one that is looked at? */
-static bool is_initial(enum message_type type, char c)
+/* White space before the first header line: it is folded into nothing, and no end of the head. */
+static void pass_indent(struct slice *rest)
 {
-	static const uint8_t initials[256] = {
-		[' '] = OF_BOTH,     ['\t'] = OF_BOTH,	  ['C'] = OF_BOTH,     ['F'] = OF_REQUESTS,
-		['H'] = OF_REQUESTS, ['T'] = OF_BOTH,	  ['U'] = OF_REQUESTS, ['X'] = OF_REQUESTS,
-		['c'] = OF_BOTH,     ['f'] = OF_REQUESTS, ['h'] = OF_REQUESTS, ['t'] = OF_BOTH,
-		['u'] = OF_REQUESTS, ['x'] = OF_REQUESTS,
-	};
+	struct slice after = *rest, line;
 
-	return initials[(unsigned char)c] & (type == MESSAGE_REQUEST ? OF_REQUESTS : OF_RESPONSES);
+	if (!is_folded(*rest) || !http1_head__line(&after, &line))
+		return;
+	while (is_folded(line))
+		line = slice__skip(line, 1);
+	*rest = line.len ? slice__skip(*rest, (size_t)(line.data - rest->data)) : after;
 }
 
-/* The next header line that may be looked at, with the lines folded into it.  *@end: there was none,
- * but the empty line that ends the head. */
-static bool next_field(struct slice *rest, enum message_type type, struct slice *line, bool *end)
+/*
+ * The next header line that may be looked at, with the lines folded into it.  *@end: there was none,
+ * but the empty line that ends the head.  What is folded into another line begins as none that is.
+ */
+static bool next_field(struct slice *rest, struct slice *line, bool *end)
 {
 	struct slice more;
 
@@ -69,10 +98,11 @@ static bool next_field(struct slice *rest, enum message_type type, struct slice 
 		*end = line->len == 0;
 		if (*end)
 			return false;
+		if (lines_like(line->data[0])->name.len == 0)
+			continue;
 		while (is_folded(*rest) && http1_head__line(rest, &more))
 			line->len = (size_t)(more.data + more.len - line->data);
-		if (is_initial(type, line->data[0]))
-			return true;
+		return true;
 	}
 	return false;
 }
@@ -185,13 +215,12 @@ static bool may_end_name(char c)
 	return c == ':' || c == ' ' || c == '\t';
 }
 
-/* Is it the header line @name (not empty), with @value? */
+/* Is it the header line @name, with @value? */
 static bool line_is(struct slice line, struct slice name, struct slice *value)
 {
 	struct slice rest = slice__skip(line, name.len);
 
 	if (rest.len == 0 || !may_end_name(rest.data[0]) ||
-	    (line.data[0] | 0x20) != (name.data[0] | 0x20) ||
 	    !slice__ieq(slice__head(line, name.len), name))
 		return false;
 	rest = slice__trim(rest);
@@ -201,27 +230,14 @@ static bool line_is(struct slice line, struct slice name, struct slice *value)
 	return true;
 }
 
-/* The index of the header line @line, with its value; negative: nobody asks for it. */
-static int field_index(struct slice line, struct slice *value)
+/* The index of the header line @line (not empty), with its value; negative: nobody asks for it. */
+static int line_index(struct slice line, struct slice *value)
 {
-	static const struct {
-		struct slice name;
-		enum http1_field field;
-	} known[] = {
-		{ SLICE("Host"), HTTP1_HOST },
-		{ SLICE("User-Agent"), HTTP1_USER_AGENT },
-		{ SLICE("traceparent"), HTTP1_TRACEPARENT },
-		{ SLICE("tracestate"), HTTP1_TRACESTATE },
-		{ SLICE("Forwarded"), HTTP1_FORWARDED },
-		{ SLICE("X-Forwarded-For"), HTTP1_FORWARDED_FOR },
-		{ SLICE("X-Forwarded-Proto"), HTTP1_FORWARDED_PROTO },
-		{ SLICE("X-Forwarded-Host"), HTTP1_FORWARDED_HOST },
-		{ SLICE("Upgrade"), HTTP1_UPGRADE },
-	};
+	const struct known_line *known = lines_like(line.data[0]);
 
-	for (size_t i = 0; i < sizeof(known) / sizeof(known[0]); i++)
+	for (size_t i = 0; i < PER_LETTER && known[i].name.len; i++)
 		if (line_is(line, known[i].name, value))
-			return known[i].field;
+			return (int)known[i].index;
 	return -1;
 }
 
@@ -309,16 +325,15 @@ int http1_head__fields(struct slice *rest, struct http1_join *join, struct http1
 
 	join->len = 0;
 	*framing = (struct http1_framing){ .length = -1 };
-	while (next_field(rest, out->type, &line, &end)) {
-		line = slice__trim(line);
-		/* of a response only its length is asked for */
-		index = out->type == MESSAGE_REQUEST ? field_index(line, &value) : -1;
-		if (index >= 0)
-			keep_field(index, value, join, out);
-		else if (line_is(line, SLICE("Content-Length"), &value))
+	pass_indent(rest);
+	while (next_field(rest, &line, &end)) {
+		index = line_index(line, &value);
+		if (index == LINE_LENGTH)
 			lie |= add_length(value, framing) != 0;
-		else if (line_is(line, SLICE("Transfer-Encoding"), &value))
+		else if (index == LINE_CODING)
 			add_coding(value, framing);
+		else if (index >= 0 && out->type == MESSAGE_REQUEST) /* of responses that is all */
+			keep_field(index, value, join, out);
 	}
 	/* without its end the last line may still be folded */
 	if (lie && end)
