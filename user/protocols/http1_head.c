@@ -109,7 +109,8 @@ static bool next_field(struct slice *rest, struct slice *line, bool *end)
 
 /* ---- start lines -------------------------------------------------------------------------- */
 
-static bool is_token(struct slice in)
+/* Bytes at the head of @in that a method may consist of. */
+static size_t token_len(struct slice in)
 {
 	static const bool tchar[256] = {
 		['!'] = true,	      ['#' ... '\''] = true, ['*'] = true,
@@ -117,16 +118,26 @@ static bool is_token(struct slice in)
 		['0' ... '9'] = true, ['A' ... 'Z'] = true,  ['^' ... 'z'] = true,
 		['|'] = true,	      ['~'] = true,
 	};
+	size_t len = 0;
 
-	for (size_t i = 0; i < in.len; i++)
-		if (!tchar[(unsigned char)in.data[i]])
-			return false;
-	return in.len > 0;
+	while (len < in.len && tchar[(unsigned char)in.data[len]])
+		len++;
+	return len;
 }
 
 bool http1_head__is_method(struct slice in)
 {
-	return in.len <= HTTP1_METHOD_MAX && is_token(in);
+	return in.len && in.len <= HTTP1_METHOD_MAX && token_len(in) == in.len;
+}
+
+/* The method that @line begins with, up to a space or its end; empty when there is none. */
+static struct slice method_of(struct slice line)
+{
+	size_t len = token_len(line);
+
+	if (len > HTTP1_METHOD_MAX || (len < line.len && line.data[len] != ' '))
+		len = 0;
+	return slice__head(line, len);
 }
 
 static bool has_control(struct slice in)
@@ -142,10 +153,12 @@ static bool is_digit(char c)
 	return c >= '0' && c <= '9';
 }
 
+#define VERSION_BYTES (sizeof("HTTP/1.x") - 1)
+
 /* "HTTP/1.x" at the front: "1.x", or empty. */
 static struct slice version_of(struct slice in)
 {
-	if (in.len < 8 || !slice__starts(in, SLICE("HTTP/1.")) || !is_digit(in.data[7]))
+	if (!slice__starts(in, SLICE("HTTP/1.")) || in.len < VERSION_BYTES || !is_digit(in.data[7]))
 		return slice__of(in.data, 0);
 	return slice__of(in.data + 5, 3);
 }
@@ -153,16 +166,14 @@ static struct slice version_of(struct slice in)
 /* Servers take the last word as the version, so a target may hold spaces. */
 int http1_head__request_line(struct slice line, struct message *out)
 {
-	struct slice method = slice__head(line, slice__find(line, ' '));
+	struct slice method = method_of(line);
 	struct slice rest = slice__trim(slice__skip(line, method.len));
-	const char *space = rest.len ? memrchr(rest.data, ' ', rest.len) : NULL;
-	size_t target_len = space ? (size_t)(space - rest.data) : 0;
-	struct slice target = slice__trim(slice__head(rest, target_len));
-	struct slice last = slice__skip(rest, target_len + 1);
-	struct slice version = version_of(last);
+	size_t space = rest.len > VERSION_BYTES ? rest.len - VERSION_BYTES - 1 : 0;
+	struct slice target = slice__trim(slice__head(rest, space));
+	struct slice version = version_of(slice__skip(rest, space + 1));
 
-	if (!http1_head__is_method(method) || target.len == 0 || has_control(target) ||
-	    version.len == 0 || last.len != 8)
+	if (method.len == 0 || target.len == 0 || rest.data[space] != ' ' || version.len == 0 ||
+	    has_control(target))
 		return -EBADMSG;
 	out->type = MESSAGE_REQUEST;
 	message__set(out, HTTP1_METHOD, method);
@@ -181,11 +192,11 @@ static bool authority_is_cut(struct slice target)
 
 int http1_head__cut_request_line(struct slice line, struct message *out)
 {
-	struct slice method = slice__head(line, slice__find(line, ' '));
+	struct slice method = method_of(line);
 	struct slice target = slice__trim(slice__skip(line, method.len));
 
 	target = slice__head(target, slice__find(target, ' '));
-	if (!http1_head__is_method(method) || target.len == 0 || has_control(target))
+	if (method.len == 0 || target.len == 0 || has_control(target))
 		return -EBADMSG;
 	out->type = MESSAGE_REQUEST;
 	message__set(out, HTTP1_METHOD, method);
