@@ -109,16 +109,18 @@ static bool may_become_head(struct slice in)
 	       http1_head__is_method(slice__head(in, slice__find(in, ' ')));
 }
 
-/* 0: a head of this direction, or the beginning of one; else as protocol->parse. */
-static int check_start(enum direction dir, struct slice in)
+/* @err: the start line is bad, or 0: not there as a whole.  As protocol->parse: is it one of the other
+ * direction, may it be the beginning of one? */
+static int refuse_start(const struct parse_input *in, int err)
 {
-	enum match match = classify(in);
+	struct slice bytes = in->bytes;
+	enum match match = classify(bytes);
 
-	if (match != MATCH_NONE && match != match_of(dir))
+	if (match != MATCH_NONE && match != match_of(in->dir))
 		return -EPROTO;
-	if (match == MATCH_NONE && slice__find(in, '\n') == in.len && !may_become_head(in))
+	if (match == MATCH_NONE && slice__find(bytes, '\n') == bytes.len && !may_become_head(bytes))
 		return -EBADMSG;
-	return 0;
+	return bytes.len > HTTP1_HEAD_MAX ? -EBADMSG : err;
 }
 
 /* ---- bodies ------------------------------------------------------------------------------- */
@@ -245,18 +247,15 @@ static ssize_t parse_head(struct http1 *http, const struct parse_input *in, stru
 	struct slice rest = in->bytes;
 	int err, whole;
 
-	err = check_start(in->dir, in->bytes);
-	if (err)
-		return err;
 	err = read_start(in, &rest, out);
-	if (err < 0)
-		return err;
-	whole = err ? http1_head__fields(&rest, &http->join, &framing, out) : 0;
+	if (err <= 0)
+		return refuse_start(in, err);
+	whole = http1_head__fields(&rest, &http->join, &framing, out);
 	if (whole < 0)
 		return whole;
 	if (!whole && in->bytes.len > HTTP1_HEAD_MAX)
 		return -EBADMSG;
-	if (err == 0 || (!whole && !in->cut))
+	if (!whole && !in->cut)
 		return 0;
 	if (in->dir == TO_SERVER)
 		begin_request(http, &framing, !whole, out);
