@@ -76,35 +76,55 @@ static size_t user_info_len(struct slice authority)
 	return at ? (size_t)(at - authority.data) + 1 : 0;
 }
 
-/* What nearly all host names are made of. */
-static bool is_plain(unsigned char c)
+/* Bytes at the head of @in that nearly all host names are made of. */
+static size_t plain_len(struct slice in)
 {
-	return (c >= '0' && c <= '9') || ((c | 0x20) >= 'a' && (c | 0x20) <= 'z') || c == '.' ||
-	       c == '-';
+	static const bool plain[256] = {
+		['0' ... '9'] = true, ['A' ... 'Z'] = true, ['a' ... 'z'] = true,
+		['.'] = true,	      ['-'] = true,
+	};
+	size_t len = 0;
+
+	while (len < in.len && plain[(unsigned char)in.data[len]])
+		len++;
+	return len;
 }
 
 static bool host_is_valid(struct slice name)
 {
 	if (name.len == 0 || name.len > HOST_MAX)
 		return false;
-	for (size_t i = 0; i < name.len; i++) {
+	for (size_t i = plain_len(name); i < name.len; i++) {
 		unsigned char c = (unsigned char)name.data[i];
 
-		if (is_plain(c))
-			continue;
 		if (c <= ' ' || c == 0x7f || strchr("/\\?#<>\"'`{}|^,;", c))
 			return false;
 	}
 	return true;
 }
 
+/* Nothing, or ":" and a port or nothing. */
+static bool read_port(struct slice in, int *port)
+{
+	int64_t number;
+
+	*port = -1;
+	if (in.len <= 1)
+		return in.len == 0 || in.data[0] == ':';
+	number = in.len <= 1 + PORT_DIGITS ? slice__number(slice__skip(in, 1)) : -1;
+	*port = (int)number;
+	return in.data[0] == ':' && number >= 0 && number <= UINT16_MAX;
+}
+
 bool url__host(struct slice authority, struct url_host *out)
 {
-	struct slice rest = slice__skip(authority, user_info_len(authority));
-	int64_t port;
-	size_t len;
+	size_t len = plain_len(authority);
+	struct slice rest = slice__skip(authority, len);
 
-	out->port = -1;
+	out->name = slice__head(authority, len);
+	if (len && len <= HOST_MAX && read_port(rest, &out->port)) /* most are */
+		return true;
+	rest = slice__skip(authority, user_info_len(authority));
 	if (rest.len && rest.data[0] == '[') {
 		rest = slice__skip(rest, 1);
 		len = slice__find(rest, ']');
@@ -117,14 +137,7 @@ bool url__host(struct slice authority, struct url_host *out)
 		out->name = slice__head(rest, len);
 		rest = slice__skip(rest, len);
 	}
-	if (!host_is_valid(out->name) || (rest.len && rest.data[0] != ':'))
-		return false;
-	rest = slice__skip(rest, 1);
-	if (rest.len == 0)
-		return true;
-	port = rest.len <= PORT_DIGITS ? slice__number(rest) : -1;
-	out->port = (int)port;
-	return port >= 0 && port <= UINT16_MAX;
+	return host_is_valid(out->name) && read_port(rest, &out->port);
 }
 
 static int hex_digit(char c)

@@ -73,7 +73,7 @@ static bool logical_host(const struct view *v, struct slice *authority, struct u
 
 	for (size_t i = 0; i < sizeof(sources) / sizeof(sources[0]); i++) {
 		*authority = sources[i];
-		if (url__host(*authority, host))
+		if (authority->len && url__host(*authority, host))
 			return true;
 	}
 	return false;
