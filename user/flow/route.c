@@ -6,6 +6,7 @@
 
 #include "user/flow/config.h"
 
+#define UUID_CHARS    36
 #define HEX_MIN	      8 /* digits that make a hash; "decade" and "facade" are words */
 #define TOKEN_MIN     16
 #define TOKEN_VARIETY 8	   /* different characters of a token */
@@ -51,7 +52,7 @@ static bool is_hex(struct slice s)
 {
 	bool digits = false;
 
-	if (slice__istarts(s, SLICE("0x")))
+	if (s.len >= 2 && s.data[0] == '0' && (s.data[1] | 0x20) == 'x')
 		s = slice__skip(s, 2);
 	for (size_t i = 0; i < s.len; i++) {
 		if (!isxdigit((unsigned char)s.data[i]))
@@ -63,9 +64,9 @@ static bool is_hex(struct slice s)
 
 static bool is_uuid(struct slice s)
 {
-	if (s.len == 38 && s.data[0] == '{' && s.data[37] == '}')
-		s = slice__of(s.data + 1, 36);
-	if (s.len != 36)
+	if (s.len == UUID_CHARS + 2 && s.data[0] == '{' && s.data[s.len - 1] == '}')
+		s = slice__of(s.data + 1, UUID_CHARS);
+	if (s.len != UUID_CHARS)
 		return false;
 	for (size_t i = 0; i < s.len; i++) {
 		bool dash = i == 8 || i == 13 || i == 18 || i == 23;
@@ -146,6 +147,21 @@ static struct slice next_segment(struct slice *path)
 	return segment;
 }
 
+/* Is it its own route?  Without a digit only a UUID is an id. */
+static bool is_plain(struct slice path)
+{
+	size_t segments = 0;
+
+	if (path.len >= UUID_CHARS)
+		return false;
+	for (size_t i = 0; i < path.len; i++) {
+		if (path.data[i] == ';' || class_of(path.data[i]) == CLASS_DIGIT)
+			return false;
+		segments += path.data[i] == '/';
+	}
+	return segments <= ROUTE_SEGMENTS;
+}
+
 static struct slice guess(struct slice path, struct arena *a)
 {
 	char text[ROUTE_BYTES];
@@ -223,7 +239,7 @@ enum route_source route__find(const struct flow_config *config, struct slice pat
 	}
 	if (!config->route_heuristic)
 		return ROUTE_NONE;
-	*out = guess(path, a);
+	*out = is_plain(path) ? path : guess(path, a);
 	return out->len ? ROUTE_GUESS : ROUTE_NONE;
 }
 

@@ -180,9 +180,9 @@ static void set_name(const struct view *v, struct slice route)
 		span__set_name(v->span, method);
 		return;
 	}
-	memcpy(name, method.data, method.len);
+	copy__bytes(name, method.data, method.len);
 	name[method.len] = ' ';
-	memcpy(name + method.len + 1, route.data, route.len);
+	copy__bytes(name + method.len + 1, route.data, route.len);
 	span__set_name(v->span, slice__of(name, method.len + 1 + route.len));
 }
 
