@@ -35,10 +35,10 @@ static inline bool slice__eq(struct slice a, struct slice b)
 	return a.len == b.len && (a.len == 0 || memcmp(a.data, b.data, a.len) == 0);
 }
 
-/* Equal but for the case of ASCII letters. */
+/* Equal but for the case of ASCII letters; most are equal in that, too. */
 static inline bool slice__ieq(struct slice a, struct slice b)
 {
-	return a.len == b.len && (a.len == 0 || strncasecmp(a.data, b.data, a.len) == 0);
+	return slice__eq(a, b) || (a.len == b.len && strncasecmp(a.data, b.data, a.len) == 0);
 }
 
 static inline bool slice__starts(struct slice in, struct slice prefix)
@@ -99,9 +99,11 @@ static inline int64_t slice__number(struct slice in)
 	if (in.len == 0 || in.len > 18)
 		return -1;
 	for (size_t i = 0; i < in.len; i++) {
-		if (in.data[i] < '0' || in.data[i] > '9')
+		unsigned int digit = (unsigned int)in.data[i] - '0';
+
+		if (digit > 9)
 			return -1;
-		value = value * 10 + (in.data[i] - '0');
+		value = value * 10 + digit;
 	}
 	return value;
 }
