@@ -69,6 +69,10 @@ static bool is_ascii(struct slice in)
 		memcpy(&word, in.data + i, sizeof(word));
 		high |= word;
 	}
+	if (i && i < in.len) { /* some bytes once more, with the rest */
+		memcpy(&word, in.data + in.len - sizeof(word), sizeof(word));
+		return !((high | word) & HIGH_BITS);
+	}
 	for (; i < in.len; i++)
 		high |= (unsigned char)in.data[i];
 	return !(high & HIGH_BITS);
