@@ -54,7 +54,7 @@ ssize_t redis_line__number(struct slice in, int64_t *value)
 
 bool redis_string__ends(struct slice rest)
 {
-	return slice__starts(SLICE("\r\n"), slice__head(rest, 2));
+	return rest.len == 0 || (rest.data[0] == '\r' && (rest.len == 1 || rest.data[1] == '\n'));
 }
 
 bool redis_reply__is_type(char byte)

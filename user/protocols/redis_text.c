@@ -3,6 +3,7 @@
  * A command as it may be shown: CLI syntax, keys kept, each value a "?".  A value never enters
  * the text, not even for a moment.
  */
+#include "user/base/copy.h"
 #include "user/protocols/redis.h"
 
 #define ARGUMENTS_MAX  64 /* shown of one command */
@@ -44,7 +45,7 @@ static bool is_number(struct slice in)
 
 static void text__put(struct redis_state *s, struct slice piece)
 {
-	memcpy(s->text + s->command.text_len, piece.data, piece.len);
+	copy__bytes(s->text + s->command.text_len, piece.data, piece.len);
 	s->command.text_len = (uint16_t)(s->command.text_len + piece.len);
 }
 
