@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "user/protocols/sql.h"
 
+#include "user/base/copy.h"
 #include "user/protocols/sql_lexer.h"
 #include "user/protocols/sql_summary.h"
 
@@ -18,8 +19,7 @@ static void copy__put(struct copy *copy, struct slice text)
 	    sql__is_word(copy->out[copy->len - 1]))
 		copy->out[copy->len++] = ' ';
 	copy->glue = false;
-	if (text.len)
-		memcpy(copy->out + copy->len, text.data, text.len);
+	copy__bytes(copy->out + copy->len, text.data, text.len);
 	copy->len += text.len;
 }
 
@@ -45,8 +45,14 @@ static void copy__hide(struct copy *copy)
 
 static bool is_boolean(struct slice word)
 {
-	return (word.len == 4 && slice__ieq(word, SLICE("true"))) ||
-	       (word.len == 5 && slice__ieq(word, SLICE("false")));
+	switch (word.data[0] | 0x20) {
+	case 't':
+		return slice__ieq(word, SLICE("true"));
+	case 'f':
+		return slice__ieq(word, SLICE("false"));
+	default:
+		return false;
+	}
 }
 
 static void copy__word(struct copy *copy, struct slice word)

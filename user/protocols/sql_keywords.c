@@ -183,12 +183,13 @@ static const struct keyword words_w[] = {
 	{ WORD("WITH"), VERB_HIDDEN },
 };
 
-#define BUCKET(letter, words) [(letter) - 'A'] = { words, sizeof(words) / sizeof((words)[0]) }
+#define BUCKET(letter, words)                                                                      \
+	[(letter) - 'A'] = { words, words + sizeof(words) / sizeof((words)[0]) }
 
 /* By the first letter, so that a word that is none costs next to nothing. */
 static const struct bucket {
-	const struct keyword *words;
-	size_t count;
+	const struct keyword *first;
+	const struct keyword *end;
 } buckets['Z' - 'A' + 1] = {
 	BUCKET('A', words_a), BUCKET('B', words_b), BUCKET('C', words_c), BUCKET('D', words_d),
 	BUCKET('E', words_e), BUCKET('F', words_f), BUCKET('G', words_g), BUCKET('H', words_h),
@@ -198,11 +199,9 @@ static const struct bucket {
 	BUCKET('W', words_w),
 };
 
-/* In any case: a keyword has letters and "_" only, which stay apart without that bit. */
+/* Of the same length, in any case: a keyword has letters and "_" only, which stay apart without that bit. */
 static bool is_keyword(struct slice word, struct slice keyword)
 {
-	if (word.len != keyword.len)
-		return false;
 	for (size_t i = 0; i < word.len; i++)
 		if ((word.data[i] & ~0x20) != keyword.data[i])
 			return false;
@@ -217,8 +216,8 @@ uint32_t sql__roles(struct slice word)
 	if (letter < 'A' || letter > 'Z')
 		return 0;
 	bucket = &buckets[letter - 'A'];
-	for (size_t i = 0; i < bucket->count; i++)
-		if (is_keyword(word, bucket->words[i].word))
-			return bucket->words[i].roles;
+	for (const struct keyword *k = bucket->first; k < bucket->end; k++)
+		if (k->word.len == word.len && is_keyword(word, k->word))
+			return k->roles;
 	return 0;
 }

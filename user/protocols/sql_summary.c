@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "user/protocols/sql_summary.h"
 
+#include "user/base/copy.h"
 #include "user/protocols/sql_keywords.h"
 
 #define DEPTH_MAX 64 /* deeper parentheses have no lists and no FROM of their own */
@@ -42,7 +43,7 @@ static void scan__put(struct sql_scan *scan, struct slice text, bool part)
 	}
 	if (space)
 		scan->text[scan->len++] = ' ';
-	memcpy(scan->text + scan->len, text.data, text.len);
+	copy__bytes(scan->text + scan->len, text.data, text.len);
 	scan->len += text.len;
 }
 
@@ -263,7 +264,7 @@ static void summary__statement(struct sql_summariser *s)
 	if (scan->empty)
 		return;
 	if (out->statements++ == 0) {
-		memcpy(out->text, scan->text, scan->len);
+		copy__bytes(out->text, scan->text, scan->len);
 		out->len = scan->len;
 	} else if (!slice__eq(slice__of(out->text, out->len), slice__of(scan->text, scan->len))) {
 		s->mixed = true;
