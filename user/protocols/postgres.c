@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "user/protocols/postgres.h"
 
+#include <endian.h>
+
 #define CHAIN_BUDGET 4096 /* messages of chains that turn out not to be some */
 
 static __u32 side_of(enum direction dir)
@@ -10,17 +12,17 @@ static __u32 side_of(enum direction dir)
 
 int postgres__message(struct slice in, enum direction dir, struct postgres_message *out)
 {
-	struct reader r = reader__of(in);
 	uint32_t len;
 
-	out->tag = (char)reader__be(&r, 1);
-	len = (uint32_t)reader__be(&r, 4);
-	if (r.bad)
+	if (in.len < POSTGRES_HEADER)
 		return -EAGAIN;
+	out->tag = in.data[0];
+	memcpy(&len, in.data + 1, sizeof(len));
+	len = be32toh(len);
 	if (!(postgres_sides((__u8)out->tag, len) & side_of(dir)))
 		return -EBADMSG;
 	out->total = (size_t)len + 1;
-	out->body = slice__head(r.rest, out->total - POSTGRES_HEADER);
+	out->body = slice__head(slice__skip(in, POSTGRES_HEADER), out->total - POSTGRES_HEADER);
 	return 0;
 }
 
