@@ -64,6 +64,7 @@ struct conn {
 	__u64 id; /* 0: not in use */
 	__u64 start_ns;
 	__u64 send_start_ns; /* 0: no send under way, or its start was not seen */
+	__u64 send_end;	     /* where the one that was begun last ends, see pair__end() */
 	__u64 pos[2];	     /* bytes so far, by enum event_dir; lost records count too */
 	__u64 cgroup_id;
 	union {
@@ -102,7 +103,7 @@ struct conn {
 	char comm[EVENT_COMM_LEN];
 } __attribute__((aligned(8)));
 
-_Static_assert(sizeof(struct conn) <= 160, "a host has many sockets");
+_Static_assert(sizeof(struct conn) <= 168, "a host has many sockets");
 
 #define CONN_SCOPE_OUT (1ULL << 63) /* of a scope key: not traced.  No tgid is so large */
 

@@ -273,13 +273,16 @@ static __always_inline bool inject__body(const struct inject_message *m, __u64 p
 /* Sends of a socket are one after the other; with the next one we count anew. */
 static __always_inline void inject__enter(const struct inject_message *m)
 {
+	struct sock *sk = (struct sock *)m->tcp;
 	struct conn *conn = m->conn;
 
 	if (!conn->send_start_ns) {
+		pair__catch_up(sk, conn, DIR_SEND, 0);
 		conn->send_start_ns = bpf_ktime_get_ns();
+		conn->send_end = PAIR_END_UNKNOWN;
 		conn->marks &= ~CONN_CALLED;
 		if (conn->last_dir != DIR_SEND)
-			pair__begins((struct sock *)m->tcp, conn);
+			pair__tell(sk, 0, conn->id, conn->pos[DIR_SEND]);
 	}
 	if (m->in->send_ns == conn->send_start_ns)
 		return;

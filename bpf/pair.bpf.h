@@ -155,11 +155,20 @@ static __always_inline void pair__tell(struct sock *sk, __u32 sent, __u64 conn_i
 	slot->check = pair__check(name, conn_id, pos);
 }
 
-/* A client begins to send the message at its position. */
-static __always_inline void pair__begins(struct sock *sk, struct conn *conn)
+/* Of a send that the kernel does in pieces, each of which looks like one: what goes in sk_msg. */
+#define PAIR_END_UNKNOWN (~0ULL)
+
+/*
+ * Where a send ends that has @left bytes to go.  While it goes on that is the same; one behind it
+ * ends elsewhere, or goes on where it stopped.  0: nobody asks.
+ */
+static __always_inline __u32 pair__end(struct sock *sk, __u32 left)
 {
-	pair__catch_up(sk, conn, DIR_SEND, 0);
-	pair__tell(sk, 0, conn->id, conn->pos[DIR_SEND]);
+	struct pair_numbers next;
+
+	if (!misses_possible || !pair__numbers(sk, &next))
+		return 0;
+	return next.sent + left;
 }
 
 /* A server has received @size bytes that begin a message: whose are they?  Nothing changes when

@@ -13,17 +13,17 @@
 #include "bpf/twin.bpf.h"
 
 SEC("tp_btf/tcp_sendmsg_locked")
-int BPF_PROG(tp_send_begins, struct sock *sk)
+int BPF_PROG(tp_send_begins, struct sock *sk, const struct msghdr *msg)
 {
-	traffic__begins(sk);
+	traffic__begins(sk, msg->msg_iter.count);
 	return 0;
 }
 
 /* When it was seen, this is nothing. */
 SEC("tp_btf/tcp_sendmsg_locked")
-int BPF_PROG(twin_send_begins, struct sock *sk)
+int BPF_PROG(twin_send_begins, struct sock *sk, const struct msghdr *msg)
 {
-	traffic__begins(sk);
+	traffic__begins(sk, msg->msg_iter.count);
 	return 0;
 }
 

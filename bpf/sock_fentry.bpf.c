@@ -15,23 +15,23 @@
 #include "bpf/traffic.bpf.h"
 
 SEC("fentry/inet_sendmsg")
-int BPF_PROG(extra_inet_send, struct socket *sock)
+int BPF_PROG(extra_inet_send, struct socket *sock, struct msghdr *msg, __u64 size)
 {
-	traffic__begins(sock->sk);
+	traffic__begins(sock->sk, size);
 	return 0;
 }
 
 SEC("fentry/inet6_sendmsg")
-int BPF_PROG(extra_inet6_send, struct socket *sock)
+int BPF_PROG(extra_inet6_send, struct socket *sock, struct msghdr *msg, __u64 size)
 {
-	traffic__begins(sock->sk);
+	traffic__begins(sock->sk, size);
 	return 0;
 }
 
 SEC("fentry/unix_stream_sendmsg")
-int BPF_PROG(extra_unix_send, struct socket *sock)
+int BPF_PROG(extra_unix_send, struct socket *sock, struct msghdr *msg, __u64 size)
 {
-	traffic__begins(sock->sk);
+	traffic__begins(sock->sk, size);
 	return 0;
 }
 

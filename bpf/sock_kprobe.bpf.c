@@ -28,7 +28,8 @@ struct {
 	__type(value, struct kprobe_call);
 } kprobe_calls SEC(".maps");
 
-static __always_inline void kprobe__enter(struct socket *sock, int flags, enum event_dir dir)
+static __always_inline void kprobe__enter(struct socket *sock, __u32 size, int flags,
+					  enum event_dir dir)
 {
 	__u64 thread = bpf_get_current_pid_tgid();
 	struct sock *sk = BPF_CORE_READ(sock, sk);
@@ -40,7 +41,7 @@ static __always_inline void kprobe__enter(struct socket *sock, int flags, enum e
 	if (!core__is_followed(sk))
 		return;
 	if (dir == DIR_SEND)
-		traffic__begins(sk);
+		traffic__begins(sk, size);
 	if (bpf_map_lookup_elem(&kprobe_calls, &thread))
 		count__one(COUNT_RETURN_MISSED);
 	if (bpf_map_update_elem(&kprobe_calls, &thread, &call, BPF_ANY))
@@ -63,9 +64,9 @@ static __always_inline void kprobe__leave(enum slot slot, enum event_dir dir, in
 }
 
 SEC("kprobe/inet_sendmsg")
-int BPF_KPROBE(kprobe_inet_send, struct socket *sock)
+int BPF_KPROBE(kprobe_inet_send, struct socket *sock, void *msg, __u64 size)
 {
-	kprobe__enter(sock, 0, DIR_SEND);
+	kprobe__enter(sock, size, 0, DIR_SEND);
 	return 0;
 }
 
@@ -77,9 +78,9 @@ int BPF_KRETPROBE(kprobe_inet_sent, int ret)
 }
 
 SEC("kprobe/inet6_sendmsg")
-int BPF_KPROBE(kprobe_inet6_send, struct socket *sock)
+int BPF_KPROBE(kprobe_inet6_send, struct socket *sock, void *msg, __u64 size)
 {
-	kprobe__enter(sock, 0, DIR_SEND);
+	kprobe__enter(sock, size, 0, DIR_SEND);
 	return 0;
 }
 
@@ -91,9 +92,9 @@ int BPF_KRETPROBE(kprobe_inet6_sent, int ret)
 }
 
 SEC("kprobe/unix_stream_sendmsg")
-int BPF_KPROBE(kprobe_unix_send, struct socket *sock)
+int BPF_KPROBE(kprobe_unix_send, struct socket *sock, void *msg, __u64 size)
 {
-	kprobe__enter(sock, 0, DIR_SEND);
+	kprobe__enter(sock, size, 0, DIR_SEND);
 	return 0;
 }
 
@@ -105,9 +106,9 @@ int BPF_KRETPROBE(kprobe_unix_sent, int ret)
 }
 
 SEC("kprobe/inet_sendpage")
-int BPF_KPROBE(kprobe_sendpage, struct socket *sock)
+int BPF_KPROBE(kprobe_sendpage, struct socket *sock, void *page, int offset, __u64 size)
 {
-	kprobe__enter(sock, 0, DIR_SEND);
+	kprobe__enter(sock, size, 0, DIR_SEND);
 	return 0;
 }
 
@@ -121,7 +122,7 @@ int BPF_KRETPROBE(kprobe_sentpage, int ret)
 SEC("kprobe/inet_recvmsg")
 int BPF_KPROBE(kprobe_inet_recv, struct socket *sock, void *msg, __u64 size, int flags)
 {
-	kprobe__enter(sock, flags, DIR_RECV);
+	kprobe__enter(sock, size, flags, DIR_RECV);
 	return 0;
 }
 
@@ -135,7 +136,7 @@ int BPF_KRETPROBE(kprobe_inet_read, int ret)
 SEC("kprobe/inet6_recvmsg")
 int BPF_KPROBE(kprobe_inet6_recv, struct socket *sock, void *msg, __u64 size, int flags)
 {
-	kprobe__enter(sock, flags, DIR_RECV);
+	kprobe__enter(sock, size, flags, DIR_RECV);
 	return 0;
 }
 
@@ -149,7 +150,7 @@ int BPF_KRETPROBE(kprobe_inet6_read, int ret)
 SEC("kprobe/unix_stream_recvmsg")
 int BPF_KPROBE(kprobe_unix_recv, struct socket *sock, void *msg, __u64 size, int flags)
 {
-	kprobe__enter(sock, flags, DIR_RECV);
+	kprobe__enter(sock, size, flags, DIR_RECV);
 	return 0;
 }
 

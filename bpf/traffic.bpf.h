@@ -472,23 +472,30 @@ static __always_inline void traffic__call(struct sock *sk, struct conn *conn)
 		option__send(sk, conn, known);
 }
 
-/* A send begins; the kernel may call this several times for one send. */
-static __always_inline void traffic__begins(struct sock *sk)
+/* A send begins that has @left bytes to go, or goes on: it passes the tracepoint with each segment
+ * that it makes. */
+static __always_inline void traffic__begins(struct sock *sk, __u32 left)
 {
 	struct conn *conn = conn__find(sk);
+	__u32 end;
 
 	/* Of a server's sends the end is what counts: the response is over then. */
 	if (!conn || conn->state == CONN_IGNORED || conn->role == ROLE_SERVER ||
 	    conn__is_out(conn, conn->tgid))
 		return;
-	if (conn->send_start_ns && !pair__catch_up(sk, conn, DIR_SEND, 0))
+	end = pair__end(sk, left);
+	if (conn->send_start_ns && (conn->send_end == end || conn->send_end == PAIR_END_UNKNOWN))
+		return;
+	pair__catch_up(sk, conn, DIR_SEND, 0);
+	if (conn->send_start_ns) /* nothing went by: it is still the same */
 		return;
 	conn->send_start_ns = bpf_ktime_get_ns();
+	conn->send_end = end;
 	conn->marks &= ~CONN_CALLED;
 	if (conn->last_dir == DIR_SEND || conn->side == ROLE_SERVER ||
 	    (conn->tgid && !conn__in_scope(conn, conn->tgid)))
 		return;
-	pair__begins(sk, conn);
+	pair__tell(sk, 0, conn->id, conn->pos[DIR_SEND]);
 	if (contexts_wanted &&
 	    (option_wanted || conn->state != CONN_BOUND || classify__is_web(conn->proto)))
 		traffic__call(sk, conn);

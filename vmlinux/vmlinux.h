@@ -337,7 +337,14 @@ struct socket {
 	struct file *file;
 };
 
-struct msghdr;
+struct iov_iter {
+	unsigned long count; /* bytes that are left */
+};
+
+struct msghdr {
+	struct iov_iter msg_iter;
+};
+
 struct task_struct;
 struct seq_file;
 struct bpf_map;

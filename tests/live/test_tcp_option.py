@@ -151,7 +151,8 @@ def test_every_call_has_its_option():
     assert len(differ) <= missed, f"contexts on the wire or of spans only: {differ}"
     check_children([span for span in called if not missed or span.parent_id in known], callers)
     for name in ("calls", "read", "taken"):
-        assert 400 - missed <= agent.ledger[f"kernel.option.{name}"] <= 400, name
+        assert abs(agent.ledger[f"kernel.option.{name}"] - 400) <= missed, name
+    assert agent.ledger["flow.spans.incomplete"] <= missed
 
 
 def check_segments(*command):
