@@ -2,7 +2,12 @@
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
+#include <fcntl.h>
 #include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <termios.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -135,10 +140,38 @@ static void test_results(void **state)
 	show(&s, span);
 	screen__pass(&s, 300 * MS);
 	assert_screen(&s, "12:00:01.234  curl              GET /users/42                      "
-			  "           1.0 ms  200 eof (incomplete)  -> 127.0.0.~\n"
+			  "           1.0 ms  200 eof (incomplete)  -> 127.0.0.1:8080\n"
 			  "12:00:01.234                    MULTI SET SET a ?; SET b ?         "
 			  "           0.0 us  connection_refused\n");
 	screen__close(&s);
+}
+
+/* A terminal would wrap what is longer than it is wide. */
+static void test_narrow_terminal(void **state)
+{
+	struct screen s = { .now_ns = 1000000 * MS };
+	int terminal = posix_openpt(O_RDWR | O_NOCTTY);
+	struct winsize size = { .ws_row = 24, .ws_col = 120 };
+	char text[256] = "";
+	struct span *span;
+
+	assert_int_equal(grantpt(terminal) | unlockpt(terminal), 0);
+	s.out = fopen(ptsname(terminal), "w");
+	assert_non_null(s.out);
+	assert_int_equal(ioctl(terminal, TIOCSWINSZ, &size), 0);
+	s.console = console__new(s.out, CONSOLE_TREE, false);
+	console__tick(s.console, s.now_ns);
+	span = http_client(1, 1, 0, 0, MS);
+	span__fail(span, SLICE("eof"));
+	span__add_bool(span, "spanloom.incomplete", true);
+	show(&s, span);
+	screen__pass(&s, 300 * MS);
+	assert_true(read(terminal, text, sizeof(text) - 1) > 0);
+	assert_string_equal(text,
+			    "12:00:01.234  curl              GET /users/42                      "
+			    "           1.0 ms  200 eof (incomplete)  -> 127.0.0.~\r\n");
+	screen__close(&s);
+	close(terminal);
 }
 
 /* A parent that is not there, one that is its own, two that are each other's, a twin. */
@@ -291,7 +324,7 @@ int main(void)
 		cmocka_unit_test(test_results),	       cmocka_unit_test(test_odd_parents),
 		cmocka_unit_test(test_deep_tree),      cmocka_unit_test(test_rate_limit),
 		cmocka_unit_test(test_bounds),	       cmocka_unit_test(test_broken_output),
-		cmocka_unit_test(test_stopped_reader),
+		cmocka_unit_test(test_stopped_reader), cmocka_unit_test(test_narrow_terminal),
 	};
 
 	return cmocka_run_group_tests(tests, screen__setup, NULL);

@@ -77,14 +77,16 @@ static bool locale_is_utf8(void)
 	return false;
 }
 
-/* The window may be resized at any time. */
-static unsigned int terminal_width(FILE *out)
+/* The window may be resized at any time; a file or a pipe has no edge to cut lines at. */
+static void console__measure(struct console *c)
 {
+	FILE *out = c->outlet.out;
 	struct winsize size;
 
-	if (fileno(out) < 0 || ioctl(fileno(out), TIOCGWINSZ, &size) || size.ws_col == 0)
-		return WIDTH_DEFAULT;
-	return size.ws_col < WIDTH_MIN ? WIDTH_MIN : size.ws_col;
+	c->style.edge = fileno(out) >= 0 && !ioctl(fileno(out), TIOCGWINSZ, &size) && size.ws_col;
+	c->style.width = c->style.edge ? size.ws_col : WIDTH_DEFAULT;
+	if (c->style.width < WIDTH_MIN)
+		c->style.width = WIDTH_MIN;
 }
 
 struct console *console__new(FILE *out, enum console_format format, bool color)
@@ -100,7 +102,7 @@ struct console *console__new(FILE *out, enum console_format format, bool color)
 	c->format = format;
 	c->style.color = color;
 	c->style.utf8 = color && locale_is_utf8();
-	c->style.width = terminal_width(out);
+	console__measure(c);
 	TAILQ_INIT(&c->traces);
 	return c;
 }
@@ -299,7 +301,7 @@ void console__tick(struct console *c, uint64_t now_ns)
 	if (now_ns - c->second_ns >= SECOND_NS)
 		console__turn_second(c);
 	if (trace)
-		c->style.width = terminal_width(c->outlet.out);
+		console__measure(c);
 	while (trace) {
 		struct console_trace *next = TAILQ_NEXT(trace, order);
 
@@ -313,7 +315,7 @@ void console__tick(struct console *c, uint64_t now_ns)
 void console__flush(struct console *c)
 {
 	console__turn_second(c);
-	c->style.width = terminal_width(c->outlet.out);
+	console__measure(c);
 	while (!TAILQ_EMPTY(&c->traces))
 		console__finish(c, TAILQ_FIRST(&c->traces));
 	console__turn_second(c);

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "user/export/console_tree.h"
 
+#include <limits.h>
 #include <time.h>
 
 #include "user/base/utf8.h"
@@ -221,6 +222,12 @@ static const char *result_color(const struct console_span *span)
 	return span->refused ? YELLOW : "";
 }
 
+/* Columns that are left. */
+static unsigned int line__room(const struct line *line)
+{
+	return line->style->edge ? line->style->width - line->column : UINT_MAX;
+}
+
 static void line__put_peer(struct line *line, const struct console_span *span)
 {
 	bool called = span->kind == SPAN_CLIENT || span->kind == SPAN_PRODUCER;
@@ -228,10 +235,12 @@ static void line__put_peer(struct line *line, const struct console_span *span)
 
 	if (line->style->utf8)
 		arrow = called ? "\xe2\x86\x92 " : "\xe2\x86\x90 ";
-	if (span->peer[0] == '\0' || line->column + 8 > line->style->width)
+	if (span->peer[0] == '\0')
+		return;
+	if (line->style->edge && line->column + 8 > line->style->width)
 		return;
 	line__put(line, DIM, arrow, 3);
-	line__put(line, DIM, span->peer, line->style->width - line->column);
+	line__put(line, DIM, span->peer, line__room(line));
 }
 
 /* Columns for branch, name and detail: what the other columns leave. */
@@ -270,7 +279,7 @@ static void print_span(FILE *out, const struct console_style *style,
 	line__put_right(&line, duration_color(span->duration_ns), duration, DURATION_COLUMNS);
 	line__space(&line, GAP);
 	name_end = line.column + RESULT_COLUMNS + GAP;
-	line__put(&line, result_color(span), span->result, style->width - line.column);
+	line__put(&line, result_color(span), span->result, line__room(&line));
 	line__space(&line, GAP);
 	line__goto(&line, name_end);
 	line__put_peer(&line, span);

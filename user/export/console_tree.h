@@ -13,8 +13,10 @@ struct console_span;
 
 struct console_style {
 	bool color;
-	bool utf8;	    /* characters other than ASCII may be printed */
-	unsigned int width; /* columns of the terminal, 80 or more */
+	bool utf8; /* characters other than ASCII may be printed */
+	bool edge; /* lines are cut at @width, for a terminal wraps them */
+	unsigned int
+		width; /* columns of the terminal, or what a file looks well with; 80 or more */
 };
 
 /* Sorts @spans and links them to a tree; a span whose parent is not among them stands at the
