@@ -110,18 +110,17 @@ static void check_process(const char *root)
 		.exclude_exe_globs = exclude,
 	};
 	struct processes *processes = processes__new(&config);
+	struct attribute attribute;
 	struct resource *resource;
 
 	assert_non_null(processes);
 	processes__exec(processes, PID, "/bin/given", "given");
 	resource = processes__resource(processes, PID, "comm");
 	assert_true(!resource == !processes__wanted(processes, PID));
-	for (size_t i = 0; resource && i < resource->count; i++) {
-		const struct attribute *attribute = &resource->attributes[i];
-
-		fuzz__touch(slice__str(attribute->key));
-		if (attribute->type == ATTRIBUTE_STRING)
-			fuzz__touch(attribute->string);
+	for (size_t at = 0; resource && attributes__next(&resource->attributes, &at, &attribute);) {
+		fuzz__touch(attribute.key);
+		if (attribute.type == ATTRIBUTE_STRING)
+			fuzz__touch(attribute.string);
 	}
 	resource__put(resource);
 	processes__free(processes);

@@ -12,7 +12,7 @@
 
 static void on_span(void *ctx, struct span *span)
 {
-	const struct attribute *link = span__find(span, "spanloom.link");
+	const struct attribute link = span__find(span, "spanloom.link");
 	struct scene *s = ctx;
 	struct seen *seen = span->kind == SPAN_CLIENT ? &s->client : &s->server;
 
@@ -21,7 +21,7 @@ static void on_span(void *ctx, struct span *span)
 	memcpy(seen->span_id, span->span_id, sizeof(seen->span_id));
 	memcpy(seen->parent_id, span->parent_id, sizeof(seen->parent_id));
 	seen->remote = span->parent_remote;
-	snprintf(seen->link, sizeof(seen->link), "%.*s", (int)link->string.len, link->string.data);
+	snprintf(seen->link, sizeof(seen->link), "%.*s", (int)link.string.len, link.string.data);
 	snprintf(seen->state, sizeof(seen->state), "%.*s", (int)span->trace_state.len,
 		 span->trace_state.data);
 	span__free(span);

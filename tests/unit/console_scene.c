@@ -58,7 +58,7 @@ struct span *make_span(uint8_t trace, uint8_t id, uint8_t parent, uint64_t start
 	span->scope = "spanloom/test";
 	span->resource = resource__new(42);
 	resource__add(span->resource, "service.name", slice__str(service));
-	span->resource->service_name = span->resource->attributes[0].string;
+	span->resource->service_name = slice__str(service);
 	return span;
 }
 

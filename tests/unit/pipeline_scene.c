@@ -13,18 +13,18 @@
 
 static void on_span(void *ctx, struct span *span)
 {
-	const struct attribute *status = span__find(span, "http.response.status_code");
-	const struct attribute *error = span__find(span, "error.type");
+	const struct attribute status = span__find(span, "http.response.status_code");
+	const struct attribute error = span__find(span, "error.type");
 	struct bench *b = ctx;
 
 	if (b->count < SPANS) {
 		struct seen *seen = &b->seen[b->count];
 
-		seen->status = status ? status->integer : 0;
-		seen->incomplete = span__find(span, "spanloom.incomplete");
-		if (error)
-			snprintf(seen->error, sizeof(seen->error), "%.*s", (int)error->string.len,
-				 error->string.data);
+		seen->status = status.type == ATTRIBUTE_INT ? status.integer : 0;
+		seen->incomplete = span__find(span, "spanloom.incomplete").type;
+		if (error.type == ATTRIBUTE_STRING)
+			snprintf(seen->error, sizeof(seen->error), "%.*s", (int)error.string.len,
+				 error.string.data);
 		seen->start_ns = span->start_unix_ns;
 		seen->end_ns = span->end_unix_ns;
 	}

@@ -119,32 +119,28 @@ struct processes_config config_of(void)
 	return (struct processes_config){ .proc_root = proc_root, .self_pid = 99 };
 }
 
-const struct attribute *find_attribute(const struct resource *r, const char *key)
+struct attribute find_attribute(const struct resource *r, const char *key)
 {
-	for (size_t i = 0; i < r->count; i++)
-		if (strcmp(r->attributes[i].key, key) == 0)
-			return &r->attributes[i];
-	return NULL;
+	return attributes__find(&r->attributes, slice__str(key));
 }
 
-const struct attribute *get_attribute(const struct resource *r, const char *key)
+struct attribute get_attribute(const struct resource *r, const char *key)
 {
-	static const struct attribute none;
-	const struct attribute *attribute = find_attribute(r, key);
+	struct attribute attribute = find_attribute(r, key);
 
-	if (!attribute)
+	if (attribute.type == ATTRIBUTE_NONE)
 		fail_msg("no %s", key);
-	return attribute ? attribute : &none;
+	return attribute;
 }
 
 void assert_attr(const struct resource *r, const char *key, const char *value)
 {
-	const struct attribute *attribute = get_attribute(r, key);
+	struct attribute attribute = get_attribute(r, key);
 
-	assert_int_equal(attribute->type, ATTRIBUTE_STRING);
-	if (!slice__eq(attribute->string, slice__str(value)))
-		fail_msg("%s is %.*s, not %s", key, (int)attribute->string.len,
-			 attribute->string.data, value);
+	assert_int_equal(attribute.type, ATTRIBUTE_STRING);
+	if (!slice__eq(attribute.string, slice__str(value)))
+		fail_msg("%s is %.*s, not %s", key, (int)attribute.string.len,
+			 attribute.string.data, value);
 }
 
 void assert_name(struct processes *p, uint32_t pid, const char *comm, const char *name)

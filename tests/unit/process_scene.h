@@ -29,10 +29,10 @@ void remove_process(unsigned int pid);
 /* Of that /proc, for process 99. */
 struct processes_config config_of(void);
 
-/* NULL: there is none. */
-const struct attribute *find_attribute(const struct resource *r, const char *key);
+/* ATTRIBUTE_NONE: there is none. */
+struct attribute find_attribute(const struct resource *r, const char *key);
 /* The one that must be there. */
-const struct attribute *get_attribute(const struct resource *r, const char *key);
+struct attribute get_attribute(const struct resource *r, const char *key);
 void assert_attr(const struct resource *r, const char *key, const char *value);
 void assert_name(struct processes *p, uint32_t pid, const char *comm, const char *name);
 

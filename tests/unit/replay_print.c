@@ -24,12 +24,12 @@ static const char *print__kind(enum span_kind kind)
 
 static void print__attribute(FILE *out, const struct attribute *attribute)
 {
-	fprintf(out, "  %s = ", attribute->key);
+	fprintf(out, "  %.*s = ", (int)attribute->key.len, attribute->key.data);
 	if (attribute->type == ATTRIBUTE_INT)
 		fprintf(out, "%lld", (long long)attribute->integer);
 	else if (attribute->type == ATTRIBUTE_BOOL)
 		fputs(attribute->boolean ? "true" : "false", out);
-	else if (attribute->type == ATTRIBUTE_STRING)
+	else
 		print__text(out, attribute->string);
 	fputc('\n', out);
 }
@@ -45,6 +45,7 @@ static void print__hex(FILE *out, const char *name, const uint8_t *bytes, size_t
 void replay__print(FILE *out, const struct span *span)
 {
 	static const uint8_t none[8];
+	struct attribute attribute;
 
 	fprintf(out, "%s ", print__kind(span->kind));
 	print__text(out, span->name);
@@ -61,6 +62,6 @@ void replay__print(FILE *out, const struct span *span)
 		print__text(out, span->trace_state);
 		fputc('\n', out);
 	}
-	for (size_t i = 0; i < span->count; i++)
-		print__attribute(out, &span->attributes[i]);
+	for (size_t at = 0; attributes__next(&span->attributes, &at, &attribute);)
+		print__attribute(out, &attribute);
 }

@@ -20,7 +20,6 @@ static void assert_string(const json_t *object, const char *key, const char *val
 
 static void test_json(void **state)
 {
-	static const struct slice items[] = { { "a", 1 }, { "b", 1 } };
 	struct screen s;
 	struct span *span = http_server(1, 2, 3, 0, 12300000, 500);
 	const json_t *attributes;
@@ -30,9 +29,6 @@ static void test_json(void **state)
 		  SLICE("\x1b[2J\xc2\x9b\xff"
 			"x"));
 	span__add_bool(span, "spanloom.incomplete", true);
-	span->attributes[span->count++] = (struct attribute){
-		.key = "list", .type = ATTRIBUTE_STRINGS, .strings = { .item = items, .count = 2 }
-	};
 	resource__add_int(span->resource, "process.pid", 42);
 	screen__open(&s, CONSOLE_JSON, true);
 	show(&s, span);
@@ -60,7 +56,6 @@ static void test_json(void **state)
 	assert_int_equal(
 		json_integer_value(json_object_get(attributes, "http.response.status_code")), 500);
 	assert_true(json_is_true(json_object_get(attributes, "spanloom.incomplete")));
-	assert_int_equal(json_array_size(json_object_get(attributes, "list")), 2);
 	assert_string(json_object_get(object, "resource"), "service.name", "shop");
 	assert_int_equal(json_integer_value(json_object_get(json_object_get(object, "resource"),
 							    "process.pid")),

@@ -32,19 +32,19 @@ static void render(const struct span *span, char *out, size_t room)
 	static const char *const status[] = { "unset", "ok", "error" };
 	size_t at = (size_t)snprintf(out, room, "%.*s|%s", (int)span->name.len, span->name.data,
 				     status[span->status]);
+	struct attribute a;
+	size_t next = 0;
 
-	for (size_t i = 0; i < span->count; i++) {
-		const struct attribute *a = &span->attributes[i];
-
-		if (a->type == ATTRIBUTE_STRING)
-			at += (size_t)snprintf(out + at, room - at, "|%s=%.*s", a->key,
-					       (int)a->string.len, a->string.data);
+	while (attributes__next(&span->attributes, &next, &a)) {
+		at += (size_t)snprintf(out + at, room - at, "|%.*s=", (int)a.key.len, a.key.data);
+		if (a.type == ATTRIBUTE_STRING)
+			at += (size_t)snprintf(out + at, room - at, "%.*s", (int)a.string.len,
+					       a.string.data);
 		else
-			at += (size_t)snprintf(out + at, room - at, "|%s=%lld", a->key,
-					       (long long)a->integer);
+			at += (size_t)snprintf(out + at, room - at, "%lld", (long long)a.integer);
 		assert_true(at < room);
-		for (size_t j = 0; j < i; j++)
-			assert_string_not_equal(a->key, span->attributes[j].key);
+		/* no key comes twice */
+		assert_ptr_equal(attributes__find(&span->attributes, a.key).key.data, a.key.data);
 	}
 }
 

@@ -38,11 +38,11 @@ static void test_resource(void **state)
 	assert_attr(r, "host.name", "web1");
 	assert_attr(r, "host.id", "00112233445566778899aabbccddeeff");
 	assert_attr(r, "os.type", "linux");
-	assert_int_equal(get_attribute(r, "process.pid")->integer, 42);
-	assert_null(find_attribute(r, "process.vpid"));
-	assert_null(find_attribute(r, "container.id"));
-	assert_int_equal(get_attribute(r, "service.instance.id")->string.len, 36);
-	assert_int_equal(get_attribute(r, "service.instance.id")->string.data[14], '5');
+	assert_int_equal(get_attribute(r, "process.pid").integer, 42);
+	assert_int_equal(find_attribute(r, "process.vpid").type, ATTRIBUTE_NONE);
+	assert_int_equal(find_attribute(r, "container.id").type, ATTRIBUTE_NONE);
+	assert_int_equal(get_attribute(r, "service.instance.id").string.len, 36);
+	assert_int_equal(get_attribute(r, "service.instance.id").string.data[14], '5');
 	/* 12345 ticks of 10 ms after 2023-11-14T22:13:20Z */
 	assert_int_equal(sysconf(_SC_CLK_TCK), 100);
 	assert_attr(r, "process.creation.time", "2023-11-14T22:15:23.450Z");
@@ -87,9 +87,9 @@ static void test_gone(void **state)
 	assert_attr(r, "service.name", "unknown_service:curl");
 	assert_attr(r, "process.executable.name", "curl");
 	assert_attr(r, "host.name", "web1");
-	assert_int_equal(get_attribute(r, "process.pid")->integer, 50);
-	assert_null(find_attribute(r, "service.instance.id"));
-	assert_null(find_attribute(r, "process.executable.path"));
+	assert_int_equal(get_attribute(r, "process.pid").integer, 50);
+	assert_int_equal(find_attribute(r, "service.instance.id").type, ATTRIBUTE_NONE);
+	assert_int_equal(find_attribute(r, "process.executable.path").type, ATTRIBUTE_NONE);
 	assert_true(slice__eq(r->executable, SLICE("/usr/bin/curl")));
 	resource__put(r);
 	assert_name(p, 51, "wget", "unknown_service:wget");
@@ -197,8 +197,8 @@ static void test_container(void **state)
 	r = processes__resource(p, 42, "app");
 	assert_attr(r, "container.id", ID);
 	assert_attr(r, "k8s.pod.uid", UID);
-	assert_int_equal(get_attribute(r, "process.vpid")->integer, 1);
-	assert_null(find_attribute(r, "process.owner"));
+	assert_int_equal(get_attribute(r, "process.vpid").integer, 1);
+	assert_int_equal(find_attribute(r, "process.owner").type, ATTRIBUTE_NONE);
 	assert_attr(r, "telemetry.sdk.language", "native");
 	resource__put(r);
 	processes__free(p);

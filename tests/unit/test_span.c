@@ -33,9 +33,9 @@ static void test_attributes_above_the_limit_are_counted(void **state)
 	span__add_bool(span, "b", true);
 	span__add(span, "c", SLICE("x"));
 	span__add_int(span, "d", 1);
-	assert_int_equal(span->count, 2);
+	assert_int_equal(span->attributes.count, 2);
 	assert_int_equal(span->dropped_attributes, 2);
-	assert_null(span__find(span, "c"));
+	assert_int_equal(span__find(span, "c").type, ATTRIBUTE_NONE);
 }
 
 static void test_values_without_room_are_counted(void **state)
@@ -45,10 +45,60 @@ static void test_values_without_room_are_counted(void **state)
 
 	memset(large, 'x', sizeof(large));
 	span__add(span, "large", slice__of(large, sizeof(large)));
-	assert_int_equal(span->count, 0);
+	assert_int_equal(span->attributes.count, 0);
 	assert_int_equal(span->dropped_attributes, 1);
 	span__add(span, "small", SLICE("x"));
-	assert_int_equal(span->count, 1);
+	assert_int_equal(span->attributes.count, 1);
+}
+
+static void test_values_are_cut_and_made_valid(void **state)
+{
+	struct span *span = *state;
+
+	span__add(span, "bad", SLICE("a\xff"));
+	span->value_limit_chars = 3;
+	span__add(span, "ascii", SLICE("abcd"));
+	span__add(span, "other", SLICE("\xc3\xa9\xc3\xa9\xc3\xa9\xc3\xa9"));
+	span__add_literal(span, "literal", SLICE("abcd"));
+	assert_true(slice__eq(span__find(span, "bad").string, SLICE("a\xef\xbf\xbd")));
+	assert_true(slice__eq(span__find(span, "ascii").string, SLICE("abc")));
+	assert_true(slice__eq(span__find(span, "other").string, SLICE("\xc3\xa9\xc3\xa9\xc3\xa9")));
+	assert_true(slice__eq(span__find(span, "literal").string, SLICE("abc")));
+	assert_int_equal(span->dropped_attributes, 0);
+}
+
+/* Around each length that takes a byte more, and from inline bytes to the heap. */
+static void test_attributes_read_back(void **state)
+{
+	static const int64_t numbers[] = { 0, 127, 128, 16383, 16384, INT64_MAX, -1, INT64_MIN };
+	char text[300];
+	struct attribute a;
+	size_t at = 0;
+
+	memset(text, 'x', sizeof(text));
+	for (size_t len = 1; len < sizeof(text); len++) {
+		struct attributes row;
+		struct slice key = slice__of(text, 1 + len % 150), value = slice__of(text, len);
+
+		attributes__init(&row, 1, 1 << 20);
+		for (int i = 0; i < 8; i++) {
+			assert_true(attributes__add_string(&row, key, value));
+			assert_true(attributes__add_int(&row, key, numbers[i]));
+			assert_true(attributes__add_bool(&row, key, i & 1));
+		}
+		assert_int_equal(row.count, 24);
+		at = 0;
+		for (int i = 0; i < 8; i++) {
+			assert_true(attributes__next(&row, &at, &a));
+			assert_true(slice__eq(a.key, key) && slice__eq(a.string, value));
+			assert_true(attributes__next(&row, &at, &a));
+			assert_true(a.type == ATTRIBUTE_INT && a.integer == numbers[i]);
+			assert_true(attributes__next(&row, &at, &a));
+			assert_true(a.type == ATTRIBUTE_BOOL && a.boolean == (i & 1));
+		}
+		assert_false(attributes__next(&row, &at, &a));
+		attributes__free(&row);
+	}
 }
 
 static void test_first_failure_counts(void **state)
@@ -58,8 +108,8 @@ static void test_first_failure_counts(void **state)
 	span__fail(span, SLICE("timeout"));
 	span__fail(span, SLICE("eof"));
 	assert_int_equal(span->status, STATUS_ERROR);
-	assert_int_equal(span->count, 1);
-	assert_true(slice__eq(span__find(span, "error.type")->string, SLICE("timeout")));
+	assert_int_equal(span->attributes.count, 1);
+	assert_true(slice__eq(span__find(span, "error.type").string, SLICE("timeout")));
 }
 
 static void test_limit_comes_from_the_configuration(void **state)
@@ -72,7 +122,7 @@ static void test_limit_comes_from_the_configuration(void **state)
 	config.attribute_count_limit = 0;
 	span = describe__connect_failed(&event, &config, 0);
 	assert_non_null(span);
-	assert_int_equal(span->count, 0);
+	assert_int_equal(span->attributes.count, 0);
 	assert_true(span->dropped_attributes > 0);
 	span__free(span);
 }
@@ -104,6 +154,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(test_attributes_above_the_limit_are_counted),
 		TEST(test_values_without_room_are_counted),
+		TEST(test_values_are_cut_and_made_valid),
+		cmocka_unit_test(test_attributes_read_back),
 		TEST(test_first_failure_counts),
 		cmocka_unit_test(test_limit_comes_from_the_configuration),
 		cmocka_unit_test(test_errors_have_names),

@@ -56,10 +56,9 @@ static size_t utf8__measure(struct slice in, size_t max_chars, size_t *taken, bo
 	return out;
 }
 
-#define HIGH_BITS   0x8080808080808080ULL
-#define SHORT_BYTES 16
+/* one in each byte that is not ASCII */
+#define HIGH_BITS 0x8080808080808080ULL
 
-/* Most strings are: then bytes are characters, and all are good. */
 static bool is_ascii(struct slice in)
 {
 	uint64_t word, high = 0;
@@ -106,39 +105,41 @@ static __attribute__((noinline)) struct slice copy_any(struct arena *a, struct s
 	return slice__of(out, bytes);
 }
 
-/* Copies 1 to SHORT_BYTES bytes by two moves, which overlap, and looks at them meanwhile.
- * False: they are not ASCII. */
-static bool copy_short(char *to, const char *from, size_t len)
+/* Words, of which the last two overlap. */
+bool utf8__copy_ascii(char *to, struct slice in)
 {
-	uint64_t first = 0, last = 0;
+	uint64_t first = 0, last = 0, high = 0;
 
-	if (len >= 8) {
-		memcpy(&first, from, 8);
-		memcpy(&last, from + len - 8, 8);
-		memcpy(to, &first, 8);
-		memcpy(to + len - 8, &last, 8);
-	} else if (len >= 4) {
-		memcpy(&first, from, 4);
-		memcpy(&last, from + len - 4, 4);
+	if (in.len >= 8) {
+		for (size_t i = 0; i < in.len - 8; i += 8) {
+			memcpy(&first, in.data + i, 8);
+			memcpy(to + i, &first, 8);
+			high |= first;
+		}
+		memcpy(&last, in.data + in.len - 8, 8);
+		memcpy(to + in.len - 8, &last, 8);
+	} else if (in.len >= 4) {
+		memcpy(&first, in.data, 4);
+		memcpy(&last, in.data + in.len - 4, 4);
 		memcpy(to, &first, 4);
-		memcpy(to + len - 4, &last, 4);
-	} else if (len >= 2) {
-		memcpy(&first, from, 2);
-		memcpy(&last, from + len - 2, 2);
+		memcpy(to + in.len - 4, &last, 4);
+	} else if (in.len >= 2) {
+		memcpy(&first, in.data, 2);
+		memcpy(&last, in.data + in.len - 2, 2);
 		memcpy(to, &first, 2);
-		memcpy(to + len - 2, &last, 2);
-	} else {
-		first = (unsigned char)*from;
-		*to = *from;
+		memcpy(to + in.len - 2, &last, 2);
+	} else if (in.len) {
+		first = (unsigned char)*in.data;
+		*to = *in.data;
 	}
-	return !((first | last) & HIGH_BITS);
+	return !((high | first | last) & HIGH_BITS);
 }
 
 /* What most strings are stands here, with nothing to be kept over a call. */
 struct slice utf8__copy(struct arena *a, struct slice in, size_t max_chars)
 {
-	if (in.len && in.len <= SHORT_BYTES && (!max_chars || in.len <= max_chars) &&
-	    arena__has(a, in.len) && copy_short(a->next, in.data, in.len))
+	if (in.len && (!max_chars || in.len <= max_chars) && arena__has(a, in.len) &&
+	    utf8__copy_ascii(a->next, in))
 		return slice__of(arena__alloc(a, in.len), in.len);
 	return copy_any(a, in, max_chars);
 }

@@ -34,15 +34,6 @@ static json_t *hex_of(const uint8_t *bytes, size_t len)
 	return json_stringn_nocheck(text, 2 * len);
 }
 
-static json_t *strings_of(const struct attribute *attribute)
-{
-	json_t *array = json_array();
-
-	for (size_t i = 0; i < attribute->strings.count; i++)
-		json_array_append_new(array, string_of(attribute->strings.item[i]));
-	return array;
-}
-
 static json_t *value_of(const struct attribute *attribute)
 {
 	switch (attribute->type) {
@@ -52,18 +43,20 @@ static json_t *value_of(const struct attribute *attribute)
 		return json_integer(attribute->integer);
 	case ATTRIBUTE_BOOL:
 		return json_boolean(attribute->boolean);
-	case ATTRIBUTE_STRINGS:
-		return strings_of(attribute);
+	case ATTRIBUTE_NONE:
+		break;
 	}
 	return json_null();
 }
 
-static json_t *attributes_of(const struct attribute *attributes, size_t count)
+static json_t *attributes_of(const struct attributes *attributes)
 {
 	json_t *object = json_object();
+	struct attribute attribute;
 
-	for (size_t i = 0; i < count; i++)
-		if (json_object_set_new(object, attributes[i].key, value_of(&attributes[i]))) {
+	for (size_t at = 0; attributes__next(attributes, &at, &attribute);)
+		if (json_object_setn_new(object, attribute.key.data, attribute.key.len,
+					 value_of(&attribute))) {
 			json_decref(object);
 			return NULL;
 		}
@@ -80,7 +73,7 @@ static const char *resource_text(struct console_json *j, struct resource *resour
 	if (j->resource == resource)
 		return j->text;
 	console_json__reset(j);
-	attributes = attributes_of(resource->attributes, resource->count);
+	attributes = attributes_of(&resource->attributes);
 	j->text = json_dumps(attributes, DUMP_FLAGS);
 	json_decref(attributes);
 	if (j->text)
@@ -145,7 +138,7 @@ static json_t *object_of(const struct span *span)
 		{ "duration_ns", json_integer((json_int_t)duration_ns) },
 		{ "status", status_of(span->status) },
 		{ "status_message", string_of(span->status_message) },
-		{ "attributes", attributes_of(span->attributes, span->count) },
+		{ "attributes", attributes_of(&span->attributes) },
 		{ "dropped_attributes", json_integer(span->dropped_attributes) },
 		{ "scope", json_string(span->scope ? span->scope : "") },
 	};

@@ -65,19 +65,17 @@ append(char *out, size_t room, const char *format, ...)
 
 static struct slice text_of(const struct span *span, const char *key)
 {
-	const struct attribute *attribute = span__find(span, key);
+	struct attribute attribute = span__find(span, key);
 
-	if (!attribute || attribute->type != ATTRIBUTE_STRING)
-		return slice__of("", 0);
-	return attribute->string;
+	return attribute.type == ATTRIBUTE_STRING ? attribute.string : slice__of("", 0);
 }
 
 /* -1 when there is none. */
 static int64_t number_of(const struct span *span, const char *key)
 {
-	const struct attribute *attribute = span__find(span, key);
+	struct attribute attribute = span__find(span, key);
 
-	return attribute && attribute->type == ATTRIBUTE_INT ? attribute->integer : -1;
+	return attribute.type == ATTRIBUTE_INT ? attribute.integer : -1;
 }
 
 /* "http://host:80/path?query" -> "/path" */
@@ -127,7 +125,7 @@ static void set_detail(struct console_span *out, const struct span *span)
 
 static void set_result(struct console_span *out, const struct span *span)
 {
-	const struct attribute *incomplete = span__find(span, "spanloom.incomplete");
+	struct attribute incomplete = span__find(span, "spanloom.incomplete");
 	int64_t http = number_of(span, "http.response.status_code");
 	char status[24], type[40];
 
@@ -145,7 +143,7 @@ static void set_result(struct console_span *out, const struct span *span)
 		append(out->result, sizeof(out->result), "%s%s", status[0] ? " " : "", type);
 	if (out->result[0] == '\0')
 		append(out->result, sizeof(out->result), "%s", out->failed ? "error" : "ok");
-	if (incomplete && incomplete->type == ATTRIBUTE_BOOL && incomplete->boolean)
+	if (incomplete.type == ATTRIBUTE_BOOL && incomplete.boolean)
 		append(out->result, sizeof(out->result), " (incomplete)");
 }
 

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "user/flow/resource.h"
 
-#define TEXT_LIMIT_BYTES (64 * 1024)
+#define ATTRIBUTES_FIELD 1	     /* of Resource in proto/otlp.proto */
+#define TEXT_LIMIT_BYTES (64 * 1024) /* of its attributes, and of its other strings */
 
 struct resource *resource__new(uint32_t pid)
 {
@@ -11,6 +12,7 @@ struct resource *resource__new(uint32_t pid)
 		return NULL;
 	r->refs = 1;
 	r->pid = pid;
+	attributes__init(&r->attributes, ATTRIBUTES_FIELD, TEXT_LIMIT_BYTES);
 	arena__init(&r->text, TEXT_LIMIT_BYTES);
 	return r;
 }
@@ -19,45 +21,25 @@ void resource__put(struct resource *r)
 {
 	if (!r || --r->refs)
 		return;
+	attributes__free(&r->attributes);
 	arena__reset(&r->text);
 	free(r);
 }
 
-static struct attribute *resource__slot(struct resource *r, const char *key)
+static bool resource__takes(const struct resource *r, struct slice key)
 {
-	struct attribute *attribute;
-
-	for (size_t i = 0; i < r->count; i++)
-		if (strcmp(r->attributes[i].key, key) == 0)
-			return NULL;
-	if (r->count == RESOURCE_ATTRIBUTES)
-		return NULL;
-	attribute = &r->attributes[r->count++];
-	attribute->key = key;
-	attribute->key_len = (unsigned int)strlen(key);
-	return attribute;
+	return r->attributes.count < RESOURCE_ATTRIBUTES &&
+	       attributes__find(&r->attributes, key).type == ATTRIBUTE_NONE;
 }
 
 void resource__add(struct resource *r, const char *key, struct slice value)
 {
-	struct attribute *attribute;
-
-	value = value.len ? arena__copy(&r->text, value) : value;
-	if (value.len == 0)
-		return;
-	attribute = resource__slot(r, key);
-	if (!attribute)
-		return;
-	attribute->type = ATTRIBUTE_STRING;
-	attribute->string = value;
+	if (value.len && resource__takes(r, slice__str(key)))
+		attributes__add_string(&r->attributes, slice__str(key), value);
 }
 
 void resource__add_int(struct resource *r, const char *key, int64_t value)
 {
-	struct attribute *attribute = resource__slot(r, key);
-
-	if (!attribute)
-		return;
-	attribute->type = ATTRIBUTE_INT;
-	attribute->integer = value;
+	if (resource__takes(r, slice__str(key)))
+		attributes__add_int(&r->attributes, slice__str(key), value);
 }

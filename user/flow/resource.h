@@ -6,9 +6,9 @@
 #define SPANLOOM_RESOURCE_H
 
 #include "user/base/arena.h"
-#include "user/flow/attribute.h"
+#include "user/flow/attributes.h"
 
-#define RESOURCE_ATTRIBUTES 48
+#define RESOURCE_ATTRIBUTES 48 /* at most */
 
 struct resource {
 	unsigned int refs;
@@ -16,8 +16,7 @@ struct resource {
 	uint8_t sdk;		   /* enum sdk_evidence, the best there is so far: sdk.h */
 	struct slice service_name; /* also among @attributes */
 	struct slice executable;   /* path of the program, for display and --exe; may be empty */
-	size_t count;
-	struct attribute attributes[RESOURCE_ATTRIBUTES];
+	struct attributes attributes;
 	struct arena text; /* what the slices point into */
 };
 
@@ -33,8 +32,7 @@ static inline struct resource *resource__get(struct resource *r)
 /* Drops a reference; the last one frees.  NULL is legal. */
 void resource__put(struct resource *r);
 
-/* Adds an attribute, copying @value; a value with len 0, a full table or a known @key is left
- * out.  @key must be a literal or live as long as the resource. */
+/* Adds an attribute; a value with len 0, one too many or a known @key is left out. */
 void resource__add(struct resource *r, const char *key, struct slice value);
 void resource__add_int(struct resource *r, const char *key, int64_t value);
 

@@ -8,10 +8,11 @@
 #define SPANLOOM_SPAN_H
 
 #include "user/base/arena.h"
-#include "user/flow/attribute.h"
+#include "user/base/utf8.h"
+#include "user/flow/attributes.h"
 
-#define SPAN_ATTRIBUTES 48	     /* room; the user's limit may be lower */
-#define SPAN_TEXT_BYTES (256 * 1024) /* of all strings of one span */
+#define SPAN_ATTRIBUTES 48	     /* at most; the user's limit may be lower */
+#define SPAN_TEXT_BYTES (256 * 1024) /* of all attributes of one span, and of its other strings */
 
 struct resource;
 
@@ -48,9 +49,8 @@ struct span {
 	uint32_t dropped_attributes;
 	uint32_t attribute_limit;   /* OTEL_SPAN_ATTRIBUTE_COUNT_LIMIT, at most SPAN_ATTRIBUTES */
 	uint32_t value_limit_chars; /* OTEL_SPAN_ATTRIBUTE_VALUE_LENGTH_LIMIT; 0: none */
-	size_t count;
-	struct attribute attributes[SPAN_ATTRIBUTES];
-	struct arena text; /* what the slices point into */
+	struct attributes attributes;
+	struct arena text; /* what the slices point into, and of use to those who make it */
 };
 
 /* An empty span from the heap (text limit set, limits of attributes at their maximum);
@@ -60,36 +60,60 @@ struct span *span__new(void);
 /* Frees the span and drops its resource; NULL is legal. */
 void span__free(struct span *span);
 
-/* As those below, which measure literals while they are compiled. */
+/* span__add() for any value: one that is not short, or not ASCII, or to be cut. */
 void span__put(struct span *span, struct slice key, struct slice value);
-void span__put_literal(struct span *span, struct slice key, struct slice value);
-void span__put_int(struct span *span, struct slice key, int64_t value);
-void span__put_bool(struct span *span, struct slice key, bool value);
+
+static inline bool span__has_place(const struct span *span)
+{
+	return span->attributes.count < span->attribute_limit;
+}
 
 /*
  * Add an attribute.  The value is copied, made valid UTF-8 (each bad byte becomes U+FFFD) and
  * cut to the value limit.  An empty string is left out.  What does not fit is counted in
- * dropped_attributes.  @key must be a literal, or live in span->text.
+ * dropped_attributes.
  */
-static inline void span__add(struct span *span, const char *key, struct slice value)
+static __always_inline void span__add(struct span *span, const char *name, struct slice value)
 {
-	span__put(span, slice__str(key), value);
+	struct slice key = slice__str(name);
+	uint8_t *at = NULL;
+
+	if (value.len && !span->value_limit_chars && span__has_place(span))
+		at = attributes__begin(&span->attributes, key, 2 + value.len);
+	if (!at || !utf8__copy_ascii((char *)at + 2, value)) {
+		span__put(span, key, value);
+		return;
+	}
+	at[0] = ANY_STRING;
+	at[1] = (uint8_t)value.len;
+	attributes__end(&span->attributes, key, at + 2 + value.len);
 }
 
-static inline void span__add_int(struct span *span, const char *key, int64_t value)
+/* The same for a @value that is known to be ASCII. */
+static __always_inline void span__add_literal(struct span *span, const char *key,
+					      struct slice value)
 {
-	span__put_int(span, slice__str(key), value);
+	if (!value.len)
+		return;
+	if (span->value_limit_chars)
+		value = slice__head(value, span->value_limit_chars);
+	if (!span__has_place(span) ||
+	    !attributes__add_string(&span->attributes, slice__str(key), value))
+		span->dropped_attributes++;
 }
 
-static inline void span__add_bool(struct span *span, const char *key, bool value)
+static __always_inline void span__add_int(struct span *span, const char *key, int64_t value)
 {
-	span__put_bool(span, slice__str(key), value);
+	if (!span__has_place(span) ||
+	    !attributes__add_int(&span->attributes, slice__str(key), value))
+		span->dropped_attributes++;
 }
 
-/* The same for a @value that is a literal, of ASCII: it is not copied. */
-static inline void span__add_literal(struct span *span, const char *key, struct slice value)
+static __always_inline void span__add_bool(struct span *span, const char *key, bool value)
 {
-	span__put_literal(span, slice__str(key), value);
+	if (!span__has_place(span) ||
+	    !attributes__add_bool(&span->attributes, slice__str(key), value))
+		span->dropped_attributes++;
 }
 
 /* Copies the name, made valid UTF-8. */
@@ -98,7 +122,9 @@ void span__set_name(struct span *span, struct slice name);
 /* Status ERROR and error.type = @type (copied).  Called once; a later call changes nothing. */
 void span__fail(struct span *span, struct slice type);
 
-/* The attribute, or NULL. */
-const struct attribute *span__find(const struct span *span, const char *key);
+static inline struct attribute span__find(const struct span *span, const char *key)
+{
+	return attributes__find(&span->attributes, slice__str(key));
+}
 
 #endif

@@ -92,8 +92,7 @@ static void draft__add_said(struct draft *draft, const struct pair_list *list, s
 
 		if (slice__eq(pair->key, SLICE("service.name")) || slice__eq(pair->key, except))
 			continue;
-		key = arena__printf(&draft->resource->text, "%.*s", (int)pair->key.len,
-				    pair->key.data);
+		key = arena__printf(draft->text, "%.*s", (int)pair->key.len, pair->key.data);
 		if (key.len == 0)
 			return;
 		draft__add(draft, key.data, pair->value);
