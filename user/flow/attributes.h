@@ -39,8 +39,8 @@ struct attributes {
 	uint8_t inline_bytes[ATTRIBUTES_INLINE_BYTES];
 };
 
-/* An empty row of fields @field (< 16), which never takes more than @limit_bytes (at least the
- * inline ones).  It must not be moved afterwards. */
+/* An empty row of fields @field (< 16), which never takes more than @limit_bytes (a power of two,
+ * at least the inline ones).  It must not be moved afterwards. */
 void attributes__init(struct attributes *a, uint8_t field, size_t limit_bytes);
 
 /* Frees what was allocated; only attributes__init() may follow. */
