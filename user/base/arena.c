@@ -38,6 +38,8 @@ bool arena__grow(struct arena *a, size_t len)
 
 	if (used > a->limit_bytes || len > a->limit_bytes - used)
 		return false;
+	if (bytes > a->limit_bytes - used) /* what could not be used would be lost */
+		bytes = a->limit_bytes - used;
 	chunk = malloc(sizeof(*chunk) + bytes);
 	if (!chunk)
 		return false;
@@ -45,8 +47,8 @@ bool arena__grow(struct arena *a, size_t len)
 	chunk->older = a->chunks;
 	a->chunks = chunk;
 	a->next = chunk->bytes;
-	a->left = bytes < a->limit_bytes - used ? bytes : a->limit_bytes - used;
-	a->given_bytes = used + a->left;
+	a->left = bytes;
+	a->given_bytes = used + bytes;
 	return true;
 }
 

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Bytes that live and die together.  The first chunk is embedded, so that a small arena costs
- * no allocation; an arena never grows past its limit.
+ * no allocation; an arena never grows past its limit.  Whoever changes that decides on further
+ * chunks: each is no larger than the limit allows when it is taken, and then stays.
  */
 #ifndef SPANLOOM_ARENA_H
 #define SPANLOOM_ARENA_H
@@ -16,7 +17,7 @@ struct arena_chunk;
 struct arena {
 	struct arena_chunk *chunks; /* newest first; NULL while the inline bytes are enough */
 	char *next;
-	size_t left;	    /* bytes free at @next, of which the limit allows all */
+	size_t left;	    /* bytes free at @next: granted, whatever becomes of the limit */
 	size_t given_bytes; /* those, and all that was handed out */
 	size_t heap_bytes;  /* of all chunks */
 	size_t limit_bytes; /* of what is handed out; asked when there is need of a chunk */

@@ -132,7 +132,7 @@ static size_t transaction__held(const struct transaction *txn)
 	return sizeof(*txn) + txn->text.heap_bytes;
 }
 
-/* Takes over what the fragment says, as far as there is room. */
+/* Takes over what the fragment says, as far as the text has room, or may have for the quota. */
 static void queue__merge(struct conn *conn, struct transaction *txn, struct message *to,
 			 const struct message *fragment, const struct transaction_sink *sink)
 {
