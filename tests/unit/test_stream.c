@@ -110,6 +110,26 @@ static void test_passes_over_captured_bytes(void **state)
 	stream__reset(&s);
 }
 
+/* Each byte is counted once, however many ranges wait behind those that are passed. */
+static void test_passes_many_gaps_one_by_one(void **state)
+{
+	const uint64_t ranges = 4096;
+	struct stream s;
+
+	stream__init(&s, 0);
+	for (uint64_t i = 0; i < ranges; i++)
+		assert_int_equal(add(&s, 8 * i, 8, i % 2 ? "xyz" : "abc", i % 2), 5);
+	for (uint64_t i = 0; i < ranges; i += 2) {
+		assert_int_equal(stream__advance(&s, 8), 3);
+		assert_int_equal(stream__advance(&s, 7), 2);
+		assert_int_equal(stream__run(&s).data[0], 'z');
+		assert_int_equal(stream__advance(&s, 1), 1);
+	}
+	assert_int_equal(stream__left(&s), 0);
+	assert_int_equal(s.len, 0);
+	stream__reset(&s);
+}
+
 static void test_what_was_there_is_ignored(void **state)
 {
 	struct stream s;
@@ -199,6 +219,7 @@ int main(void)
 		cmocka_unit_test(test_hole_is_a_gap),
 		cmocka_unit_test(test_head_and_tail_of_long_ranges),
 		cmocka_unit_test(test_passes_over_captured_bytes),
+		cmocka_unit_test(test_passes_many_gaps_one_by_one),
 		cmocka_unit_test(test_what_was_there_is_ignored),
 		cmocka_unit_test(test_bounded),
 		cmocka_unit_test(test_many_segments),

@@ -303,8 +303,13 @@ static uint64_t stream__captured(const struct stream *s, uint64_t target)
 
 	if (target <= s->run_end)
 		return target - s->cursor;
-	for (size_t i = 0; i < s->count; i++)
-		held += segment__captured(stream__at(s, i), s->cursor, target);
+	for (size_t i = 0; i < s->count; i++) {
+		const struct segment *g = stream__at(s, i);
+
+		if (g->pos >= target) /* many may wait behind it */
+			break;
+		held += segment__captured(g, s->cursor, target);
+	}
 	return held;
 }
 
