@@ -87,7 +87,8 @@ static void pass_indent(struct slice *rest)
 
 /*
  * The next header line that may be looked at, with the lines folded into it.  *@end: there was none,
- * but the empty line that ends the head.  What is folded into another line begins as none that is.
+ * but the empty line that ends the head.  A line that may not be looked at leaves those that are
+ * folded into it for the next round.
  */
 static bool next_field(struct slice *rest, struct slice *line, bool *end)
 {
@@ -98,7 +99,7 @@ static bool next_field(struct slice *rest, struct slice *line, bool *end)
 		*end = line->len == 0;
 		if (*end)
 			return false;
-		if (lines_like(line->data[0])->name.len == 0)
+		if (lines_like(line->data[0])->name.len == 0 || is_folded(*line))
 			continue;
 		while (is_folded(*rest) && http1_head__line(rest, &more))
 			line->len = (size_t)(more.data + more.len - line->data);
