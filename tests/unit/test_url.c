@@ -83,6 +83,7 @@ static void test_host(void **unused)
 		{ "a b", false, "", 0 },
 		{ "a\x01", false, "", 0 },
 		{ "a,b", false, "", 0 },
+		{ "a;12", false, "", 0 },
 		{ "b\xc3\xbc.de", true, "b\xc3\xbc.de", -1 },
 	};
 

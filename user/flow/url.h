@@ -32,7 +32,8 @@ struct url_host {
 /* Never fails; all slices point into @target. */
 void url__split(struct slice target, bool is_connect, struct url_target *out);
 
-/* host[:port], user-info is passed over.  false when @authority is not plausible. */
+/* host[:port], user-info is passed over.  false when @authority is not plausible; @out means
+ * nothing then. */
 bool url__host(struct slice authority, struct url_host *out);
 
 /* A copy in which the values of the keys that sign a URL are "REDACTED". */
