@@ -60,12 +60,35 @@ static void test_what_no_kernel_says(void **state)
 	assert_int_equal(event__view(&data, sizeof(data), &view), -EBADMSG);
 }
 
+static void test_no_enum_is_passed(void **state)
+{
+	const struct event_context good = {
+		.hdr = { .type = EVENT_CONTEXT, .len = sizeof(good) },
+		.ref = REF_HEADER,
+		.dir = DIR_RECV,
+		.carrier = CARRIER_OPTION,
+	};
+	struct event_context context = good;
+	struct event_view view;
+
+	assert_int_equal(event__view(&context, sizeof(context), &view), 0);
+	context.ref++;
+	assert_int_equal(event__view(&context, sizeof(context), &view), -EBADMSG);
+	context = good;
+	context.dir++;
+	assert_int_equal(event__view(&context, sizeof(context), &view), -EBADMSG);
+	context = good;
+	context.carrier++;
+	assert_int_equal(event__view(&context, sizeof(context), &view), -EBADMSG);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_type_of_what_is_too_short),
 		cmocka_unit_test(test_strings_end),
 		cmocka_unit_test(test_what_no_kernel_says),
+		cmocka_unit_test(test_no_enum_is_passed),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

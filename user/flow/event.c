@@ -64,6 +64,15 @@ static int event__view_conn(struct event_view *view)
 	return 0;
 }
 
+/* A reference that has no name would be a parent in one place and none in another. */
+static int event__view_context(const struct event_context *context)
+{
+	if (context->ref > REF_HEADER || context->dir > DIR_RECV ||
+	    context->carrier > CARRIER_OPTION)
+		return -EBADMSG;
+	return 0;
+}
+
 static int event__view_other(const void *record, struct event_view *view)
 {
 	size_t size = event__size(view->hdr.type);
@@ -75,6 +84,8 @@ static int event__view_other(const void *record, struct event_view *view)
 	case EVENT_CONN:
 	case EVENT_CONN_FAILED:
 		return event__view_conn(view);
+	case EVENT_CONTEXT:
+		return event__view_context(&view->context);
 	case EVENT_PROCESS:
 		view->process.comm[EVENT_COMM_LEN - 1] = '\0';
 		view->process.path[EVENT_PATH_LEN - 1] = '\0';
