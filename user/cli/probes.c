@@ -132,14 +132,11 @@ static void program_rows(struct table *t, const struct probes *p, const struct p
 						first ? cpu : "", first ? memory : "", a->target });
 		first = false;
 	}
-	if (!first)
-		return;
-	if (plan__waits(probe->name))
-		table__row(t, (const char *[]){ probe->name, "uprobe", hits, average, cpu, memory,
-						"(no program to watch)" });
-	else
+	if (first)
 		table__row(t, (const char *[]){ probe->name, probe->prog_type, hits, average, cpu,
-						memory, "(not attached)" });
+						memory,
+						plan__waits(probe->name) ? "(no program to watch)"
+									 : "(not attached)" });
 }
 
 static int print_programs(const struct probes *p, bool colours)
@@ -200,11 +197,11 @@ static void print_totals(const struct probes *p)
 		       (double)p->measured_ns / SECOND_NS, hits, cpu_percent(p, run_ns));
 	else if (!p->counting)
 		puts("hits and times are not being counted: " REMEDY);
-	if (p->unsettled)
-		puts("not all is attached: " UNSETTLED);
 	if (missed)
 		printf("%" PRIu64 " hits missed: the program was running already on that CPU\n",
 		       missed);
+	if (p->unsettled)
+		puts("not all is attached: " UNSETTLED);
 }
 
 /* Nothing where no process is known to make spans itself. */
