@@ -27,14 +27,11 @@ static int run(const struct bpf_link *link)
 int inventory__take(struct spanloom_bpf *skel)
 {
 	struct bpf_link *link = skel->links.inventory_unix;
-	int err;
+	int err = link ? run(link) : -EOPNOTSUPP;
 
-	if (!link)
-		return -EOPNOTSUPP;
-	err = run(link);
 	skel->links.inventory_unix = NULL;
 	bpf_link__destroy(link);
-	bpf_program__unload(skel->progs.inventory_unix); /* it has done all it is for */
+	bpf_program__unload(skel->progs.inventory_unix); /* it has done all that it can */
 	if (!err && skel->bss->inventory_failed)
 		err = -ENOMEM;
 	if (!err)
