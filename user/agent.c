@@ -52,6 +52,13 @@ struct agent {
 	bool exiting;
 };
 
+/* With --pid only those of it, and what they start, have verdicts; the others never get one. */
+static int agent__scope(struct agent *agent, uint32_t tgid, uint32_t verdict)
+{
+	return agent->options->pid_count ? tracer__rescope(agent->tracer, tgid, verdict)
+					 : tracer__scope(agent->tracer, tgid, verdict);
+}
+
 /* -- pipeline -> out ---------------------------------------------------------------------- */
 
 static void agent__on_span(void *ctx, struct span *span)
@@ -74,7 +81,7 @@ static struct resource *agent__on_resource(void *ctx, uint32_t tgid, const char 
 
 	/* NULL may also be want of memory: that is no verdict. */
 	if (!resource && !processes__wanted(agent->processes, tgid))
-		tracer__scope(agent->tracer, tgid, SCOPE_SKIP);
+		agent__scope(agent, tgid, SCOPE_SKIP);
 	return resource;
 }
 
@@ -125,22 +132,22 @@ static bool agent__scopes(const struct agent *agent)
 	return options->exe_globs || options->exclude_exe_globs || options->inject_exclude_globs;
 }
 
-static uint32_t agent__verdict(struct agent *agent, uint32_t tgid, bool wanted)
+static uint32_t agent__verdict(struct agent *agent, uint32_t tgid)
 {
-	return (wanted ? SCOPE_TRACE : SCOPE_SKIP) |
+	return (processes__wanted(agent->processes, tgid) ? SCOPE_TRACE : SCOPE_SKIP) |
 	       (processes__injected(agent->processes, tgid) ? SCOPE_INJECT : 0);
 }
 
-/* Is it traced, as far as its program goes? */
+/* Judges a process by its program; is it traced? */
 static bool agent__scope_exec(struct agent *agent, uint32_t tgid)
 {
-	bool wanted;
+	uint32_t verdict;
 
 	if (!agent__scopes(agent))
 		return true;
-	wanted = processes__wanted(agent->processes, tgid);
-	tracer__scope(agent->tracer, tgid, agent__verdict(agent, tgid, wanted));
-	return wanted;
+	verdict = agent__verdict(agent, tgid);
+	return agent__scope(agent, tgid, verdict) != -ENOENT &&
+	       (verdict & SCOPE_MASK) == SCOPE_TRACE;
 }
 
 static void agent__on_process(struct agent *agent, const struct event_process *event)
@@ -331,7 +338,7 @@ static int agent__start_tracer(struct agent *agent, const struct features *featu
 		return -errno;
 	for (unsigned int i = 0; i < options->pid_count; i++)
 		tracer__scope(agent->tracer, options->pids[i],
-			      agent__verdict(agent, options->pids[i], true));
+			      agent__verdict(agent, options->pids[i]));
 	return loop__watch(agent->loop, tracer__fd(agent->tracer), EPOLLIN, agent__on_ring, agent);
 }
 
@@ -357,8 +364,10 @@ static void agent__scope_running(struct agent *agent)
 			any |= agent__scope_exec(agent, (uint32_t)strtoul(entry->d_name, NULL, 10));
 	closedir(proc);
 	if (!any)
-		log_info("agent", "no program that runs now is chosen by --exe and --exclude-exe; "
-				  "those that start are looked at, too");
+		log_info("agent",
+			 "no %s is chosen by --exe and --exclude-exe; %s are looked at, too",
+			 agent->options->pid_count ? "process of --pid" : "program that runs now",
+			 agent->options->pid_count ? "those that they start" : "those that start");
 }
 
 static int agent__start_flow(struct agent *agent)

@@ -240,6 +240,42 @@ def test_one_process():
     equal({s.resource["process.pid"] for s in spans}, {redis.process.pid}, "processes")
 
 
+def test_one_process_by_its_program():
+    """Of --pid and --exe both have to choose it; what it starts later is looked at, too."""
+    redis, other = servers.Redis(), servers.Redis()
+    script = "while read -r key; do redis-cli -p $0 -r 1000 -i 0.1 GET \"$key\"; done"
+    shell = spawn(["sh", "-c", script, redis.port], stdin=subprocess.PIPE, text=True)
+    note = "no process of --pid is chosen"
+    agent = Agent("--pid", f"{redis.process.pid},{shell.pid}", "--exe", "redis-*",
+                  "--db-server-spans")
+    assert note not in agent.stderr.read_text(), agent.stderr.read_text()
+    for server in (redis, other):
+        server.cli("SET", "a", "b")
+    print("a", file=shell.stdin, flush=True)
+    wait_until(lambda: select(agent.sink.spans(), {"server.port": redis.port}, CLIENT),
+               "the call of what the shell has started")
+    spans = agent.stop()
+    equal(len(at_port(spans, other.port)), 0, "spans of others")
+    equal({s.name for s in at_port(spans, redis.port, CLIENT)}, {"GET"}, "calls")
+    equal({s.resource["process.pid"] for s in at_port(spans, redis.port, SERVER)},
+          {redis.process.pid}, "processes")
+    agent = Agent("--pid", str(shell.pid), "--exe", "redis-*")
+    assert note in agent.stderr.read_text(), agent.stderr.read_text()
+    agent.stop()
+
+
+def test_one_process_beside_an_excluded_program():
+    """What is not excluded is not yet chosen."""
+    redis, nginx = servers.Redis(), servers.Nginx()
+    for option in ("--exclude-exe", "--inject-exclude"):
+        agent = Agent("--pid", str(redis.process.pid), option, "*/no-such-program",
+                      "--db-server-spans")
+        run("curl", "-s", nginx.url + "/ok")
+        redis.cli("SET", "a", "b")
+        spans = agent.stop()
+        equal({s.resource["process.pid"] for s in spans}, {redis.process.pid}, "processes")
+
+
 def test_samplers():
     nginx = servers.Nginx()
     agent = Agent(env={"OTEL_TRACES_SAMPLER": "always_off"})

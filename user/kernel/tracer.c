@@ -292,25 +292,26 @@ int tracer__ignore_conn(struct tracer *t, uint64_t conn_id)
 	return err;
 }
 
-int tracer__scope(struct tracer *t, uint32_t tgid, uint32_t verdict)
+static int set_scope(struct tracer *t, uint32_t tgid, uint32_t verdict, uint64_t flags)
 {
-	int fd = bpf_map__fd(t->skel->maps.scope);
-	uint32_t value = verdict;
-	int err;
+	int err = bpf_map_update_elem(bpf_map__fd(t->skel->maps.scope), &tgid, &verdict, flags);
 
-	if (verdict == SCOPE_UNDECIDED) {
-		err = bpf_map_delete_elem(fd, &tgid);
-		if (err == -ENOENT)
-			return 0;
-	} else {
-		err = bpf_map_update_elem(fd, &tgid, &value, BPF_ANY);
-	}
 	if (!err)
 		next_epoch(&t->skel->bss->scope_epoch);
-	else
+	else if (err != -ENOENT)
 		log_warn("tracer", "pid=%u: the kernel was not told whether to trace it: %s", tgid,
 			 err == -E2BIG ? "too many processes" : errstr(err));
 	return err;
+}
+
+int tracer__scope(struct tracer *t, uint32_t tgid, uint32_t verdict)
+{
+	return set_scope(t, tgid, verdict, BPF_ANY);
+}
+
+int tracer__rescope(struct tracer *t, uint32_t tgid, uint32_t verdict)
+{
+	return set_scope(t, tgid, verdict, BPF_EXIST);
 }
 
 const volatile uint64_t *tracer__lost_ns(const struct tracer *t)

@@ -63,6 +63,8 @@ void tracer__detach(struct tracer *t);
 /* Verdicts (bpf/event.h).  0 or a negative errno. */
 int tracer__ignore_conn(struct tracer *t, uint64_t conn_id);
 int tracer__scope(struct tracer *t, uint32_t tgid, uint32_t verdict);
+/* The same for a process that has a verdict, its own or its parent's; -ENOENT: it has none. */
+int tracer__rescope(struct tracer *t, uint32_t tgid, uint32_t verdict);
 
 /* CLOCK_MONOTONIC: when a record was last lost, 0: none was.  Changes at any time; valid as long as
  * the tracer is. */
