@@ -320,8 +320,8 @@ static int agent__start_timers(struct agent *agent)
 	return 0;
 }
 
-static int agent__start_tracer(struct agent *agent, const struct features *features, char *why,
-			       size_t why_len)
+static int agent__start_tracer(struct agent *agent, const struct features *features, int signal_fd,
+			       char *why, size_t why_len)
 {
 	const struct options *options = agent->options;
 	struct tracer_config config;
@@ -329,9 +329,10 @@ static int agent__start_tracer(struct agent *agent, const struct features *featu
 
 	if (err)
 		return err;
+	config.signal_fd = signal_fd;
 	agent->tracer = tracer__new(&config, agent__on_record, agent, why, why_len);
 	if (!agent->tracer)
-		return -EPERM;
+		return why[0] ? -EPERM : -ECANCELED;
 	agent->flow.lost_ns = tracer__lost_ns(agent->tracer);
 	agent->targets = targets__new(agent->tracer, config.python);
 	if (!agent->targets)
@@ -441,7 +442,7 @@ struct agent *agent__new(const struct options *options, const struct features *f
 	if (!err)
 		err = agent__start_exporters(agent);
 	if (!err)
-		err = agent__start_tracer(agent, features, why, why_len);
+		err = agent__start_tracer(agent, features, signal_fd, why, why_len);
 	if (!err)
 		err = loop__watch(agent->loop, signal_fd, EPOLLIN, agent__on_signal, agent);
 	if (!err)
@@ -451,7 +452,7 @@ struct agent *agent__new(const struct options *options, const struct features *f
 out:
 	if (!err)
 		return agent;
-	if (!why[0])
+	if (!why[0] && err != -ECANCELED)
 		snprintf(why, why_len, "the agent could not be set up: %s", errstr(err));
 	agent__free(agent);
 	return NULL;

@@ -31,7 +31,8 @@ struct agent_totals {
 };
 
 /* Loads, attaches and connects; @options and @signal_fd (user/base/signals.h) are borrowed.  On
- * failure NULL, with one line for the user in @why. */
+ * failure NULL, with one line for the user in @why, which is "" where a signal came before anything
+ * was attached. */
 struct agent *agent__new(const struct options *options, const struct features *features,
 			 int signal_fd, char *why, size_t why_len);
 void agent__free(struct agent *agent);

@@ -13,7 +13,8 @@ from pathlib import Path
 import kernel
 import servers
 from agent import Agent, Sink, start
-from harness import PATIENCE, SPANLOOM, Skip, defer, end, equal, folder, run, spawn, status_of, wait_until
+from harness import (PATIENCE, SPANLOOM, Skip, at_best, defer, end, equal, folder, run, spawn,
+                     status_of, wait_until)
 
 NOBODY = {"user": 65534, "group": 65534, "extra_groups": []}
 
@@ -165,16 +166,50 @@ def test_ends_with_its_terminal():
     agent.stop()
 
 
+def signalled(sig, programs, delay=0):
+    """What it says when it gets the signal @delay after it holds so many programs, or more."""
+    def holds():
+        held = kernel.held_by(process.pid)
+        return sum(kind == "prog" for kind, _ in held) >= programs
+
+    err = folder() / "starting.err"
+    with open(err, "wb") as stderr:
+        process = spawn(["env", "--default-signal=HUP", SPANLOOM, "run", "--exporter", "none"],
+                        stderr=stderr)
+    wait_until(holds, f"{programs} programs")
+    time.sleep(delay)
+    process.send_signal(sig)
+    equal(process.wait(60 * PATIENCE), 0, f"exit status of {sig}: {err.read_text()}")
+    return err.read_text()
+
+
 def test_a_signal_while_it_starts():
-    """Whatever it is about to do, it ends in order."""
-    for sig, delay in ((signal.SIGINT, 0), (signal.SIGTERM, 0.2)):
-        err = folder() / "starting.err"
-        with open(err, "wb") as stderr:
-            process = spawn([SPANLOOM, "run", "--exporter", "none"], stderr=stderr)
-        wait_until(partial(kernel.held_by, process.pid), "the first of its programs")
-        time.sleep(delay)
-        process.send_signal(sig)
-        equal(process.wait(60 * PATIENCE), 0, f"exit status of {sig}: {err.read_text()}")
+    """Whatever it is about to do, it ends in order; what it still loads is not attached."""
+    def attempt(sig, programs):
+        said = signalled(sig, programs)
+        assert "ended by a signal before anything" in said and "run: tracing" not in said, said
+    for sig, programs in ((signal.SIGINT, 1), (signal.SIGHUP, 4)):  # 4: it loads those to attach
+        at_best(partial(attempt, sig, programs))
+    for delay in (0.2, 0.8):
+        signalled(signal.SIGTERM, 1, delay)
+
+
+def test_a_signal_hides_no_fault():
+    """One that has come before: what could not go on anyway says so, and fails."""
+    binary = folder() / "spanloom"
+    run("cp", SPANLOOM, binary)
+    binary.chmod(0o755)
+    script = ("import os, signal, sys; signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT]); "
+              "os.kill(os.getpid(), signal.SIGINT); os.execvp(sys.argv[1], sys.argv[1:])")
+    gone = spawn(["true"])
+    gone.wait()
+    nobody = ("setpriv", "--reuid=65534", "--regid=65534", "--clear-groups")
+    for user, options, end_status, said in ((nobody, (), 1, "error run: "),
+                                            ((), ("--pid", gone.pid), 1, f"--pid {gone.pid}: "),
+                                            ((), (), 0, "ended by a signal")):
+        status, _, err = status_of(sys.executable, "-c", script, *user, binary, "run",
+                                   "--exporter", "none", *options)
+        equal((status, said in err), (end_status, True), f"the end of {user} {options}: {err}")
 
 
 def test_second_instance_says_so():
@@ -225,7 +260,11 @@ def test_probes_while_it_runs():
     bare = [program["name"] for program in listed if not program["attached"]]
     equal([name for name in bare if not name.startswith(("go_", "python_"))], [],
           "programs that are attached to nothing")
-    assert table.count("(no program to watch)") >= len(bare), table
+    waiting = [line.split() for line in table.splitlines() if "(no program to watch)" in line]
+    assert len(waiting) >= len(bare), table
+    for program in listed:
+        assert program["attached"] or [program["name"], program["program_type"]] in \
+            [row[:2] for row in waiting], f"{program} in {table}"
     agent.stop()
 
 

@@ -24,6 +24,12 @@ static void run__announce(const struct options *options, const struct features *
 	free(url);
 }
 
+static int run__ended_early(void)
+{
+	log_info("run", "ended by a signal before anything was traced");
+	return 0;
+}
+
 static int run__trace(const struct options *options, const struct features *features, int signal_fd)
 {
 	struct agent_totals totals;
@@ -32,11 +38,14 @@ static int run__trace(const struct options *options, const struct features *feat
 	int err;
 
 	agent = agent__new(options, features, signal_fd, why, sizeof(why));
+	if (!agent && !why[0])
+		return run__ended_early();
 	if (!agent) {
 		log_error("run", "%s", why);
 		return 1;
 	}
-	run__announce(options, features);
+	if (!signals__pending(signal_fd)) /* else it ends at once, in order */
+		run__announce(options, features);
 	err = agent__run(agent);
 	if (err)
 		log_error("run", "the event loop failed: %s", errstr(err));
@@ -72,16 +81,14 @@ static int run__agent(const struct options *options, int signal_fd)
 	char why[512];
 
 	features__probe(&features);
-	if (signals__pending(signal_fd)) {
-		log_info("run", "ended by a signal before anything was traced");
-		return 0;
-	}
 	if (features__blocker(&features, why, sizeof(why))) {
 		log_error("run", "%s", why);
 		return 1;
 	}
 	if (!run__finds_processes(options))
 		return 1;
+	if (signals__pending(signal_fd)) /* behind what is wrong anyway */
+		return run__ended_early();
 	if (options->hooks != HOOKS_NONE)
 		features__force(&features, options->hooks);
 	return run__trace(options, &features, signal_fd);

@@ -10,6 +10,7 @@
 #include <bpf/libbpf.h>
 
 #include "spanloom.skel.h"
+#include "user/base/signals.h"
 #include "user/kernel/complaint.h"
 #include "user/kernel/injection.h"
 #include "user/kernel/instance.h"
@@ -126,6 +127,11 @@ static int try_plan(struct tracer *t, const struct tracer_config *config, const 
 	err = load(t, config, plan);
 	if (err)
 		goto failed;
+	if (signals__pending(config->signal_fd)) { /* to load takes seconds */
+		why[0] = '\0';
+		err = -ECANCELED;
+		goto ended;
+	}
 	what = "read the ring of";
 	t->ring = ring_buffer__new(bpf_map__fd(t->skel->maps.events), on_record, t, NULL);
 	if (!t->ring) {
@@ -149,6 +155,7 @@ static int try_plan(struct tracer *t, const struct tracer_config *config, const 
 	return 0;
 failed:
 	complaint__explain(why, why_len, what, err);
+ended:
 	stop(t);
 	return err;
 }
@@ -170,7 +177,7 @@ static int start(struct tracer *t, const struct tracer_config *config, char *why
 		    (plans[i].family == HOOKS_TP && plans[i].extras && !config->fentry))
 			continue;
 		err = try_plan(t, config, &plans[i], why, why_len);
-		if (!err)
+		if (!err || err == -ECANCELED)
 			break;
 		log_debug("tracer", "%s", why);
 	}

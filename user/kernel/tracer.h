@@ -37,6 +37,7 @@ struct tracer_config {
 	char root_state[ROOT_STATE_MAX]; /* tracestate of traces that begin here; "" when none */
 	uint64_t sampler_threshold;	 /* keep when R >= this; 0: all; UINT64_MAX: none */
 	uint8_t id_key[16];
+	int signal_fd; /* user/base/signals.h: one that has come ends the start */
 };
 
 /* @record is read-only and valid during the call.  Returns whether to go on: false ends the
@@ -45,7 +46,7 @@ typedef bool (*tracer_record_fn)(void *ctx, const void *record, size_t len);
 
 /*
  * Loads and attaches.  On failure NULL, with one line for the user in @why (cause,
- * consequence, remedy).
+ * consequence, remedy), which is "" where a signal came before anything was attached.
  */
 struct tracer *tracer__new(const struct tracer_config *config, tracer_record_fn fn, void *ctx,
 			   char *why, size_t why_len);
