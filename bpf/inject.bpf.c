@@ -279,7 +279,6 @@ static __always_inline void inject__enter(const struct inject_message *m)
 	if (!conn->send_start_ns) {
 		pair__catch_up(sk, conn, DIR_SEND, 0);
 		conn->send_start_ns = bpf_ktime_get_ns();
-		conn->send_end = PAIR_END_UNKNOWN;
 		conn->marks &= ~CONN_CALLED;
 		if (conn->last_dir != DIR_SEND)
 			pair__tell(sk, 0, conn->id, conn->pos[DIR_SEND]);

@@ -155,9 +155,6 @@ static __always_inline void pair__tell(struct sock *sk, __u32 sent, __u64 conn_i
 	slot->check = pair__check(name, conn_id, pos);
 }
 
-/* Of a send that the kernel does in pieces, each of which looks like one: what goes in sk_msg. */
-#define PAIR_END_UNKNOWN (~0ULL)
-
 /*
  * Where a send ends that has @left bytes to go.  While it goes on that is the same; one behind it
  * ends elsewhere, or goes on where it stopped.  0: nobody asks.

@@ -472,8 +472,21 @@ static __always_inline void traffic__call(struct sock *sk, struct conn *conn)
 		option__send(sk, conn, known);
 }
 
-/* A send begins that has @left bytes to go, or goes on: it passes the tracepoint with each segment
- * that it makes. */
+/*
+ * Is this the send that has begun, and is under way?  It passes the tracepoint with each segment
+ * that it makes.  On a socket whose requests get a header each piece of a send looks like one: there
+ * nobody can tell, and what went by is found at its end.
+ */
+static __always_inline bool traffic__goes_on(struct sock *sk, const struct conn *conn, __u32 end)
+{
+	if (!conn->send_start_ns)
+		return false;
+	if (!misses_possible || conn->send_end == end)
+		return true;
+	return inject_wanted && bpf_sk_storage_get(&injections, sk, NULL, 0);
+}
+
+/* A send begins that has @left bytes to go, or goes on. */
 static __always_inline void traffic__begins(struct sock *sk, __u32 left)
 {
 	struct conn *conn = conn__find(sk);
@@ -484,13 +497,13 @@ static __always_inline void traffic__begins(struct sock *sk, __u32 left)
 	    conn__is_out(conn, conn->tgid))
 		return;
 	end = pair__end(sk, left);
-	if (conn->send_start_ns && (conn->send_end == end || conn->send_end == PAIR_END_UNKNOWN))
+	if (traffic__goes_on(sk, conn, end))
 		return;
 	pair__catch_up(sk, conn, DIR_SEND, 0);
-	if (conn->send_start_ns) /* nothing went by: it is still the same */
+	conn->send_end = end;
+	if (conn->send_start_ns) /* nothing went by: what began has moved nothing yet */
 		return;
 	conn->send_start_ns = bpf_ktime_get_ns();
-	conn->send_end = end;
 	conn->marks &= ~CONN_CALLED;
 	if (conn->last_dir == DIR_SEND || conn->side == ROLE_SERVER ||
 	    (conn->tgid && !conn__in_scope(conn, conn->tgid)))
