@@ -18,7 +18,8 @@ import sending
 import servers
 import torments
 from agent import Agent
-from harness import SPANLOOM, end, equal, free_port, in_threads, listening, run, wait_until
+from harness import (SPANLOOM, Skip, end, equal, free_port, in_threads, in_use, listening, run, spawn,
+                     wait_until)
 from spans import CLIENT, SERVER, at_port
 from torments import LIKE_A_REQUEST, content
 from torture import AT_MOST_ONE, INJECT, NONE, ONE, Strict, Talk, Torture, by_number, traceparent_of
@@ -295,3 +296,49 @@ def kill_amid(agent, torture):
     end(agent.process, signal.SIGKILL)
     asked = next(torture.numbers)
     wait_until(lambda: next(torture.numbers) > asked + 1500, "requests after the agent", 60)
+
+
+SWALLOW = servers.SERVING + """
+class Handler(Answers):
+    def do_POST(self):
+        self.rfile.read(int(self.headers["Content-Length"]))
+        self.answer(b"ok")
+serve(Handler, int(sys.argv[1]), "127.0.0.1")
+"""
+
+# Each request in one send, which takes the kernel many segments; a bulk of 12 MB leaves injection.
+UPLOADS = """
+import http.client, socket, sys
+host = f"127.0.0.1:{sys.argv[1]}"
+connection = socket.create_connection(("127.0.0.1", int(sys.argv[1])), 60)
+for number, size in enumerate([100, 200000, 200000, 3000000, 12000000, 100, 200000, 200000, 100]):
+    head = f"POST /{number} HTTP/1.1\\r\\nHost: {host}\\r\\nContent-Length: {size}\\r\\n\\r\\n"
+    connection.sendall(head.encode() + bytes(size))
+    response = http.client.HTTPResponse(connection, method="POST")
+    response.begin()
+    assert response.read() == b"ok"
+"""
+
+
+def check_uploads(*options):
+    """A send is one, however many segments or pieces the kernel makes of it."""
+    port = free_port()
+    spawn([sys.executable, "-c", SWALLOW, port], log="server.log")
+    wait_until(lambda: in_use(port), "the server to listen")
+    agent = Agent(*options, "--port", str(port))
+    for _ in range(3):
+        run(sys.executable, "-c", UPLOADS, port)
+    spans = agent.stop()
+    if missed := agent.ledger["kernel.programs.missed"]:
+        raise Skip(f"{missed} runs of preempted programs were missed, and counted")
+    equal(agent.ledger["flow.bytes.gap"], 0, "bytes that seem to be missed")
+    equal(agent.ledger["kernel.inject.left.lost"], 0, "connections whose requests were lost")
+    equal((len(at_port(spans, port, CLIENT)), len(at_port(spans, port, SERVER))), (27, 27), "spans")
+
+
+def test_large_sends():
+    check_uploads("--inject", "off")
+
+
+def test_large_sends_with_injection():
+    check_uploads("--inject", "on")
