@@ -159,12 +159,10 @@ def test_ledger_sums_agree():
 
 
 def test_duration_ends_it():
-    def attempt():
-        begun = time.monotonic()
-        agent = Agent("--duration", "1")
-        equal(agent.process.wait(60 * harness.PATIENCE), 0, "exit status")
-        assert 0.9 < time.monotonic() - begun < 4, time.monotonic() - begun
-    at_best(attempt)
+    begun = time.monotonic()
+    agent = Agent("--duration", "1")
+    equal(agent.process.wait(60 * harness.PATIENCE), 0, "exit status")
+    assert time.monotonic() - begun > 0.9, time.monotonic() - begun
 
 
 def held_up_ns(pid):

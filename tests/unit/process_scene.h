@@ -14,6 +14,8 @@ extern char proc_root[64];
 /* For cmocka, around each test: a /proc of a host without processes. */
 int process_scene__setup(void **state);
 int process_scene__teardown(void **state);
+#define PROCESS_TEST(test)                                                                         \
+	cmocka_unit_test_setup_teardown(test, process_scene__setup, process_scene__teardown)
 
 /* Files of it; @name is a path within. */
 void put_bytes(const char *name, const char *data, size_t len);

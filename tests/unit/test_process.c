@@ -245,12 +245,11 @@ static void test_elf(void **state)
 
 int main(void)
 {
-#define TEST(test)                                                                                 \
-	cmocka_unit_test_setup_teardown(test, process_scene__setup, process_scene__teardown)
 	const struct CMUnitTest tests[] = {
-		TEST(test_resource), TEST(test_gone),	   TEST(test_pid_reuse),
-		TEST(test_bound),    TEST(test_globs),	   TEST(test_container),
-		TEST(test_elf),	     TEST(test_host_name),
+		PROCESS_TEST(test_resource),  PROCESS_TEST(test_gone),
+		PROCESS_TEST(test_pid_reuse), PROCESS_TEST(test_bound),
+		PROCESS_TEST(test_globs),     PROCESS_TEST(test_container),
+		PROCESS_TEST(test_elf),	      PROCESS_TEST(test_host_name),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -142,13 +142,11 @@ static void test_environment_moved(void **state)
 
 int main(void)
 {
-#define TEST(test)                                                                                 \
-	cmocka_unit_test_setup_teardown(test, process_scene__setup, process_scene__teardown)
 	const struct CMUnitTest tests[] = {
-		TEST(test_environment),
-		TEST(test_default_name),
-		TEST(test_hostile_environment),
-		TEST(test_environment_moved),
+		PROCESS_TEST(test_environment),
+		PROCESS_TEST(test_default_name),
+		PROCESS_TEST(test_hostile_environment),
+		PROCESS_TEST(test_environment_moved),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
