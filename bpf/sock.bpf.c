@@ -10,6 +10,7 @@
 
 #include "bpf/activity_find.bpf.h"
 #include "bpf/traffic.bpf.h"
+#include "bpf/traffic_begins.bpf.h"
 #include "bpf/twin.bpf.h"
 
 SEC("tp_btf/tcp_sendmsg_locked")

@@ -13,6 +13,7 @@
 #include <bpf/bpf_tracing.h>
 
 #include "bpf/traffic.bpf.h"
+#include "bpf/traffic_begins.bpf.h"
 
 SEC("fentry/inet_sendmsg")
 int BPF_PROG(extra_inet_send, struct socket *sock, struct msghdr *msg, __u64 size)

@@ -11,6 +11,7 @@
 #include <bpf/bpf_tracing.h>
 
 #include "bpf/traffic.bpf.h"
+#include "bpf/traffic_begins.bpf.h"
 
 struct kprobe_call {
 	__u64 sk;
