@@ -309,7 +309,7 @@ vm-all: $(O)/spanloom
 
 vm-arm64:
 	$(Q)$(MAKE) --no-print-directory ARCH=arm64
-	$(Q)tests/vm/run arm64-6.1 arm64-6.12
+	$(Q)tests/vm/run arm64-6.1 arm64-6.12 arm64-16k
 
 accuracy: $(O)/spanloom
 	$(Q)tests/accuracy/run --markdown

@@ -27,6 +27,8 @@ KERNELS = {
     "newest": (AMD64, "sid", r"linux-image-[0-9]+\.[0-9]+(\.[0-9]+)?\+deb[0-9]+-amd64"),
     "arm64-6.1": (ARM64, "bookworm-security", r"linux-image-6\.1\.0-[0-9]+-arm64"),
     "arm64-6.12": (ARM64, "bookworm-security", r"linux-image-6\.12\.[0-9]+\+deb12-arm64"),
+    # Pages of 16 KiB.
+    "arm64-16k": (ARM64, "bookworm-security", r"linux-image-6\.12\.[0-9]+\+deb12-arm64-16k"),
 }
 
 # What the guest needs before it has its root; built in or not, that depends on the kernel.

@@ -31,5 +31,6 @@ AMD64 = Machine(
 
 ARM64 = Machine(
     arch="arm64", command="qemu-system-aarch64", package="qemu-system-arm", dependencies="arm64",
-    options=("-machine", "virt", "-cpu", "cortex-a72"),
+    # One that knows pages of 16 KiB.
+    options=("-machine", "virt", "-cpu", "cortex-a76"),
     parameters="console=ttyAMA0", takes_elf=False, is_host=False)
