@@ -8,11 +8,11 @@
 #include <errno.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
-#include <poll.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/epoll.h>
 #include <sys/socket.h>
 #include <time.h>
 #include <unistd.h>
@@ -21,11 +21,12 @@
 #define SECOND_NS   1000000000LL
 
 struct connection {
+	int fd;
 	int64_t due_ns; /* of the request under way; 0: idle */
 };
 
 static struct connection connections[CONNECTIONS];
-static struct pollfd fds[CONNECTIONS];
+static int poller;
 static char request[128];
 static size_t request_len;
 static uint32_t *latencies_us;
@@ -55,41 +56,61 @@ static int open_connection(int port)
 	return fd;
 }
 
-/* Reads the answers that are there; a small answer comes in one piece. */
-static int collect(void)
+static int open_all(int port)
 {
-	char waste[4096];
-
+	poller = epoll_create1(0);
 	for (int i = 0; i < CONNECTIONS; i++) {
-		if (!fds[i].revents)
-			continue;
-		if (read(fds[i].fd, waste, sizeof(waste)) <= 0)
+		struct epoll_event event = { .events = EPOLLIN, .data.ptr = &connections[i] };
+
+		connections[i].fd = open_connection(port);
+		if (connections[i].fd < 0 ||
+		    epoll_ctl(poller, EPOLL_CTL_ADD, connections[i].fd, &event))
 			return -1;
-		latencies_us[done++] = (uint32_t)((now_ns() - connections[i].due_ns) / 1000);
-		connections[i].due_ns = 0;
 	}
 	return 0;
 }
 
-static int idle_connection(void)
+/* Reads an answer; a small one comes in one piece. */
+static int collect(struct connection *connection)
+{
+	char waste[4096];
+
+	if (read(connection->fd, waste, sizeof(waste)) <= 0)
+		return -1;
+	latencies_us[done++] = (uint32_t)((now_ns() - connection->due_ns) / 1000);
+	connection->due_ns = 0;
+	return 0;
+}
+
+static struct connection *idle_connection(void)
 {
 	for (int i = 0; i < CONNECTIONS; i++)
 		if (!connections[i].due_ns)
-			return i;
-	return -1;
+			return &connections[i];
+	return NULL;
 }
 
 /* Sleeps until an answer comes or @until_ns, whichever is first. */
 static int wait_for_answers(int64_t until_ns)
 {
+	struct epoll_event answers[CONNECTIONS];
 	int64_t left = until_ns - now_ns();
 	struct timespec ts = { 0 };
+	int count;
 
 	if (left > 0)
 		ts = (struct timespec){ .tv_sec = left / SECOND_NS, .tv_nsec = left % SECOND_NS };
-	if (ppoll(fds, CONNECTIONS, &ts, NULL) < 0)
-		return -1;
-	return collect();
+	count = epoll_pwait2(poller, answers, CONNECTIONS, &ts, NULL);
+	for (int i = 0; i < count; i++)
+		if (collect(answers[i].data.ptr))
+			return -1;
+	return count < 0 ? -1 : 0;
+}
+
+static int send_request(struct connection *connection, int64_t due_ns)
+{
+	connection->due_ns = due_ns;
+	return write(connection->fd, request, request_len) == (ssize_t)request_len ? 0 : -1;
 }
 
 static int run(size_t total, double rate)
@@ -100,17 +121,16 @@ static int run(size_t total, double rate)
 	while (done < total) {
 		int64_t now = now_ns();
 		int64_t due = start + (int64_t)((double)sent * SECOND_NS / rate);
-		int idle = sent < total && due <= now ? idle_connection() : -1;
+		struct connection *idle = sent < total && due <= now ? idle_connection() : NULL;
+		int err;
 
-		if (idle < 0) {
-			if (wait_for_answers(sent < total && due > now ? due : now + SECOND_NS))
-				return -1;
-			continue;
-		}
-		connections[idle].due_ns = due;
-		if (write(fds[idle].fd, request, request_len) != (ssize_t)request_len)
+		if (idle)
+			err = send_request(idle, due);
+		else
+			err = wait_for_answers(sent < total && due > now ? due : now + SECOND_NS);
+		if (err)
 			return -1;
-		sent++;
+		sent += idle ? 1 : 0;
 	}
 	return 0;
 }
@@ -135,12 +155,9 @@ int main(int argc, char **argv)
 	}
 	request_len = (size_t)snprintf(request, sizeof(request),
 				       "GET /ok HTTP/1.1\r\nHost: 127.0.0.1:%d\r\n\r\n", port);
-	for (int i = 0; i < CONNECTIONS; i++) {
-		fds[i] = (struct pollfd){ .fd = open_connection(port), .events = POLLIN };
-		if (fds[i].fd < 0) {
-			fprintf(stderr, "error paced: connect: %s\n", strerror(errno));
-			return 1;
-		}
+	if (open_all(port)) {
+		fprintf(stderr, "error paced: connect: %s\n", strerror(errno));
+		return 1;
 	}
 	if (run(total, rate)) {
 		fprintf(stderr, "error paced: a connection broke\n");
