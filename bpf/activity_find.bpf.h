@@ -23,12 +23,37 @@
 
 #define POSTGRES_TERMINATE_BYTES 5 /* 'X' and a length */
 
+/* One more that the call is not of, or cannot be said to be. */
+static __always_inline void activity__refuse(struct event_data *data, enum refusal why)
+{
+	if (!data->ref)
+		data->ref_pos = why;
+}
+
+/* It is not known after all. */
+static __always_inline void activity__unknown(struct event_data *data, enum refusal why)
+{
+	data->ref = REF_NONE;
+	data->ref_conn = 0;
+	data->ref_pos = why;
+}
+
+/* Why is a call not of what @a serves? */
+static __always_inline enum refusal activity__refusal(const struct activity *a)
+{
+	if (a->open > 1 || a->mixed)
+		return REFUSED_SEVERAL;
+	return a->open ? REFUSED_APART : REFUSED_BEHIND;
+}
+
 /* @thread: only its own; 0: whoever sends. */
 static __always_inline bool activity__names(const struct activity *a, __u64 thread,
 					    enum ref_kind kind, struct event_data *data)
 {
-	if (a->open != 1 || a->mixed || (thread && a->thread != thread))
+	if (a->open != 1 || a->mixed || (thread && a->thread != thread)) {
+		activity__refuse(data, activity__refusal(a));
 		return false;
+	}
 	data->ref = kind;
 	data->ref_conn = a->conn_id;
 	data->ref_pos = a->pos;
@@ -43,14 +68,6 @@ static __always_inline bool activity__serves(struct activity_key key, __u64 thre
 	return a && activity__names(a, thread, kind, data);
 }
 
-/* It is not known after all. */
-static __always_inline void activity__unknown(struct event_data *data)
-{
-	data->ref = REF_NONE;
-	data->ref_conn = 0;
-	data->ref_pos = 0;
-}
-
 /* A context is of a request, if that is open still. */
 static __always_inline bool activity__of_context(__u64 thread, __u64 context,
 						 struct event_data *data)
@@ -62,7 +79,7 @@ static __always_inline bool activity__of_context(__u64 thread, __u64 context,
 		return false;
 	if (data->ref_conn == request->conn_id && data->ref_pos == request->pos)
 		return true;
-	activity__unknown(data);
+	activity__unknown(data, REFUSED_BEHIND);
 	return false;
 }
 
@@ -97,7 +114,7 @@ static __always_inline void activity__find_goroutine(const struct process_runtim
 	/* In this order: what is remembered is of that request, or of a later one. */
 	known = bpf_map_lookup_elem(&births, &key);
 	if (!known || !go__born_since(known, g.goid))
-		activity__unknown(data);
+		activity__unknown(data, REFUSED_APART);
 }
 
 /* A context works for the request that it was made for, while that is the one that is open on
@@ -112,7 +129,7 @@ static __always_inline void activity__find_context(const struct process_runtime 
 	if (activity__serves(activity__of_contexts(thread, context->conn_id), 0, REF_PYCONTEXT,
 			     data) &&
 	    data->ref_pos != context->pos)
-		activity__unknown(data);
+		activity__unknown(data, REFUSED_BEHIND);
 }
 
 /* @thread or its process was started for a request, which is still open. */
@@ -120,11 +137,16 @@ static __always_inline void activity__find_inherited(__u64 thread, struct event_
 {
 	const struct heir *heir = heir__of(thread);
 
-	if (!heir || (!heir->certain && !likely_links))
+	if (!heir)
 		return;
+	if (!heir->certain && !likely_links) {
+		activity__refuse(data, REFUSED_CHILD);
+		return;
+	}
+	activity__refuse(data, REFUSED_BEHIND); /* who served it may have ended */
 	if (activity__serves(heir->served_by, 0, heir->certain ? REF_PROCESS : REF_LIKELY, data) &&
 	    (data->ref_conn != heir->conn_id || data->ref_pos != heir->pos))
-		activity__unknown(data);
+		activity__unknown(data, REFUSED_BEHIND);
 }
 
 /* An event loop works for the only request that it serves, if for anybody and if all are seen. */
@@ -132,15 +154,20 @@ static __always_inline void activity__find_turn(const struct activity *loop,
 						const struct conn *conn, __u64 thread,
 						struct event_data *data)
 {
+	enum refusal why;
+
 	if (!activity__names(loop, thread, REF_TURN, data))
 		return;
-	if (!intake__is_asked_unseen(thread >> 32) &&
-	    (conn__is_nginx(conn) || loop__is_silent(thread >> 32)))
+	if (intake__is_asked_unseen(thread >> 32))
+		why = REFUSED_UNSEEN;
+	else if (!conn__is_nginx(conn) && !loop__is_silent(thread >> 32))
+		why = REFUSED_RESTLESS;
+	else
 		return;
 	if (likely_links)
 		data->ref = REF_LIKELY;
 	else
-		activity__unknown(data);
+		activity__unknown(data, why);
 }
 
 /* While this is the same, @thread and its process have no entry in "workers" if they had none. */

@@ -124,6 +124,18 @@ enum ref_kind {
 	REF_HEADER,  /* it was sent with the header of one of its process's requests (likewise) */
 };
 
+/* With REF_NONE: why a call is nobody's.  The last that was found. */
+enum refusal {
+	REFUSED_NOT,	  /* who calls serves nothing that is seen, nor comes of who does */
+	REFUSED_SEVERAL,  /* it serves several requests, or has since it served none */
+	REFUSED_BEHIND,	  /* it serves no request now: that one has its response */
+	REFUSED_APART,	  /* another thread of the loop's process has received the request */
+	REFUSED_UNSEEN,	  /* the loop may serve more: its process receives what cannot be read */
+	REFUSED_RESTLESS, /* the loop calls for nobody, too: it was not silent for long enough */
+	REFUSED_CHILD,	  /* a process that a request has started may have another's job by now */
+	REFUSALS,
+};
+
 /*
  * Bytes [pos, pos + size) of one direction of a connection.  @captured of them stand in
  * @payload: the first ones, or the last ones with DATA_TAIL.  One system call makes one or
@@ -144,7 +156,8 @@ struct event_data {
 	__u8 ref;    /* enum ref_kind */
 	__u8 pad[2];
 	/* The message that this one was caused by: begins at @ref_pos of the connection
-	 * @ref_conn, in the direction from its client to its server. */
+	 * @ref_conn, in the direction from its client to its server.  REF_NONE: enum refusal in
+	 * @ref_pos, and no connection. */
 	__u64 ref_conn;
 	__u64 ref_pos;
 	__u8 payload[];

@@ -21,6 +21,7 @@
 #include "user/kernel/sdk_list.h"
 #include "user/kernel/targets.h"
 #include "user/kernel/tracer_config.h"
+#include "user/root_log.h"
 
 #define SECOND_NS	 1000000000ULL
 #define MS_NS		 1000000ULL
@@ -378,6 +379,7 @@ static int agent__start_flow(struct agent *agent)
 		.span = agent__on_span,
 		.resource = agent__on_resource,
 		.sdk = agent__on_sdk,
+		.root = root_log__first,
 		.ignore = agent__on_ignore,
 		.join = agent__on_join,
 		.proven = agent__on_proven,

@@ -163,6 +163,8 @@ class Agent:
         if self.sink:
             equal(len(self.spans), self.ledger["otlp.exported"], "spans at the collector")
             check_spans(self.spans)
+            if len(self.spans) == self.ledger["flow.spans"]:
+                check_causes(self.spans, self.ledger)
         return self.spans
 
 
@@ -180,8 +182,25 @@ def check_ledger(text, ledger):
         "conn", "data", "close", "process", "context", "malformed")), "records")
     equal(ledger["flow.records.malformed"], 0, "malformed records")
     equal(ledger["kernel.records"], ledger["flow.records"], "records sent and received")
+    equal(ledger["flow.spans.root"], sum(count for name, count in ledger.items() if
+                                         name.startswith("flow.spans.root.")), "roots by cause")
     equal(ledger["flow.spans"], sum(count for name, count in ledger.items() if name.startswith(
         ("otlp.", "console."))), "spans by what became of them")
+
+
+def check_causes(spans, ledger):
+    """What has no parent says why, and is counted so: all but the calls of those who serve nobody,
+    requests that come in, and what was called by somebody that gives no span."""
+    roots = [span for span in spans if span["spanloom.link"] == "none"]
+    causes = Counter(span["spanloom.root"] for span in spans if span["spanloom.root"])
+    equal(len(roots), ledger["flow.spans.root"], "roots")
+    equal(causes, Counter(span["spanloom.root"] for span in roots if span["spanloom.root"]),
+          "causes of roots")
+    for name in ("request", "parent_gone", "idle"):
+        causes[name] = ledger["flow.spans.root." + name]
+    equal(+causes, +Counter({name.rpartition(".")[2]: count for name, count in ledger.items() if
+                             name.startswith("flow.spans.root.")}), "roots by cause")
+    equal(sum(causes.values()), len(roots), "roots that have a cause")
 
 
 def check_spans(spans):

@@ -207,6 +207,7 @@ def test_go_unknown_version_stripped():
     spans = agent.stop()
     calls = at_port(spans, redis.port, CLIENT) + at_port(spans, back, CLIENT)
     equal({span["spanloom.link"] for span in calls}, {"none"}, "links of calls")
+    equal({span["spanloom.root"] for span in calls}, {"apart"}, "causes")
     equal({go["obstacle"] for go in listed if go["executable"] == str(program)},
           {"a version that is not known, without debugging information"}, "why")
 

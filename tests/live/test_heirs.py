@@ -84,11 +84,12 @@ def calls_of(way, connections, requests, *options):
     equal({span["spanloom.link"] for span in served}, {"peer"}, "links of servers")
     equal(judge(spans, served), {"right": 2 * requests, "wrong": 0, "none": 0},
           "parents of servers")
-    return judge(spans, calls), {span["spanloom.link"] for span in calls}
+    return (judge(spans, calls), {span["spanloom.link"] for span in calls},
+            {span["spanloom.root"] for span in calls} - {None})
 
 
 def check_children(connections, requests):
-    counts, links = calls_of("children", connections, requests)
+    counts, links, _ = calls_of("children", connections, requests)
     equal(counts, {"right": requests, "wrong": 0, "none": 0}, "parents of the children's calls")
     equal(links, {"process"}, "links")
 
@@ -105,13 +106,14 @@ def test_children_64_connections():
     check_children(64, 256)
 
 
-def check_no_heir(way, connections, requests):
+def check_no_heir(way, connections, requests, cause="child_process"):
     equal(calls_of(way, connections, requests),
-          ({"right": 0, "wrong": 0, "none": requests}, {"none"}), f"parents of {way}'s calls")
+          ({"right": 0, "wrong": 0, "none": requests}, {"none"}, {cause}),
+          f"parents of {way}'s calls")
 
 
 def test_daemon_that_outlives_its_request_is_no_heir():
-    check_no_heir("daemon", 4, 12)
+    check_no_heir("daemon", 4, 12, "behind_response")
 
 
 def test_forked_worker_of_a_pool_is_no_heir():
@@ -131,9 +133,9 @@ def test_helper_at_a_terminal_is_no_heir():
 
 
 def test_threads_are_no_heirs():
-    check_no_heir("threads", 8, 80)
+    check_no_heir("threads", 8, 80, "apart")
 
 
 def test_threads_of_a_request_are_likely():
-    counts, links = calls_of("threads", 8, 80, "--links", "likely")
+    counts, links, _ = calls_of("threads", 8, 80, "--links", "likely")
     equal((counts, links), ({"right": 80, "wrong": 0, "none": 0}, {"likely"}), "parents")

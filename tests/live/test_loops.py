@@ -3,6 +3,7 @@
 the program has been seen to call."""
 
 import time
+from collections import Counter
 
 import load
 import servers
@@ -68,6 +69,11 @@ def links(spans):
     return {span["spanloom.link"] for span in spans}
 
 
+def causes(spans):
+    """Why they have no parent, as often as that is so; the ledger counts the same (agent.py)."""
+    return Counter(span["spanloom.root"] for span in spans if span["spanloom.link"] == "none")
+
+
 def test_silent_loop():
     """After a second of silence each call has its parent, timers or not.  At several requests at
     once none is guessed."""
@@ -81,6 +87,7 @@ def test_silent_loop():
     for span in at_port(spans, back, CLIENT) + at_port(spans, redis, CLIENT):
         (first if "1000000" in str(span.attributes) else calls).append(span)
     equal((len(first), links(first)), (3, {"none"}), "calls of the first request, and their links")
+    equal(causes(first), {"not_silent": 3}, "why")
     equal(links(calls), {"turn"}, "links of the others")
     equal(judge(spans, calls), {"right": 150, "wrong": 0, "none": 0}, "parents of calls")
 
@@ -97,11 +104,33 @@ def test_silent_loop_with_many_requests():
     counts = judge(spans, calls)
     equal(counts["wrong"], 0, "wrong parents")
     assert counts["right"] >= 240, counts
+    why = causes(calls)
+    equal(sum(why.values()), counts["none"], "calls without a parent, by cause")
+    assert why["several_requests"] > 0.9 * (counts["none"] - 3), why
+
+
+def test_eight_requests_at_once():
+    """An operator is told that it is these, by each call, by the ledger and by the log."""
+    back, redis = threaded(), servers.Redis().port
+    port = loop(back, redis)
+    agent = Agent("--port", f"{port},{back},{redis}", "--log-level", "debug")
+    ask(port, 8, 400)
+    spans = agent.stop()
+    calls = at_port(spans, back, CLIENT) + at_port(spans, redis, CLIENT)
+    equal((len(calls), links(calls)), (1200, {"none"}), "calls, and their links")
+    why = causes(calls)
+    equal(set(why) - {"several_requests", "not_silent"}, set(), "causes")
+    assert why["several_requests"] > 1000, why
+    equal(agent.ledger["flow.spans.root.several_requests"], why["several_requests"], "in the ledger")
+    lines = [line for line in agent.stderr.read_text().splitlines() if
+             "several requests were served at once (spanloom.root=several_requests)" in line]
+    equal(len(lines), 1, "lines of the log")
+    assert "node" in lines[0], lines
 
 
 def check_never_wrong(how, silences=3):
     """What a program of this kind calls for nobody never becomes a request's, though its requests
-    come one upon the other; and by then none of its calls has a parent."""
+    come one upon the other; and by then none of its calls has a parent.  Why, by call."""
     back, redis = threaded(), servers.Redis().port
     port = loop(back, redis, how)
     agent = Agent("--port", f"{port},{back},{redis}")
@@ -114,14 +143,21 @@ def check_never_wrong(how, silences=3):
     equal(wrong, [], "calls with wrong parents")
     equal(links(calls), {"none"}, "links")
     equal(len(at_port(spans, port, SERVER)), 41 * silences, "requests")
+    return [(call, call["spanloom.root"]) for call in calls]
 
 
 def test_loop_with_jobs_behind_its_responses():
-    check_never_wrong("late")
+    why = check_never_wrong("late")
+    equal({cause for call, cause in why if "/late/" not in str(call)}, {"not_silent"},
+          "why the calls before the response have no parent")
+    late = Counter(cause for call, cause in why if "/late/" in str(call))
+    equal(set(late) - {"behind_response", "not_silent"}, set(), "why those behind it have none")
+    assert late["behind_response"] >= 6, late # of the last request before each silence
 
 
 def test_loop_with_a_timer_that_calls():
-    check_never_wrong("interval")
+    why = check_never_wrong("interval")
+    assert Counter(cause for call, cause in why if "job:" in str(call))["behind_response"] > 3, why
 
 
 def test_loop_that_responds_before_its_call_is_answered():
@@ -136,4 +172,4 @@ def test_loop_that_was_not_silent_yet():
     ask(port, 1, 30)
     spans = agent.stop()
     calls = at_port(spans, back, CLIENT) + at_port(spans, redis, CLIENT)
-    equal((len(calls), links(calls)), (90, {"none"}), "calls, and their links")
+    equal((len(calls), causes(calls)), (90, {"not_silent": 90}), "calls, and why they have none")

@@ -13,6 +13,7 @@
 static void on_span(void *ctx, struct span *span)
 {
 	const struct attribute link = span__find(span, "spanloom.link");
+	const struct attribute root = span__find(span, "spanloom.root");
 	struct scene *s = ctx;
 	struct seen *seen = span->kind == SPAN_CLIENT ? &s->client : &s->server;
 
@@ -22,6 +23,7 @@ static void on_span(void *ctx, struct span *span)
 	memcpy(seen->parent_id, span->parent_id, sizeof(seen->parent_id));
 	seen->remote = span->parent_remote;
 	snprintf(seen->link, sizeof(seen->link), "%.*s", (int)link.string.len, link.string.data);
+	snprintf(seen->root, sizeof(seen->root), "%.*s", (int)root.string.len, root.string.data);
 	snprintf(seen->state, sizeof(seen->state), "%.*s", (int)span->trace_state.len,
 		 span->trace_state.data);
 	span__free(span);
@@ -30,6 +32,11 @@ static void on_span(void *ctx, struct span *span)
 static struct resource *on_resource(void *ctx, uint32_t tgid, const char *comm)
 {
 	return resource__get(((struct scene *)ctx)->resource);
+}
+
+static void on_root(void *ctx, const struct resource *process, enum ledger_entry cause)
+{
+	((struct scene *)ctx)->roots_told++;
 }
 
 static void on_join(void *ctx, uint64_t conn_id)
@@ -55,6 +62,7 @@ int scene__setup(void **state)
 	struct pipeline_callbacks callbacks = {
 		.span = on_span,
 		.resource = on_resource,
+		.root = on_root,
 		.join = on_join,
 		.proven = on_proven,
 		.leave = on_leave,
@@ -116,6 +124,7 @@ void scene__feed(struct scene *s, uint64_t id, enum event_dir dir, const char *b
 	data->match = request ? MATCH_REQUEST : MATCH_RESPONSE;
 	data->ref = id == SERVER && request ? s->ref : REF_NONE;
 	data->ref_conn = data->ref ? CLIENT : 0;
+	data->ref_pos = id == CLIENT && request ? s->refusal : 0;
 	memcpy(data->payload, bytes, len);
 	scene__record(s, data, sizeof(*data) + len);
 	free(data);

@@ -25,7 +25,7 @@ struct seen {
 	size_t spans;
 	uint8_t trace_id[16], span_id[8], parent_id[8];
 	bool remote;
-	char link[16];
+	char link[16], root[32];
 	char state[64];
 };
 
@@ -36,8 +36,9 @@ struct scene {
 	struct resource *resource;
 	uint64_t pos[4][2]; /* by conn_id and enum event_dir */
 	uint64_t now;
-	uint8_t ref; /* of the next request that the server receives: from the client */
-	size_t joins, proven, left;
+	uint8_t ref;	  /* of the next request that the server receives: from the client */
+	uint64_t refusal; /* of what the client sends */
+	size_t joins, proven, left, roots_told;
 	struct seen client, server;
 };
 

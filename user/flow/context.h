@@ -35,6 +35,7 @@ struct context {
 	uint8_t carried_id[8]; /* the parent that the request named */
 	struct place parent;   /* conn_id 0: none */
 	uint8_t link;	       /* enum ref_kind: how the parent is known, see trace__link() */
+	uint8_t refusal;       /* enum refusal: why the kernel found none */
 	uint8_t parent_link;   /* what @link becomes when @parent is found */
 	bool parent_remote;    /* ... and it is the message itself, as its sender saw it */
 	/* For edge.h, CLOCK_MONOTONIC: of its span when that has left; else of the server's that

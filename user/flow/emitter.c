@@ -7,6 +7,7 @@
 #include "user/flow/ledger.h"
 #include "user/flow/pipeline.h"
 #include "user/flow/resource.h"
+#include "user/flow/root.h"
 #include "user/flow/sdk.h"
 #include "user/flow/span.h"
 #include "user/flow/trace.h"
@@ -72,6 +73,15 @@ static bool emitter__ignored(const struct emitter *e, const struct transaction *
 static struct resource *emitter__resource(const struct emitter *e, uint32_t tgid, const char *comm)
 {
 	return e->callbacks->resource(e->callbacks->ctx, tgid, comm);
+}
+
+void emitter__serves(struct emitter *e, uint32_t tgid, const char *comm)
+{
+	struct resource *process = emitter__resource(e, tgid, comm);
+
+	if (process)
+		process->serves = true;
+	resource__put(process);
 }
 
 /* The header that a server's request came with.  A call may pass on one, too, that could not be read,
@@ -225,13 +235,34 @@ void emitter__begun(struct emitter *e, struct transaction *txn, const char *comm
 
 /* -- the end ------------------------------------------------------------------------------ */
 
-static void emitter__count_root(const struct emitter *e, const struct context *context)
+/* Tells of the first root of a process that could have had a parent, for each cause. */
+static void emitter__tell_root(const struct emitter *e, struct resource *process,
+			       enum ledger_entry cause)
 {
+	uint8_t bit = (uint8_t)(1 << (cause - LEDGER_ROOT_APART));
+
+	if (process->roots_told & bit || !e->callbacks->root)
+		return;
+	process->roots_told |= bit;
+	e->callbacks->root(e->callbacks->ctx, process, cause);
+}
+
+static void emitter__count_root(const struct emitter *e, struct span *span,
+				const struct context *context)
+{
+	enum ledger_entry cause;
+	struct slice name;
+
 	if (context->link != REF_NONE)
 		return;
+	cause = root__cause(span, context);
 	ledger__add(e->ledger, LEDGER_ROOTS, 1);
-	if (context->parent.conn_id)
-		ledger__add(e->ledger, LEDGER_PARENT_GONE, 1);
+	ledger__add(e->ledger, cause, 1);
+	name = root__name(cause);
+	if (!name.len)
+		return;
+	span__add_literal(span, "spanloom.root", name);
+	emitter__tell_root(e, span->resource, cause);
 }
 
 static void emitter__out(const struct emitter *e, struct span *span, struct context *context)
@@ -242,7 +273,7 @@ static void emitter__out(const struct emitter *e, struct span *span, struct cont
 		return;
 	}
 	describe__context(span, context);
-	emitter__count_root(e, context);
+	emitter__count_root(e, span, context);
 	edge__fit(&e->contexts, context, span);
 	ledger__add(e->ledger, LEDGER_SPANS, 1);
 	e->callbacks->span(e->callbacks->ctx, span);

@@ -39,6 +39,8 @@ void emitter__init(struct emitter *e, const struct flow_config *config,
 /* Frees what waits, uncounted. */
 void emitter__reset(struct emitter *e);
 
+/* A connection of @tgid is a server's: what that process calls may be for a request. */
+void emitter__serves(struct emitter *e, uint32_t tgid, const char *comm);
 /* The head of a request was read: from now on others may be caused by it, if its process is
  * @traced.  @comm is the name of that, as the kernel knew it, here and below. */
 void emitter__begun(struct emitter *e, struct transaction *txn, const char *comm, bool traced);

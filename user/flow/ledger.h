@@ -7,6 +7,7 @@
  *              + RECORDS_CONTEXT + RECORDS_MALFORMED
  *   REQUESTS = SPANS + QUIET + IGNORED + EXCLUDED + SDK + SAMPLED_OUT
  *              + SPANS_NO_MEMORY + REQUESTS_REFUSED + REQUESTS_ABANDONED + in flight
+ *   ROOTS    = ROOT_REQUEST + PARENT_GONE + ... + ROOT_CHILD
  *   BYTES    = BYTES_PARSED + BYTES_GAP + BYTES_DROPPED + still held
  * and of each exporter:
  *   SPANS    = exported + each reason of loss + still queued
@@ -56,8 +57,16 @@ enum ledger_entry {
 	LEDGER_INCOMPLETE, /* spans with spanloom.incomplete */
 	LEDGER_BROKEN,	   /* spans of calls that ended without a whole response */
 	LEDGER_CONNECT_FAILED,
-	LEDGER_ROOTS,	    /* spans with spanloom.link=none */
-	LEDGER_PARENT_GONE, /* of these: what the kernel saw cause them gives no span here */
+	LEDGER_ROOTS,	      /* spans with spanloom.link=none; each is one of the next */
+	LEDGER_ROOT_REQUEST,  /* of a server: nobody on this host has sent it, nor named a parent */
+	LEDGER_PARENT_GONE,   /* what the kernel saw cause it gives no span here */
+	LEDGER_ROOT_IDLE,     /* a call of a program that was not seen to serve anybody */
+	LEDGER_ROOT_APART,    /* by a thread, goroutine or context that serves no request */
+	LEDGER_ROOT_SEVERAL,  /* who calls serves, or has served, several at once */
+	LEDGER_ROOT_BEHIND,   /* who calls serves none any more: that has its response */
+	LEDGER_ROOT_UNSEEN,   /* an event loop that may serve others, which nobody here can read */
+	LEDGER_ROOT_RESTLESS, /* an event loop that was not silent for long enough before */
+	LEDGER_ROOT_CHILD, /* a process that a request has started, and that may have other jobs */
 	/* calls with a request's header that are not taken to be of that request: */
 	LEDGER_LINKS_UNSEEN,  /* another one that nobody here read may have had it, too */
 	LEDGER_LINKS_SEVERAL, /* another one had it, too */

@@ -178,6 +178,8 @@ static bool pipeline__bind(void *ctx, struct conn *conn, const struct protocol *
 		pipeline__end_conn(p, conn, LEDGER_CONNECTIONS_NO_MEMORY);
 		return false;
 	}
+	if (role == ROLE_SERVER)
+		emitter__serves(&p->emitter, conn->tgid, conn->comm);
 	return true;
 }
 

@@ -32,6 +32,8 @@ struct pipeline_callbacks {
 	 * sdk.h.  @to: where it exports to, or NULL.  May be NULL. */
 	void (*sdk)(void *ctx, const struct resource *process, enum sdk_evidence evidence,
 		    const struct endpoint *to);
+	/* A call of @process has no parent for @cause, see root.h: the first.  May be NULL. */
+	void (*root)(void *ctx, const struct resource *process, enum ledger_entry cause);
 	/* No further record of this connection is wanted.  May be NULL. */
 	void (*ignore)(void *ctx, uint64_t conn_id);
 	/* Of header injection, all or none.  This connection speaks HTTP and could join;

@@ -12,8 +12,10 @@
 
 struct resource {
 	unsigned int refs;
-	uint32_t pid;		   /* in the initial pid namespace */
-	uint8_t sdk;		   /* enum sdk_evidence, the best there is so far: sdk.h */
+	uint32_t pid;	    /* in the initial pid namespace */
+	uint8_t sdk;	    /* enum sdk_evidence, the best there is so far: sdk.h */
+	bool serves;	    /* it has received requests */
+	uint8_t roots_told; /* causes of roots: one bit for each, from LEDGER_ROOT_APART on */
 	struct slice service_name; /* also among @attributes */
 	struct slice executable;   /* path of the program, for display and --exe; may be empty */
 	struct attributes attributes;

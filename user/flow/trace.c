@@ -149,10 +149,16 @@ struct slice trace__link(uint8_t ref)
 	return names[ref < sizeof(names) / sizeof(names[0]) ? ref : REF_NONE];
 }
 
+static uint8_t trace__refusal(uint8_t ref, uint64_t ref_pos)
+{
+	return ref == REF_NONE && ref_pos < REFUSALS ? (uint8_t)ref_pos : REFUSED_NOT;
+}
+
 /* What the kernel saw: which message caused this one.  @option: its sender has said so, too. */
 static void trace__refer(const struct transaction *txn, bool option, struct context *out)
 {
 	if (txn->ref == REF_NONE || txn->ref > REF_PEER) {
+		out->refusal = trace__refusal(txn->ref, txn->ref_pos);
 		out->known = true;
 		return;
 	}
@@ -210,6 +216,7 @@ bool trace__repeat(struct transaction *txn, const struct event_context *sent, st
 	out->flags = sent->flags;
 	out->sampled = sent->flags & TRACE_FLAG_SAMPLED;
 	out->link = sent->ref;
+	out->refusal = trace__refusal(sent->ref, sent->ref_pos);
 	out->parent.conn_id = sent->ref_conn;
 	out->parent.pos = sent->ref_pos;
 	out->known = true;
