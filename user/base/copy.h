@@ -34,18 +34,20 @@ COPY_BY(16, struct copy__pair)
 /* @len bytes that do not overlap; 0 is legal, whatever @from is. */
 static inline void copy__bytes(void *to, const void *from, size_t len)
 {
-	if (len > 32)
-		memcpy(to, from, len);
-	else if (len >= 16)
-		copy__by_16(to, from, len);
-	else if (len >= 8)
-		copy__by_8(to, from, len);
-	else if (len >= 4)
+	if (len >= 8) {
+		if (len > 32)
+			memcpy(to, from, len);
+		else if (len >= 16)
+			copy__by_16(to, from, len);
+		else
+			copy__by_8(to, from, len);
+	} else if (len >= 4) {
 		copy__by_4(to, from, len);
-	else if (len >= 2)
+	} else if (len >= 2) {
 		copy__by_2(to, from, len);
-	else if (len)
+	} else if (len) {
 		*(char *)to = *(const char *)from;
+	}
 }
 
 #endif

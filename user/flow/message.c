@@ -28,8 +28,8 @@ static void message__lose(struct conn *conn, enum direction dir,
 }
 
 /* The bytes of a fragment have all passed. */
-static void message__passed(struct conn *conn, enum direction dir, enum message_type type,
-			    uint32_t flags, const struct transaction_sink *sink)
+static inline void message__passed(struct conn *conn, enum direction dir, enum message_type type,
+				   uint32_t flags, const struct transaction_sink *sink)
 {
 	if (flags & MESSAGE_END)
 		transaction__end(conn, type, conn->reading[dir].stream.last_ns, sink);
@@ -198,7 +198,7 @@ static bool message__step(struct conn *conn, enum direction dir,
 	in.first = conn->fresh && r->stream.cursor == 0;
 	if (r->lost)
 		return message__resync(conn, dir, &in, sink);
-	memset(&fragment, 0, sizeof(fragment));
+	message__init(&fragment);
 	len = conn->protocol->parse(conn->state, &in, &fragment);
 	if (len < 0)
 		return message__fault(conn, dir, len, sink);

@@ -72,10 +72,7 @@ struct message {
 		append_mask; /* fields that are appended, joined by "; ", when a message has several */
 	uint32_t add_mask;    /* numbers that are added up over the fragments, not replaced */
 	uint32_t number_mask; /* numbers that this fragment knows */
-	uint32_t field_mask;  /* likewise, kept by message__set() */
-	/* Meaning is the protocol's own (an enum in its .c file).  Slices point into the input or
-	 * the parser's state and are valid until the next call of the parser. */
-	struct slice field[MESSAGE_FIELDS]; /* .len == 0: not in this fragment */
+	uint32_t field_mask;  /* fields that it knows, kept by message__set() */
 	int64_t number[MESSAGE_NUMBERS];
 	struct memo_edit memo; /* applied first */
 	/* Then, when recall_space is not 0: field[recall_field] = what is remembered under
@@ -83,6 +80,9 @@ struct message {
 	char recall_space;
 	uint8_t recall_field;
 	struct slice recall_key;
+	/* Meaning is the protocol's own (an enum in its .c file).  Slices point into the input or
+	 * the parser's state and are valid until the next call of the parser. */
+	struct slice field[MESSAGE_FIELDS];
 };
 
 struct conn;
@@ -99,6 +99,17 @@ void message__forget(struct conn *conn, enum direction dir, const struct transac
 void message__resume(struct conn *conn, const struct transaction_sink *sink);
 /* The next bytes are at @pos: what passed before them meanwhile is no gap. */
 void message__reach(struct conn *conn, enum direction dir, uint64_t pos);
+
+/* A fragment that says nothing yet.  Its fields are nobody's before message__set(). */
+static inline void message__init(struct message *m)
+{
+	memset(m, 0, offsetof(struct message, field));
+}
+
+static inline bool message__has(const struct message *m, unsigned int index)
+{
+	return m->field_mask >> index & 1;
+}
 
 static inline void message__set(struct message *m, unsigned int index, struct slice value)
 {

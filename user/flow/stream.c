@@ -313,10 +313,28 @@ static uint64_t stream__captured(const struct stream *s, uint64_t target)
 	return held;
 }
 
+/* To the end: that is where most messages end. */
+static uint64_t stream__finish(struct stream *s)
+{
+	uint64_t held = s->len;
+
+	if (s->count)
+		s->last_ns = stream__at(s, s->count - 1)->end_ns;
+	s->count = 0;
+	s->cursor = s->run_end = s->end;
+	s->unread += held;
+	s->len = 0;
+	stream__rest(s);
+	return held;
+}
+
 uint64_t stream__advance(struct stream *s, uint64_t len)
 {
-	uint64_t target = s->cursor + len, held = stream__captured(s, target);
+	uint64_t target = s->cursor + len, held;
 
+	if (target == s->end)
+		return stream__finish(s);
+	held = stream__captured(s, target);
 	while (s->count && s->cursor < target) {
 		const struct segment *g = stream__here(s);
 		uint64_t end = g->pos + g->size;

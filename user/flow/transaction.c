@@ -5,79 +5,15 @@
 #include "user/flow/conn.h"
 #include "user/flow/intake.h"
 #include "user/flow/ledger.h"
+#include "user/flow/merge.h"
 #include "user/flow/quota.h"
 #include "user/protocols/protocol.h"
 
 #define TEXT_MAX_BYTES (192 * 1024) /* of all fields of one transaction */
-#define SEPARATOR      "; "
 /* Where only the end of a send is known, its bytes may have been answered before. */
 #define START_SLACK_NS 1000000
 /* A client that was quiet for so long has had all its responses. */
 #define QUIET_NS 1000000000
-
-/* -- messages ----------------------------------------------------------------------------- */
-
-static struct slice message__append(struct slice old, struct slice more, struct arena *text)
-{
-	size_t gap = sizeof(SEPARATOR) - 1;
-	char *out = arena__extend(text, old, gap + more.len);
-
-	if (!out)
-		return slice__of("", 0);
-	memcpy(out + old.len, SEPARATOR, gap);
-	memcpy(out + old.len + gap, more.data, more.len);
-	return slice__of(out, old.len + gap + more.len);
-}
-
-/* False: it found no room. */
-static bool field__merge(struct slice *to, struct slice from, bool append, struct arena *text)
-{
-	struct slice field;
-
-	if (to->len && !append && slice__eq(*to, from))
-		return true; /* fragments repeat what they know */
-	field = to->len && append ? message__append(*to, from, text) : arena__copy(text, from);
-	if (field.len)
-		*to = field;
-	return field.len;
-}
-
-/* False: a field found no room. */
-static bool message__merge(struct message *to, const struct message *from, struct arena *text)
-{
-	bool whole = true;
-
-	to->type = from->type;
-	to->flags |= from->flags;
-	for (uint32_t left = from->field_mask; left; left &= left - 1) {
-		unsigned int i = (unsigned int)__builtin_ctz(left);
-
-		whole &= field__merge(&to->field[i], from->field[i], from->append_mask >> i & 1,
-				      text);
-	}
-	for (uint32_t left = from->number_mask; left; left &= left - 1) {
-		unsigned int i = (unsigned int)__builtin_ctz(left);
-
-		if (from->add_mask >> i & 1)
-			message__add(to, i, from->number[i]);
-		else
-			message__number(to, i, from->number[i]);
-	}
-	return whole;
-}
-
-/* What the connection remembers, where the fragment asks for it.  False: no room. */
-static bool message__recall(struct message *to, const struct message *from, const struct memo *memo,
-			    struct arena *text)
-{
-	struct slice value;
-
-	if (!from->recall_space || from->recall_field >= MESSAGE_FIELDS)
-		return true;
-	value = memo__recall(memo, from->recall_space, from->recall_key);
-	to->field[from->recall_field] = arena__copy(text, value);
-	return to->field[from->recall_field].len == value.len;
-}
 
 /* -- the queue ---------------------------------------------------------------------------- */
 
@@ -132,21 +68,26 @@ static size_t transaction__held(const struct transaction *txn)
 	return sizeof(*txn) + txn->text.heap_bytes;
 }
 
-/* Takes over what the fragment says, as far as the text has room, or may have for the quota. */
+/* How long its text may become: as long as the quota allows. */
+static size_t transaction__text_limit(const struct transaction *txn, const struct quota *quota)
+{
+	size_t used = arena__used(&txn->text), left = quota__left(quota);
+
+	return left < TEXT_MAX_BYTES && left < TEXT_MAX_BYTES - used ? used + left : TEXT_MAX_BYTES;
+}
+
+/* Takes over what the fragment says, as far as the text has room. */
 static void queue__merge(struct conn *conn, struct transaction *txn, struct message *to,
 			 const struct message *fragment, const struct transaction_sink *sink)
 {
-	size_t held = transaction__held(txn), left = quota__left(sink->quota);
-	struct arena *text = &txn->text;
-	bool whole;
+	size_t held = transaction__held(txn);
 
-	text->limit_bytes = TEXT_MAX_BYTES;
-	if (left < TEXT_MAX_BYTES && left < TEXT_MAX_BYTES - arena__used(text))
-		text->limit_bytes = arena__used(text) + left;
-	whole = message__merge(to, fragment, text);
-	whole &= message__recall(to, fragment, &conn->memo, text);
-	if (!whole || fragment->flags & MESSAGE_TRUNCATED)
+	txn->text.limit_bytes = transaction__text_limit(txn, sink->quota);
+	if (!message__merge(to, fragment, &conn->memo, &txn->text) ||
+	    fragment->flags & MESSAGE_TRUNCATED)
 		txn->flags |= TXN_INCOMPLETE;
+	if (transaction__held(txn) == held)
+		return;
 	quota__change(sink->quota, held, transaction__held(txn));
 	conn->queue_bytes += transaction__held(txn) - held;
 }

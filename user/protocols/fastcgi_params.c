@@ -156,9 +156,9 @@ void fastcgi_params__end(const struct fastcgi_params *params, struct message *ou
 {
 	message__set(out, HTTP1_PROTOCOL, SLICE("fastcgi"));
 	message__set(out, HTTP1_VERSION, SLICE("1.0"));
-	if (params->https && out->field[HTTP1_SCHEME].len == 0)
+	if (params->https && !message__has(out, HTTP1_SCHEME))
 		message__set(out, HTTP1_SCHEME, SLICE("https"));
-	if (out->field[HTTP1_TARGET].len)
+	if (message__has(out, HTTP1_TARGET))
 		return;
 	message__set(out, HTTP1_TARGET, params->script);
 	message__set(out, HTTP1_QUERY, params->query);

@@ -195,7 +195,7 @@ static void begin_response(struct http1 *http, const struct http1_framing *frami
 	enum request_kind kind;
 
 	if (status / 100 == 1 && status != 101) { /* the answer is still to come */
-		*out = (struct message){ .type = MESSAGE_NONE };
+		message__init(out);
 		side->phase = cut ? PHASE_LOST : PHASE_HEAD;
 		return;
 	}

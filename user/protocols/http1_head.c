@@ -269,15 +269,13 @@ static bool join__add(struct http1_join *join, struct slice value)
 /* A line that does not fit is left out whole, so that no member is cut in two. */
 static void add_tracestate(struct slice value, struct http1_join *join, struct message *out)
 {
-	struct slice all = out->field[HTTP1_TRACESTATE];
-
-	if (value.len == 0)
-		return;
-	if (all.len == 0) {
+	if (!message__has(out, HTTP1_TRACESTATE)) {
 		message__set(out, HTTP1_TRACESTATE, value);
 		return;
 	}
-	if (join->len == 0 && !join__add(join, all))
+	if (value.len == 0)
+		return;
+	if (join->len == 0 && !join__add(join, out->field[HTTP1_TRACESTATE]))
 		return;
 	if (join__add(join, value))
 		message__set(out, HTTP1_TRACESTATE, slice__of(join->bytes, join->len));
@@ -294,7 +292,7 @@ static void keep_field(int index, struct slice value, struct http1_join *join, s
 		add_tracestate(value, join, out);
 		break;
 	default:
-		if (out->field[index].len == 0)
+		if (!message__has(out, (unsigned int)index))
 			message__set(out, (unsigned int)index, value);
 		break;
 	}

@@ -48,7 +48,7 @@ struct protocol {
 	 * protocol does not count.  Only a count of exactly 1 is a valid context. */
 	int8_t traceparent_count_number;
 	/*
-	 * Reads one fragment at the head of @in.  @out comes zeroed.
+	 * Reads one fragment at the head of @in.  @out comes from message__init().
 	 * > 0      bytes consumed; @out says what they were
 	 * 0        more bytes are needed (never an answer to @in->cut when resync could not do
 	 *          better: the pipeline then drops the bytes and calls resync)
