@@ -84,8 +84,10 @@ static inline struct slice slice__skip(struct slice in, size_t len)
 /* Without spaces and tabs at both ends (OWS of RFC 9110). */
 static inline struct slice slice__trim(struct slice in)
 {
-	while (in.len && (in.data[0] == ' ' || in.data[0] == '\t'))
-		in = slice__skip(in, 1);
+	while (in.len && (in.data[0] == ' ' || in.data[0] == '\t')) {
+		in.data++;
+		in.len--;
+	}
 	while (in.len && (in.data[in.len - 1] == ' ' || in.data[in.len - 1] == '\t'))
 		in.len--;
 	return in;

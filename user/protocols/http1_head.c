@@ -40,14 +40,28 @@ static const struct known_line *lines_like(char initial)
 
 /* ---- lines -------------------------------------------------------------------------------- */
 
+/* As http1_head__line(), with the line's end. */
+static bool next_line(struct slice *rest, struct slice *line)
+{
+	const char *from = rest->data, *end = rest->len ? memchr(from, '\n', rest->len) : NULL;
+
+	if (!end)
+		return false;
+	*line = slice__of(from, (size_t)(end - from) + 1);
+	*rest = slice__of(end + 1, rest->len - line->len);
+	return true;
+}
+
+static bool is_empty(struct slice line)
+{
+	return line.len == 1 || (line.len == 2 && line.data[0] == '\r');
+}
+
 bool http1_head__line(struct slice *rest, struct slice *line)
 {
-	size_t len = slice__find(*rest, '\n');
-
-	if (len == rest->len)
+	if (!next_line(rest, line))
 		return false;
-	*line = slice__head(*rest, len);
-	*rest = slice__skip(*rest, len + 1);
+	line->len--;
 	if (line->len && line->data[line->len - 1] == '\r')
 		line->len--;
 	return true;
@@ -66,8 +80,10 @@ static bool is_space(char c)
 /* As slice__trim(), and of the line ends that folding brought in. */
 static struct slice trim(struct slice in)
 {
-	while (in.len && is_space(in.data[0]))
-		in = slice__skip(in, 1);
+	while (in.len && is_space(in.data[0])) {
+		in.data++;
+		in.len--;
+	}
 	while (in.len && is_space(in.data[in.len - 1]))
 		in.len--;
 	return in;
@@ -83,29 +99,6 @@ static void pass_indent(struct slice *rest)
 	while (is_folded(line))
 		line = slice__skip(line, 1);
 	*rest = line.len ? slice__skip(*rest, (size_t)(line.data - rest->data)) : after;
-}
-
-/*
- * The next header line that may be looked at, with the lines folded into it.  *@end: there was none,
- * but the empty line that ends the head.  A line that may not be looked at leaves those that are
- * folded into it for the next round.
- */
-static bool next_field(struct slice *rest, struct slice *line, bool *end)
-{
-	struct slice more;
-
-	*end = false;
-	while (http1_head__line(rest, line)) {
-		*end = line->len == 0;
-		if (*end)
-			return false;
-		if (lines_like(line->data[0])->name.len == 0 || is_folded(*line))
-			continue;
-		while (is_folded(*rest) && http1_head__line(rest, &more))
-			line->len = (size_t)(more.data + more.len - line->data);
-		return true;
-	}
-	return false;
 }
 
 /* ---- start lines -------------------------------------------------------------------------- */
@@ -238,18 +231,45 @@ static bool line_is(struct slice line, struct slice name, struct slice *value)
 	rest = slice__trim(rest);
 	if (rest.len == 0 || rest.data[0] != ':')
 		return false;
-	*value = trim(slice__skip(rest, 1));
+	*value = slice__skip(rest, 1);
 	return true;
 }
 
-/* The index of the header line @line (not empty), with its value; negative: nobody asks for it. */
-static int line_index(struct slice line, struct slice *value)
+/* The index of the header line @line (not empty), with what there is of its value; negative: nobody
+ * asks for it. */
+static int line_index(const struct known_line *known, struct slice line, struct slice *value)
 {
-	const struct known_line *known = lines_like(line.data[0]);
-
 	for (size_t i = 0; i < PER_LETTER && known[i].name.len; i++)
 		if (line_is(line, known[i].name, value))
 			return (int)known[i].index;
+	return -1;
+}
+
+/*
+ * The index of the next header line that somebody asks for, with its value and the lines folded into
+ * that.  Negative: there is none up to the empty line that ends the head, or *@end is false and that
+ * is not there.
+ */
+static int next_field(struct slice *rest, struct slice *value, bool *end)
+{
+	struct slice line, more;
+
+	while (next_line(rest, &line)) {
+		const struct known_line *known = lines_like(line.data[0]);
+		int index;
+
+		*end = is_empty(line);
+		if (*end)
+			return -1;
+		index = known->name.len ? line_index(known, line, value) : -1;
+		if (index < 0)
+			continue; /* with what is folded into it: that is no name */
+		while (is_folded(*rest) && next_line(rest, &more))
+			value->len += more.len;
+		*value = trim(*value);
+		return index;
+	}
+	*end = false;
 	return -1;
 }
 
@@ -299,18 +319,28 @@ static void keep_field(int index, struct slice value, struct http1_join *join, s
 }
 
 /* Repeated lengths are legal as long as they agree (RFC 9112, section 6.3). */
+static int set_length(int64_t length, struct http1_framing *framing)
+{
+	if (length < 0 || (framing->length >= 0 && framing->length != length))
+		return -EBADMSG;
+	framing->length = length;
+	return 0;
+}
+
 static int add_length(struct slice value, struct http1_framing *framing)
 {
+	int64_t only = slice__number(value);
+	int err;
+
+	if (only >= 0)
+		return set_length(only, framing);
 	do {
 		struct slice item = slice__head(value, slice__find(value, ','));
-		int64_t length = slice__number(slice__trim(item));
 
 		value = slice__skip(value, item.len + 1);
-		if (length < 0 || (framing->length >= 0 && framing->length != length))
-			return -EBADMSG;
-		framing->length = length;
-	} while (value.len);
-	return 0;
+		err = set_length(slice__number(slice__trim(item)), framing);
+	} while (!err && value.len);
+	return err;
 }
 
 static void add_coding(struct slice value, struct http1_framing *framing)
@@ -329,20 +359,19 @@ static void add_coding(struct slice value, struct http1_framing *framing)
 int http1_head__fields(struct slice *rest, struct http1_join *join, struct http1_framing *framing,
 		       struct message *out)
 {
-	struct slice line, value;
+	struct slice value;
 	bool end, lie = false;
 	int index;
 
 	join->len = 0;
 	*framing = (struct http1_framing){ .length = -1 };
 	pass_indent(rest);
-	while (next_field(rest, &line, &end)) {
-		index = line_index(line, &value);
+	while ((index = next_field(rest, &value, &end)) >= 0) {
 		if (index == LINE_LENGTH)
 			lie |= add_length(value, framing) != 0;
 		else if (index == LINE_CODING)
 			add_coding(value, framing);
-		else if (index >= 0 && out->type == MESSAGE_REQUEST) /* of responses that is all */
+		else if (out->type == MESSAGE_REQUEST) /* of responses that is all */
 			keep_field(index, value, join, out);
 	}
 	/* without its end the last line may still be folded */
