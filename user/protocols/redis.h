@@ -116,9 +116,8 @@ struct redis_pending {
 
 /* The reply that is being read. */
 struct redis_reply {
-	uint32_t left[REDIS_DEPTH]; /* elements still to come, by depth */
-	uint32_t attributes;	    /* bit per depth: these elements belong to an attribute */
-	uint8_t depth;		    /* 0: between two replies */
+	uint32_t attributes; /* bit per depth: these elements belong to an attribute */
+	uint8_t depth;	     /* 0: between two replies */
 	uint8_t code_len;
 	char type;    /* first byte of the reply */
 	bool in_line; /* the rest of a long line is passed over */
@@ -132,6 +131,7 @@ struct redis_reply {
 	uint8_t kind;	 /* of the command that it answers */
 	int64_t integer; /* the last element of the outermost aggregate that was a number */
 	char code[REDIS_CODE_BYTES];
+	uint32_t left[REDIS_DEPTH]; /* elements still to come, by depth up to @depth */
 };
 
 /* Of one connection, for both directions. */

@@ -324,7 +324,7 @@ static int compare(struct slice name, const char *known)
 		unsigned char a = (unsigned char)name.data[i];
 		unsigned char b = (unsigned char)known[i];
 
-		if (a >= 'a' && a <= 'z')
+		if (a != b && a >= 'a' && a <= 'z')
 			a -= 'a' - 'A';
 		if (a != b)
 			return a < b ? -1 : 1; /* @known ends here when b is 0 and a is not */

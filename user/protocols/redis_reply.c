@@ -17,11 +17,9 @@
 /* The line ends at @at, for all that is there of it: as redis_line__number(). */
 static ssize_t line__end(struct slice in, size_t at)
 {
-	if (at < in.len && in.data[at] != '\r')
-		return -EBADMSG;
-	if (at + 1 >= in.len)
-		return 0;
-	return in.data[at + 1] == '\n' ? (ssize_t)at + 2 : -EBADMSG;
+	if (at + 1 < in.len)
+		return in.data[at] == '\r' && in.data[at + 1] == '\n' ? (ssize_t)at + 2 : -EBADMSG;
+	return at < in.len && in.data[at] != '\r' ? -EBADMSG : 0;
 }
 
 /* What stands for a number and is none. */
@@ -42,8 +40,13 @@ ssize_t redis_line__number(struct slice in, int64_t *value)
 	uint64_t number = 0;
 	size_t at = 1;
 
-	for (; at < in.len && in.data[at] >= '0' && in.data[at] <= '9'; at++)
-		number = number * 10 + (uint64_t)(in.data[at] - '0');
+	for (; at < in.len; at++) {
+		unsigned int digit = (unsigned int)in.data[at] - '0';
+
+		if (digit > 9)
+			break;
+		number = number * 10 + digit;
+	}
 	if (at == 1 && in.len > 1)
 		return line__mark(in, value);
 	if (at > 1 + NUMBER_DIGITS)
@@ -59,12 +62,18 @@ bool redis_string__ends(struct slice rest)
 
 bool redis_reply__is_type(char byte)
 {
-	return byte && strchr("+-:$*_#,(!=%~>|", byte);
+	static const bool types[256] = {
+		['+'] = true, ['-'] = true, [':'] = true, ['$'] = true, ['*'] = true,
+		['_'] = true, ['#'] = true, [','] = true, ['('] = true, ['!'] = true,
+		['='] = true, ['%'] = true, ['~'] = true, ['>'] = true, ['|'] = true,
+	};
+
+	return types[(unsigned char)byte];
 }
 
 void redis_reply__start(struct redis_reply *r, char type)
 {
-	memset(r, 0, sizeof(*r));
+	memset(r, 0, offsetof(struct redis_reply, code));
 	r->left[0] = 1;
 	r->depth = 1;
 	r->type = type;

@@ -17,22 +17,19 @@ static bool is_alpha(char c)
 	return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
 }
 
-static bool is_digit(char c)
-{
-	return c >= '0' && c <= '9';
-}
-
 /* The name of a command: modules have "JSON.SET" and "FT._LIST". */
 static bool is_name(struct slice in, size_t max)
 {
+	static const bool named[256] = {
+		['0' ... '9'] = true, ['A' ... 'Z'] = true, ['a' ... 'z'] = true, ['.'] = true,
+		['_'] = true,	      ['-'] = true,	    ['|'] = true,
+	};
+
 	if (in.len == 0 || in.len > max || !(is_alpha(in.data[0]) || in.data[0] == '_'))
 		return false;
-	for (size_t i = 1; i < in.len; i++) {
-		char c = in.data[i];
-
-		if (!is_alpha(c) && !is_digit(c) && !memchr("._-|", c, 4))
+	for (size_t i = 1; i < in.len; i++)
+		if (!named[(unsigned char)in.data[i]])
 			return false;
-	}
 	return true;
 }
 
@@ -248,12 +245,14 @@ static void text__add_by_rule(struct redis_state *s, const struct redis_argument
 
 static int command__name(struct redis_state *s, const struct redis_argument *a)
 {
+	const struct redis_spec *spec = redis_spec__find(a->head, s->latest);
 	struct redis_command *c = &s->command;
 
-	if (a->len > a->head.len || !is_name(a->head, REDIS_NAME_BYTES))
+	/* one that is known is a name */
+	if (a->len > a->head.len || (!spec && !is_name(a->head, REDIS_NAME_BYTES)))
 		return -EBADMSG;
-	c->spec = redis_spec__find(a->head, s->latest);
-	s->latest = c->spec;
+	c->spec = spec;
+	s->latest = spec;
 	c->kind = c->spec ? c->spec->kind : REDIS_NORMAL;
 	text__put(s, a->head);
 	c->name_len = c->text_len;
