@@ -278,7 +278,8 @@ static void expect_same_spans(struct slice script, unsigned int proto, const str
 	free(torn.spans);
 }
 
-/* The other end has the same requests, if the talk has an end that both see alike. */
+/* The other end has the same requests, if the talk has an end that both see alike: a client that
+ * exports spans of its own is left to these, its server is not. */
 static void expect_as_many(struct slice script, unsigned int proto, const struct outcome *whole)
 {
 	static const enum ledger_entry alike[] = {
@@ -287,7 +288,10 @@ static void expect_as_many(struct slice script, unsigned int proto, const struct
 	};
 	struct outcome other = play(script, proto, &(struct way){ .other_end = true });
 
-	for (size_t i = 0; is_clean(whole) && i < sizeof(alike) / sizeof(alike[0]); i++)
+	bool is_alike = is_clean(whole) && !whole->ledger.count[LEDGER_SDK] &&
+			!other.ledger.count[LEDGER_SDK];
+
+	for (size_t i = 0; is_alike && i < sizeof(alike) / sizeof(alike[0]); i++)
 		assert_int_equal(other.ledger.count[alike[i]], whole->ledger.count[alike[i]]);
 	free(other.spans);
 }
