@@ -91,6 +91,18 @@ static void memo__define(struct memo *memo, char space, struct slice name, struc
 	memo__trim(memo, MEMO_BYTES_MAX);
 }
 
+static struct slice memo_entry__value(const struct memo_entry *entry)
+{
+	return slice__of(entry->text + entry->key_len, entry->value_len);
+}
+
+/* Would @value make another one of it?  Not of the youngest, when it says the same. */
+static bool memo_entry__changes(const struct memo_entry *entry, struct slice value)
+{
+	return entry->hh.next ||
+	       !slice__eq(memo_entry__value(entry), slice__head(value, MEMO_VALUE_MAX));
+}
+
 void memo__edit(struct memo *memo, const struct memo_edit *edit)
 {
 	struct slice value = edit->value;
@@ -101,6 +113,8 @@ void memo__edit(struct memo *memo, const struct memo_edit *edit)
 	old = memo__find(memo, edit->space, edit->key);
 	if (edit->op == MEMO_ALIAS)
 		value = memo__recall(memo, edit->value_space, edit->value);
+	if (old && edit->op != MEMO_FORGET && !memo_entry__changes(old, value))
+		return;
 	/* The new entry is made before the old one goes: an alias may name itself. */
 	if (old)
 		HASH_DEL(memo->entries, old);
@@ -117,7 +131,5 @@ struct slice memo__recall(const struct memo *memo, char space, struct slice key)
 {
 	const struct memo_entry *entry = memo__find(memo, space, key);
 
-	if (!entry)
-		return slice__of("", 0);
-	return slice__of(entry->text + entry->key_len, entry->value_len);
+	return entry ? memo_entry__value(entry) : slice__of("", 0);
 }
