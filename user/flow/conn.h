@@ -34,6 +34,12 @@ struct reading {
 	bool ended; /* its sender has ended the stream, in order */
 };
 
+/* Is there anything that a step may be taken along? */
+static inline bool reading__ready(const struct reading *r)
+{
+	return (stream__left(&r->stream) || r->until_close) && !r->held;
+}
+
 struct conn {
 	UT_hash_handle hh;
 	uint64_t id;

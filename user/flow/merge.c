@@ -42,7 +42,7 @@ static size_t fields__bytes(const struct message *m)
 	return bytes;
 }
 
-/* Most messages are one fragment.  False: there is no room for all of its fields. */
+/* Of the first fragment.  False: there is no room for all of them. */
 static bool message__copy_fields(struct message *to, const struct message *from, struct arena *text)
 {
 	char *at = arena__alloc(text, fields__bytes(from));
@@ -92,6 +92,24 @@ static void message__merge_numbers(struct message *to, const struct message *fro
 	}
 }
 
+/* False: a field found no room. */
+static bool message__add_fragment(struct message *to, const struct message *from,
+				  struct arena *text)
+{
+	message__merge_numbers(to, from);
+	return message__merge_fields(to, from, text);
+}
+
+/* Most messages are one fragment: there is nothing that it is to be joined with. */
+static bool message__begin(struct message *to, const struct message *from, struct arena *text)
+{
+	if (!message__copy_fields(to, from, text))
+		return message__add_fragment(to, from, text);
+	memcpy(to->number, from->number, sizeof(to->number));
+	to->number_mask = from->number_mask;
+	return true;
+}
+
 /* What the connection remembers, where the fragment asks for it.  False: no room. */
 static bool message__recall(struct message *to, const struct message *from, const struct memo *memo,
 			    struct arena *text)
@@ -108,13 +126,11 @@ static bool message__recall(struct message *to, const struct message *from, cons
 bool message__merge(struct message *to, const struct message *from, const struct memo *memo,
 		    struct arena *text)
 {
-	bool first = to->type == MESSAGE_NONE, whole;
+	bool whole = to->type == MESSAGE_NONE ? message__begin(to, from, text)
+					      : message__add_fragment(to, from, text);
 
-	whole = (first && message__copy_fields(to, from, text)) ||
-		message__merge_fields(to, from, text);
 	to->type = from->type;
 	to->flags |= from->flags;
-	message__merge_numbers(to, from);
 	whole &= message__recall(to, from, memo, text);
 	return whole;
 }

@@ -80,10 +80,24 @@ static size_t message__find_start(struct conn *conn, enum direction dir, struct 
 	return bytes.len;
 }
 
-/* After a gap. */
-static bool message__resync(struct conn *conn, enum direction dir, const struct parse_input *in,
+/* The run at the cursor. */
+static struct parse_input message__input(const struct conn *conn, enum direction dir)
+{
+	const struct stream *s = &conn->reading[dir].stream;
+
+	return (struct parse_input){
+		.dir = dir,
+		.bytes = stream__run(s),
+		.cut = stream__cut(s),
+		.first = conn->fresh && s->cursor == 0,
+	};
+}
+
+/* After a gap.  Like all steps along the stream: false when there is nothing more to be done now. */
+static bool message__resync(struct conn *conn, const struct parse_input *in,
 			    const struct transaction_sink *sink)
 {
+	enum direction dir = in->dir;
 	struct reading *r = &conn->reading[dir];
 	struct slice bytes = slice__head(in->bytes, RESYNC_BYTES);
 	bool last = bytes.len == in->bytes.len;
@@ -173,43 +187,36 @@ static void message__take(struct conn *conn, enum direction dir, size_t len,
 	r->until_close = fragment->flags & MESSAGE_UNTIL_CLOSE;
 }
 
-/* One step along the stream; false when there is nothing more to be done now. */
-static bool message__step(struct conn *conn, enum direction dir,
+/* Where no message can be read: bytes that are skipped, a gap, or what is behind one. */
+static bool message__pass(struct conn *conn, enum direction dir,
 			  const struct transaction_sink *sink)
 {
 	struct reading *r = &conn->reading[dir];
-	struct message fragment;
+	uint64_t gap = stream__gap(&r->stream);
 	struct parse_input in;
-	uint64_t gap;
-	ssize_t len;
 
 	if (r->skip || r->until_close)
 		return message__skip(conn, dir, sink);
-	gap = stream__gap(&r->stream);
 	if (gap) {
 		stream__advance(&r->stream, gap);
 		ledger__add(sink->ledger, LEDGER_BYTES_GAP, gap);
 		message__lose(conn, dir, sink);
 		return true;
 	}
-	in.dir = dir;
-	in.bytes = stream__run(&r->stream);
-	in.cut = stream__cut(&r->stream);
-	in.first = conn->fresh && r->stream.cursor == 0;
-	if (r->lost)
-		return message__resync(conn, dir, &in, sink);
-	message__init(&fragment);
-	len = conn->protocol->parse(conn->state, &in, &fragment);
+	in = message__input(conn, dir);
+	return message__resync(conn, &in, sink);
+}
+
+/* The parser has not taken a message, but said @len. */
+static bool message__refuse(struct conn *conn, const struct parse_input *in, ssize_t len,
+			    const struct transaction_sink *sink)
+{
 	if (len < 0)
-		return message__fault(conn, dir, len, sink);
-	if (len == 0 && !in.cut)
+		return message__fault(conn, in->dir, len, sink);
+	if (len == 0 && !in->cut)
 		return false;
-	if (len == 0 || (size_t)len > in.bytes.len) {
-		message__drop(conn, dir, in.bytes.len, sink);
-		message__lose(conn, dir, sink);
-		return true;
-	}
-	message__take(conn, dir, (size_t)len, &fragment, sink);
+	message__drop(conn, in->dir, in->bytes.len, sink);
+	message__lose(conn, in->dir, sink);
 	return true;
 }
 
@@ -244,15 +251,25 @@ void message__reach(struct conn *conn, enum direction dir, uint64_t pos)
 	r->resumed = false;
 }
 
-/* Is there anything that a step may be taken along? */
-static bool reading__ready(const struct reading *r)
-{
-	return (stream__left(&r->stream) || r->until_close) && !r->held;
-}
-
 void message__read(struct conn *conn, enum direction dir, const struct transaction_sink *sink)
 {
-	while (reading__ready(&conn->reading[dir]) && conn->protocol &&
-	       message__step(conn, dir, sink))
-		;
+	struct reading *r = &conn->reading[dir];
+	struct message fragment;
+	struct parse_input in;
+	bool more = true;
+	ssize_t len;
+
+	while (more && reading__ready(r) && conn->protocol) {
+		if (r->skip || r->until_close || r->lost || stream__gap(&r->stream)) {
+			more = message__pass(conn, dir, sink);
+			continue;
+		}
+		in = message__input(conn, dir);
+		message__init(&fragment);
+		len = conn->protocol->parse(conn->state, &in, &fragment);
+		if (len > 0 && (size_t)len <= in.bytes.len)
+			message__take(conn, dir, (size_t)len, &fragment, sink);
+		else
+			more = message__refuse(conn, &in, len, sink);
+	}
 }

@@ -66,8 +66,6 @@ static void pipeline__account(struct pipeline *p, struct conn *conn)
 {
 	size_t held = conn__held(conn);
 
-	if (held == conn->held_bytes)
-		return;
 	quota__change(&p->quota, conn->held_bytes, held);
 	conn->held_bytes = held;
 }
@@ -110,8 +108,9 @@ static void pipeline__unbind(void *ctx, struct conn *conn)
  * responses to expect. */
 static void pipeline__read(struct pipeline *p, struct conn *conn)
 {
-	message__read(conn, TO_SERVER, &p->sink);
-	message__read(conn, TO_CLIENT, &p->sink);
+	for (int dir = TO_SERVER; dir <= TO_CLIENT; dir++)
+		if (reading__ready(&conn->reading[dir]))
+			message__read(conn, dir, &p->sink);
 }
 
 /* Forgets the connection.  Open requests end as @failure, or are incomplete when it is NULL. */
