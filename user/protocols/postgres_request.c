@@ -119,6 +119,14 @@ static bool text__is_several(struct slice sql)
 	return rest.len > 0;
 }
 
+/* A query is one string and nothing else: no byte but the last is a NUL. */
+static bool query__is_sound(const struct postgres_message *m)
+{
+	struct slice text = slice__head(m->body, m->total - POSTGRES_HEADER - 1);
+
+	return slice__find(text, '\0') == text.len;
+}
+
 static void request__query(struct postgres_state *st, struct slice body, struct message *out)
 {
 	/* who does not wait for Sync has given up what it had begun */
@@ -127,7 +135,7 @@ static void request__query(struct postgres_state *st, struct slice body, struct 
 	st->unit_open = false;
 	request__begin(st, ANSWER_QUERY, out);
 	out->flags |= MESSAGE_END;
-	message__set(out, POSTGRES_QUERY, body__text(body));
+	message__set(out, POSTGRES_QUERY, slice__head(body, POSTGRES_TEXT_MAX));
 	st->several |= text__is_several(out->field[POSTGRES_QUERY]);
 	if (!text__is_whole(out->field[POSTGRES_QUERY])) {
 		out->flags |= MESSAGE_TRUNCATED;
@@ -367,7 +375,6 @@ ssize_t postgres__request(struct postgres_state *st, const struct parse_input *i
 			  struct message *out)
 {
 	struct postgres_message m;
-	size_t end;
 	int err;
 
 	if (in->bytes.data[0] == '\0')
@@ -379,9 +386,7 @@ ssize_t postgres__request(struct postgres_state *st, const struct parse_input *i
 		return err;
 	if (!is_complete(&m) && !in->cut)
 		return 0;
-	/* a query is one string and nothing else */
-	end = slice__find(m.body, '\0');
-	if (m.tag == 'Q' && end < m.body.len && end != m.total - POSTGRES_HEADER - 1)
+	if (m.tag == 'Q' && !query__is_sound(&m))
 		return -EBADMSG;
 	if (m.tag == 'd')
 		return (ssize_t)request__copy_data(in->bytes, out);

@@ -239,13 +239,15 @@ static bool is_complete(const struct postgres_message *m)
 {
 	size_t need = 0;
 
+	if (m->body.len == m->total - POSTGRES_HEADER)
+		return true;
 	if (m->tag == 'C')
 		need = COMMAND_BYTES;
 	else if (m->tag == 'E')
 		need = ERROR_BYTES;
 	else if (m->tag == 'Z')
 		need = 1;
-	return m->body.len >= need || m->body.len == m->total - POSTGRES_HEADER;
+	return m->body.len >= need;
 }
 
 static void response__message(struct postgres_state *st, const struct postgres_message *m,
