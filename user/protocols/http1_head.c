@@ -67,9 +67,19 @@ bool http1_head__line(struct slice *rest, struct slice *line)
 	return true;
 }
 
-static bool is_folded(struct slice rest)
+/* A line that does is folded into the one before. */
+static bool starts_blank(struct slice rest)
 {
 	return rest.len && (rest.data[0] == ' ' || rest.data[0] == '\t');
+}
+
+static struct slice pass_blanks(struct slice in)
+{
+	while (starts_blank(in)) {
+		in.data++;
+		in.len--;
+	}
+	return in;
 }
 
 static bool is_space(char c)
@@ -94,10 +104,9 @@ static void pass_indent(struct slice *rest)
 {
 	struct slice after = *rest, line;
 
-	if (!is_folded(*rest) || !http1_head__line(&after, &line))
+	if (!starts_blank(*rest) || !http1_head__line(&after, &line))
 		return;
-	while (is_folded(line))
-		line = slice__skip(line, 1);
+	line = pass_blanks(line);
 	*rest = line.len ? slice__skip(*rest, (size_t)(line.data - rest->data)) : after;
 }
 
@@ -228,7 +237,7 @@ static bool line_is(struct slice line, struct slice name, struct slice *value)
 	if (rest.len == 0 || !may_end_name(rest.data[0]) ||
 	    !slice__ieq(slice__head(line, name.len), name))
 		return false;
-	rest = slice__trim(rest);
+	rest = pass_blanks(rest);
 	if (rest.len == 0 || rest.data[0] != ':')
 		return false;
 	*value = slice__skip(rest, 1);
@@ -264,7 +273,7 @@ static int next_field(struct slice *rest, struct slice *value, bool *end)
 		index = known->name.len ? line_index(known, line, value) : -1;
 		if (index < 0)
 			continue; /* with what is folded into it: that is no name */
-		while (is_folded(*rest) && next_line(rest, &more))
+		while (starts_blank(*rest) && next_line(rest, &more))
 			value->len += more.len;
 		*value = trim(*value);
 		return index;
