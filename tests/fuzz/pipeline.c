@@ -146,7 +146,7 @@ static void stage__data(struct stage *s, uint64_t conn, struct reader *r)
 		.match = ref >> 6,
 		.ref = ref >> 2 & 15,
 		.ref_conn = other,
-		.ref_pos = s->turn[other][ref & 1],
+		.ref_pos = ref >> 2 & 15 ? s->turn[other][ref & 1] : other, /* or a refusal */
 	};
 	char *record = malloc(data.hdr.len);
 
@@ -268,6 +268,7 @@ static void stage__check(const struct stage *s)
 				 n[LEDGER_EXCLUDED] + n[LEDGER_SDK] + n[LEDGER_SAMPLED_OUT] +
 				 n[LEDGER_SPANS_NO_MEMORY] + n[LEDGER_REQUESTS_REFUSED] +
 				 n[LEDGER_REQUESTS_ABANDONED] + pipeline__in_flight(s->pipeline));
+	assert_int_equal(n[LEDGER_ROOTS], ledger__roots(&s->ledger));
 }
 
 static void stage__check_request(const struct stage *s)

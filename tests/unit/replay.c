@@ -460,5 +460,6 @@ bool replay__balanced(const struct replay *replay)
 					     f[LEDGER_REQUESTS_REFUSED] +
 					     f[LEDGER_REQUESTS_ABANDONED] + replay->in_flight &&
 	       f[LEDGER_BYTES] ==
-		       f[LEDGER_BYTES_PARSED] + f[LEDGER_BYTES_GAP] + f[LEDGER_BYTES_DROPPED];
+		       f[LEDGER_BYTES_PARSED] + f[LEDGER_BYTES_GAP] + f[LEDGER_BYTES_DROPPED] &&
+	       f[LEDGER_ROOTS] == ledger__roots(&replay->ledger);
 }

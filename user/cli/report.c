@@ -48,15 +48,6 @@ static void report__otlp(const struct agent_totals *t, FILE *out)
 	report__line(out, "otlp", "pending", t->otlp_pending);
 }
 
-static uint64_t report__roots(const uint64_t count[LEDGER_ENTRIES])
-{
-	uint64_t sum = 0;
-
-	for (int i = LEDGER_ROOTS + 1; i <= LEDGER_ROOT_CHILD; i++)
-		sum += count[i];
-	return sum;
-}
-
 static bool report__sums(const struct agent_totals *t, FILE *out)
 {
 	const uint64_t *f = t->flow.count;
@@ -72,7 +63,7 @@ static bool report__sums(const struct agent_totals *t, FILE *out)
 				     f[LEDGER_EXCLUDED] + f[LEDGER_SDK] + f[LEDGER_SAMPLED_OUT] +
 				     f[LEDGER_SPANS_NO_MEMORY] + f[LEDGER_REQUESTS_REFUSED] +
 				     f[LEDGER_REQUESTS_ABANDONED] + t->in_flight);
-	agree &= report__sum(out, "flow.spans.root", f[LEDGER_ROOTS], report__roots(f));
+	agree &= report__sum(out, "flow.spans.root", f[LEDGER_ROOTS], ledger__roots(&t->flow));
 	agree &=
 		report__sum(out, "flow.bytes", f[LEDGER_BYTES],
 			    f[LEDGER_BYTES_PARSED] + f[LEDGER_BYTES_GAP] + f[LEDGER_BYTES_DROPPED]);

@@ -84,6 +84,16 @@ static inline void ledger__add(struct ledger *l, enum ledger_entry entry, uint64
 	l->count[entry] += n;
 }
 
+/* What LEDGER_ROOTS is made of. */
+static inline uint64_t ledger__roots(const struct ledger *l)
+{
+	uint64_t sum = 0;
+
+	for (int cause = LEDGER_ROOTS + 1; cause <= LEDGER_ROOT_CHILD; cause++)
+		sum += l->count[cause];
+	return sum;
+}
+
 /* Lower case with dots, e.g. "records.malformed"; never NULL for a valid @entry. */
 const char *ledger__name(enum ledger_entry entry);
 
