@@ -92,6 +92,16 @@ bool attributes__add_long_int(struct attributes *a, struct slice key, uint8_t ta
 	return true;
 }
 
+bool attributes__add_encoded(struct attributes *a, struct slice encoded, size_t count)
+{
+	if (encoded.len > (size_t)(a->end - a->at) && !attributes__grow(a, encoded.len))
+		return false;
+	copy__bytes(a->at, encoded.data, encoded.len);
+	a->at += encoded.len;
+	a->count += count;
+	return true;
+}
+
 /* ---- reading what was written here -------------------------------------------------------- */
 
 static uint64_t read_varint(struct slice *in)

@@ -124,6 +124,10 @@ static inline uint8_t *attributes__put_varint(uint8_t *at, uint64_t value)
 bool attributes__add_long_string(struct attributes *a, struct slice key, struct slice value);
 bool attributes__add_long_int(struct attributes *a, struct slice key, uint8_t tag, uint64_t value);
 
+/* What attributes__encoded() gave of another row, or a part of it: @count whole attributes.
+ * False: no room. */
+bool attributes__add_encoded(struct attributes *a, struct slice encoded, size_t count);
+
 /* Copy what is added: a @key that is not empty, a string (valid UTF-8) even when it is.
  * False: no room. */
 static __always_inline bool attributes__add_string(struct attributes *a, struct slice key,

@@ -133,6 +133,7 @@ int conn__bind(struct conn *conn, const struct protocol *protocol, enum conn_rol
 	conn->state = state;
 	conn->protocol = protocol;
 	conn->role = role;
+	repeats__reset(&conn->repeats);
 	conn__place_path(conn);
 	if (!bound_before)
 		for (enum event_dir dir = DIR_SEND; dir <= DIR_RECV; dir++)
@@ -148,6 +149,7 @@ void conn__unbind(struct conn *conn)
 	conn->state = NULL;
 	memo__reset(&conn->memo);
 	conn->memo.evicted = 0;
+	repeats__reset(&conn->repeats);
 	stream__reset(&conn->reading[TO_SERVER].stream);
 	stream__reset(&conn->reading[TO_CLIENT].stream);
 }
@@ -155,7 +157,8 @@ void conn__unbind(struct conn *conn)
 size_t conn__held(const struct conn *conn)
 {
 	return stream__held(&conn->reading[TO_SERVER].stream) +
-	       stream__held(&conn->reading[TO_CLIENT].stream) + conn->memo.bytes;
+	       stream__held(&conn->reading[TO_CLIENT].stream) + conn->memo.bytes +
+	       conn->repeats.bytes;
 }
 
 const struct endpoint *conn__server(const struct conn *conn)

@@ -15,6 +15,7 @@
 #include "user/flow/event.h"
 #include "user/flow/memo.h"
 #include "user/flow/message.h"
+#include "user/flow/repeat.h"
 #include "user/flow/stream.h"
 #include "user/flow/transaction.h"
 
@@ -80,11 +81,12 @@ struct conn {
 	struct reading reading[2]; /* by enum direction */
 	void *state;		   /* of the parser */
 	struct memo memo;
+	struct repeats repeats;
 	struct transaction *oldest, *newest; /* queue of what is not finished */
 	struct transaction *request;	     /* the one whose request is being read, or NULL */
 	size_t open;			     /* length of the queue */
 	size_t queue_bytes;		     /* of the transactions in it */
-	size_t held_bytes;		     /* of streams and memo, as the quota knows it */
+	size_t held_bytes;		     /* of conn__held(), as the quota knows it */
 };
 
 struct conn_table {
@@ -107,7 +109,7 @@ int conn__bind(struct conn *conn, const struct protocol *protocol, enum conn_rol
 /* Gives up what the parser needs; the connection stays known. */
 void conn__unbind(struct conn *conn);
 
-/* Bytes that its streams and its memo take. */
+/* Bytes that its streams, its memo and what is kept of its spans take. */
 size_t conn__held(const struct conn *conn);
 
 /* The direction by roles of bytes that this socket sent or received. */

@@ -3,6 +3,7 @@
 
 #include "user/flow/config.h"
 #include "user/flow/endpoint.h"
+#include "user/flow/repeat.h"
 #include "user/flow/route.h"
 #include "user/flow/span.h"
 #include "user/flow/url.h"
@@ -152,7 +153,6 @@ static void add_url_parts(const struct view *v)
 {
 	span__add(v->span, "url.path", v->target.path);
 	span__add(v->span, "url.query", url__redact_query(&v->span->text, v->target.query));
-	span__add_literal(v->span, "url.scheme", scheme_of(v));
 }
 
 /* ---- name and outcome --------------------------------------------------------------------- */
@@ -224,14 +224,45 @@ static struct slice unfold(struct arena *a, struct slice value)
 	return slice__of(out, value.len);
 }
 
+static struct slice version_of(const struct transaction *txn)
+{
+	struct slice version = txn->request.field[HTTP1_VERSION];
+
+	return version.len ? version : txn->response.field[HTTP1_VERSION];
+}
+
 static void add_protocol(const struct view *v)
 {
-	struct slice version = v->txn->request.field[HTTP1_VERSION];
-
-	if (version.len == 0)
-		version = v->txn->response.field[HTTP1_VERSION];
 	span__add(v->span, "network.protocol.name", v->txn->request.field[HTTP1_PROTOCOL]);
-	span__add(v->span, "network.protocol.version", version);
+	span__add(v->span, "network.protocol.version", version_of(v->txn));
+}
+
+/* Does the request tell of no other hop, so that what it says of the peers is in Host? */
+static bool is_direct(const struct view *v)
+{
+	const struct slice *field = v->txn->request.field;
+
+	return !(v->target.authority.len | v->forwarded.client.len | v->forwarded.host.len |
+		 v->forwarded.proto.len | field[HTTP1_SCHEME].len | field[HTTP1_CLIENT].len |
+		 field[HTTP1_PROTOCOL].len);
+}
+
+/* Who speaks with whom, and how: the same for most requests of a connection. */
+static void add_peers(const struct view *v)
+{
+	const struct transaction *txn = v->txn;
+	struct repeat_key key = { { txn->request.field[HTTP1_HOST], version_of(txn) } };
+	bool is_server = txn->role == ROLE_SERVER;
+	struct repeat_turn turn;
+
+	if (repeat__begin_peers(&turn, is_direct(v) ? txn->repeats : NULL, &key, v->span))
+		return;
+	if (is_server)
+		span__add_literal(v->span, "url.scheme", scheme_of(v));
+	add_server(v);
+	add_peer(v, is_server ? txn->client : txn->server);
+	add_protocol(v);
+	repeat__end(&turn, v->span);
 }
 
 /* ---- the span ----------------------------------------------------------------------------- */
@@ -265,9 +296,7 @@ void http1_span__describe(const struct transaction *txn, const struct flow_confi
 		add_url_parts(&v);
 	else
 		add_url_full(&v);
-	add_server(&v);
-	add_peer(&v, is_server ? txn->client : txn->server);
-	add_protocol(&v);
+	add_peers(&v);
 	if (is_server)
 		span__add(span, "user_agent.original",
 			  unfold(&span->text, txn->request.field[HTTP1_USER_AGENT]));

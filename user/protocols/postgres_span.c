@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /* A PostgreSQL transaction as a span. */
 #include "user/flow/endpoint.h"
+#include "user/flow/repeat.h"
 #include "user/flow/span.h"
 #include "user/protocols/postgres.h"
 #include "user/protocols/sql.h"
@@ -55,8 +56,8 @@ static void set_target_name(const struct transaction *txn, struct slice address,
 	}
 }
 
-void postgres__describe(const struct transaction *txn, const struct flow_config *config,
-			struct span *span)
+/* All that follows from the text of the statements. */
+static void add_statements(const struct transaction *txn, struct span *span)
 {
 	struct slice sql = txn->request.field[POSTGRES_QUERY];
 	bool cut = sql.len && sql.data[sql.len - 1] != '\0';
@@ -85,5 +86,21 @@ void postgres__describe(const struct transaction *txn, const struct flow_config 
 	span__add(span, "server.address", address);
 	if (address.len && txn->server->port && txn->server->port != DEFAULT_PORT)
 		span__add_int(span, "server.port", txn->server->port);
+}
+
+void postgres__describe(const struct transaction *txn, const struct flow_config *config,
+			struct span *span)
+{
+	const struct message *request = &txn->request;
+	struct repeat_key key = { { request->field[POSTGRES_QUERY],
+				    request->field[POSTGRES_NAMESPACE] } };
+	/* of a batch, the response tells the size */
+	bool batch = txn->response.number[POSTGRES_COMMANDS] > 1;
+	struct repeat_turn turn;
+
+	if (!repeat__begin_statement(&turn, batch ? NULL : txn->repeats, &key, span)) {
+		add_statements(txn, span);
+		repeat__end(&turn, span);
+	}
 	add_outcome(txn, span);
 }

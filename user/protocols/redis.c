@@ -2,6 +2,7 @@
 #include "user/protocols/redis.h"
 
 #include "user/flow/endpoint.h"
+#include "user/flow/repeat.h"
 #include "user/flow/span.h"
 
 #define REDIS_PORT 6379
@@ -113,8 +114,13 @@ static void describe_peers(const struct transaction *txn, struct span *span)
 {
 	const struct endpoint *peer = txn->role == ROLE_SERVER ? txn->client : txn->server;
 	char text[ENDPOINT_TEXT_BYTES];
-	struct slice address = endpoint__address(txn->server, text, sizeof(text));
+	const struct repeat_key key = { 0 }; /* they follow from the connection alone */
+	struct repeat_turn turn;
+	struct slice address;
 
+	if (repeat__begin_peers(&turn, txn->repeats, &key, span))
+		return;
+	address = endpoint__address(txn->server, text, sizeof(text));
 	span__add(span, "server.address", address);
 	if (address.len && txn->server->port && txn->server->port != REDIS_PORT)
 		span__add_int(span, "server.port", txn->server->port);
@@ -123,6 +129,7 @@ static void describe_peers(const struct transaction *txn, struct span *span)
 	span__add(span, "network.peer.address", address);
 	if (address.len && peer->port)
 		span__add_int(span, "network.peer.port", peer->port);
+	repeat__end(&turn, span);
 }
 
 static void describe_batch(const struct message *request, struct span *span)
