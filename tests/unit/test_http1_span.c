@@ -10,8 +10,11 @@
 #include <sys/socket.h>
 
 #include "user/flow/config.h"
+#include "user/flow/repeat.h"
 #include "user/flow/span.h"
 #include "user/protocols/protocol.h"
+
+#define GOT_BYTES 4096
 
 static struct flow_config config;
 static struct endpoint server = { .family = AF_INET, .port = 8080, .addr = { 127, 0, 0, 1 } };
@@ -48,13 +51,13 @@ static void render(const struct span *span, char *out, size_t room)
 	}
 }
 
-static void check(enum conn_role role, const char *request, const char *response,
-		  const char *failure, const char *want)
+/* On a connection of which @repeats are known. */
+static void describe(enum conn_role role, const char *request, const char *response,
+		     const char *failure, struct repeats *repeats, char got[GOT_BYTES])
 {
 	struct transaction *txn = calloc(1, sizeof(*txn));
 	void *state = calloc(1, protocol_http1.state_size);
 	struct span *span = span__new();
-	char got[4096];
 
 	assert_non_null(txn);
 	assert_non_null(state);
@@ -65,13 +68,27 @@ static void check(enum conn_role role, const char *request, const char *response
 	txn->server = &server;
 	txn->client = &client;
 	txn->failure = failure;
+	txn->repeats = repeats;
 	protocol_http1.describe(txn, &config, span);
-	render(span, got, sizeof(got));
-	if (strcmp(got, want) != 0)
-		fail_msg("\n%s\nnot\n%s", got, want);
+	render(span, got, GOT_BYTES);
 	span__free(span);
 	free(state);
 	free(txn);
+}
+
+/* The same each time that it comes. */
+static void check(enum conn_role role, const char *request, const char *response,
+		  const char *failure, const char *want)
+{
+	struct repeats repeats = { 0 };
+	char got[GOT_BYTES];
+
+	for (int times = 0; times < 4; times++) {
+		describe(role, request, response, failure, times ? &repeats : NULL, got);
+		if (strcmp(got, want) != 0)
+			fail_msg("\n%s\nnot\n%s", got, want);
+	}
+	repeats__reset(&repeats);
 }
 
 #define OK   "HTTP/1.1 200 OK\r\n\r\n"
@@ -209,18 +226,56 @@ static void test_routes(void **unused)
 
 	config.route_heuristic = true;
 	check(ROLE_SERVER, request, OK, NULL,
-	      "GET /u/{id}|unset|http.request.method=GET|url.path=/u/42|url.scheme=http" HOST
-	      "|http.response.status_code=200|http.route=/u/{id}"
-	      "|spanloom.route.source=heuristic");
+	      "GET /u/{id}|unset|http.request.method=GET|url.path=/u/42|http.route=/u/{id}"
+	      "|spanloom.route.source=heuristic|url.scheme=http" HOST
+	      "|http.response.status_code=200");
 	/* of a path that the server does not know nothing is guessed */
 	check(ROLE_SERVER, request, "HTTP/1.1 404 No\r\n\r\n", NULL,
 	      "GET|unset|http.request.method=GET|url.path=/u/42|url.scheme=http" HOST
 	      "|http.response.status_code=404");
 	config.routes = routes;
 	check(ROLE_SERVER, request, "HTTP/1.1 404 No\r\n\r\n", NULL,
-	      "GET /u/{id}|unset|http.request.method=GET|url.path=/u/42|url.scheme=http" HOST
-	      "|http.response.status_code=404|http.route=/u/{id}");
+	      "GET /u/{id}|unset|http.request.method=GET|url.path=/u/42|http.route=/u/{id}"
+	      "|url.scheme=http" HOST "|http.response.status_code=404");
 	config.routes = NULL;
+}
+
+/* Requests of one connection that differ in one thing only: none is taken for another. */
+static void test_what_is_known_of_a_connection(void **unused)
+{
+	static const char *const requests[] = {
+		"GET /a HTTP/1.1\r\nHost: h\r\n\r\n",
+		"GET /b HTTP/1.1\r\nHost: h\r\n\r\n",
+		"PUT /a HTTP/1.1\r\nHost: h\r\n\r\n",
+		"GET /a HTTP/1.1\r\nHost: i:81\r\n\r\n",
+		"GET /a HTTP/1.0\r\nHost: h\r\n\r\n",
+		"GET /a HTTP/1.1\r\nHost: h\r\nUser-Agent: x\r\n\r\n",
+		"GET http://j/a HTTP/1.1\r\nHost: h\r\n\r\n",
+		"GET /a HTTP/1.1\r\nHost: h\r\nX-Forwarded-For: 1.2.3.4\r\n\r\n",
+		"GET /a HTTP/1.1\r\nHost: h\r\nX-Forwarded-Host: k\r\n\r\n",
+		"GET /a HTTP/1.1\r\nHost: h\r\nX-Forwarded-Proto: https\r\n\r\n",
+		"GET /a?sig=x HTTP/1.1\r\nHost: h\r\n\r\n",
+		"CONNECT /x@k HTTP/1.1\r\nHost: h\r\n\r\n",
+		"GET /a HTTP/1.1\r\n\r\n",
+	};
+	static const char *const responses[] = { OK, "HTTP/1.1 404 No\r\n\r\n", "" };
+	char want[GOT_BYTES], got[GOT_BYTES];
+
+	config.route_heuristic = true;
+	for (enum conn_role role = ROLE_CLIENT; role <= ROLE_SERVER; role++) {
+		struct repeats repeats = { 0 };
+
+		for (size_t i = 0; i < 8 * 13 * 13; i++) {
+			const char *request = requests[i % 3 ? i / 8 % 13 : i / 104];
+			const char *response = responses[i * 5 / 7 % 3];
+
+			describe(role, request, response, NULL, NULL, want);
+			describe(role, request, response, NULL, &repeats, got);
+			assert_string_equal(got, want);
+		}
+		assert_non_null(repeats.peers.kept);
+		repeats__reset(&repeats);
+	}
 }
 
 static void test_known_methods(void **unused)
@@ -259,10 +314,14 @@ static void test_ignored(void **unused)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_server),	cmocka_unit_test(test_forwarded),
-		cmocka_unit_test(test_client),	cmocka_unit_test(test_sockets),
-		cmocka_unit_test(test_routes),	cmocka_unit_test(test_known_methods),
+		cmocka_unit_test(test_server),
+		cmocka_unit_test(test_forwarded),
+		cmocka_unit_test(test_client),
+		cmocka_unit_test(test_sockets),
+		cmocka_unit_test(test_routes),
+		cmocka_unit_test(test_known_methods),
 		cmocka_unit_test(test_ignored),
+		cmocka_unit_test(test_what_is_known_of_a_connection),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

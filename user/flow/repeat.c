@@ -6,7 +6,8 @@
 
 struct kept_attributes {
 	size_t bytes; /* of all this */
-	size_t key_len[2];
+	size_t part_len[REPEAT_KEY_PARTS];
+	size_t key_len;
 	size_t name_len; /* 0: the name was not set */
 	size_t encoded_len;
 	size_t count;
@@ -44,7 +45,7 @@ static uint64_t word_at(struct slice in, size_t at)
 static uint64_t key__hash(const struct repeat_key *key)
 {
 	struct slice in = key->part[0];
-	uint64_t hash = in.len + 1;
+	uint64_t hash = in.len + 1 + key->part[1].len;
 
 	if (in.len < sizeof(hash)) {
 		for (size_t i = 0; i < in.len; i++)
@@ -58,10 +59,14 @@ static uint64_t key__hash(const struct repeat_key *key)
 
 static bool key__is(const struct repeat_key *key, const struct kept_attributes *kept)
 {
-	struct slice first = slice__of(kept->text, kept->key_len[0]);
-	struct slice second = slice__of(kept->text + kept->key_len[0], kept->key_len[1]);
+	const char *at = kept->text;
 
-	return slice__eq(key->part[0], first) && slice__eq(key->part[1], second);
+	for (size_t i = 0; i < REPEAT_KEY_PARTS; i++) {
+		if (!slice__eq(key->part[i], slice__of(at, kept->part_len[i])))
+			return false;
+		at += kept->part_len[i];
+	}
+	return true;
 }
 
 /* ---- what follows from it ----------------------------------------------------------------- */
@@ -69,7 +74,7 @@ static bool key__is(const struct repeat_key *key, const struct kept_attributes *
 /* False: the span has no place for all of it. */
 static bool kept_attributes__add(const struct kept_attributes *kept, struct span *span)
 {
-	const char *name = kept->text + kept->key_len[0] + kept->key_len[1];
+	const char *name = kept->text + kept->key_len;
 	struct slice encoded = slice__of(name + kept->name_len, kept->encoded_len);
 
 	if (span->attributes.count + kept->count > span->attribute_limit ||
@@ -130,16 +135,18 @@ void repeat__keep(const struct repeat_turn *turn, const struct span *span)
 {
 	struct slice encoded = attributes__encoded(&span->attributes);
 	struct slice name = slice__head(span->name, turn->named ? 0 : span->name.len);
-	const struct slice *key = turn->key->part;
+	const struct slice *part = turn->key->part;
 	struct kept_attributes *kept;
-	size_t len;
+	size_t len, key_len = 0;
 	char *to;
 
 	/* limits that were met hold for this span, which may have had other attributes before */
 	if (span->dropped_attributes != turn->dropped)
 		return;
+	for (size_t i = 0; i < REPEAT_KEY_PARTS; i++)
+		key_len += part[i].len;
 	encoded = slice__skip(encoded, turn->start);
-	len = key[0].len + key[1].len + name.len + encoded.len;
+	len = key_len + name.len + encoded.len;
 	if (len > REPEAT_BYTES_MAX)
 		return;
 	kept = malloc(sizeof(*kept) + len);
@@ -147,13 +154,16 @@ void repeat__keep(const struct repeat_turn *turn, const struct span *span)
 		return;
 	*kept = (struct kept_attributes){
 		.bytes = sizeof(*kept) + len,
-		.key_len = { key[0].len, key[1].len },
+		.key_len = key_len,
 		.name_len = name.len,
 		.encoded_len = encoded.len,
 		.count = span->attributes.count - turn->count,
 	};
-	to = put(kept->text, key[0]);
-	to = put(to, key[1]);
+	to = kept->text;
+	for (size_t i = 0; i < REPEAT_KEY_PARTS; i++) {
+		kept->part_len[i] = part[i].len;
+		to = put(to, part[i]);
+	}
 	to = put(to, name);
 	put(to, encoded);
 	turn->place->kept = kept;

@@ -10,7 +10,8 @@
 
 #include "user/base/slice.h"
 
-#define REPEAT_STATEMENTS 8    /* that are kept of one connection */
+#define REPEAT_STATEMENTS 8 /* places for those of one connection */
+#define REPEAT_KEY_PARTS  3
 #define REPEAT_BYTES_MAX  4096 /* of what is kept in one place, with its key */
 
 struct kept_attributes;
@@ -24,13 +25,13 @@ struct repeat {
 
 /* All zero at first. */
 struct repeats {
-	struct repeat peers; /* who speaks with whom */
-	struct repeat statements[REPEAT_STATEMENTS];
-	size_t bytes; /* of what is kept */
+	struct repeat peers;			     /* who speaks with whom */
+	struct repeat statements[REPEAT_STATEMENTS]; /* of a database, or request lines */
+	size_t bytes;				     /* of what is kept */
 };
 
 struct repeat_key {
-	struct slice part[2];
+	struct slice part[REPEAT_KEY_PARTS];
 };
 
 /* Attributes that are being added: between repeat__begin() and repeat__end(). */
@@ -50,7 +51,7 @@ void repeats__reset(struct repeats *r);
  * repeat__end(); until then @key is borrowed.  @r may be NULL: nothing is kept. */
 bool repeat__begin_peers(struct repeat_turn *turn, struct repeats *r, const struct repeat_key *key,
 			 struct span *span);
-/* The same for what follows from a statement. */
+/* The same for what follows from a statement; the first part of @key tells most apart. */
 bool repeat__begin_statement(struct repeat_turn *turn, struct repeats *r,
 			     const struct repeat_key *key, struct span *span);
 

@@ -48,7 +48,7 @@ struct transaction {
 	const struct endpoint *server; /* the side that answers; borrowed from the connection */
 	const struct endpoint *client;
 	struct repeats *repeats; /* of the connection's spans; NULL: nothing is to be kept */
-	uint32_t tgid; /* of the traced process, when the request began */
+	uint32_t tgid;		 /* of the traced process, when the request began */
 	uint32_t tid;
 	uint64_t conn_id;
 	uint64_t request_pos; /* of the request's first byte in its stream: part of its identity */

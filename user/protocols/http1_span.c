@@ -18,10 +18,12 @@ struct view {
 	const struct transaction *txn;
 	const struct flow_config *config;
 	struct span *span;
+	int64_t status; /* 0: no response */
+	/* see view__read() */
+	bool read;
+	bool known_method;
 	struct url_target target;
 	struct http1_forwarded forwarded; /* SERVER: what proxies said */
-	bool known_method;
-	int64_t status; /* 0: no response */
 };
 
 /* ---- method ------------------------------------------------------------------------------- */
@@ -37,6 +39,23 @@ static bool method_is_known(const struct flow_config *config, struct slice metho
 		if (slice__eq(method, slice__str(*known)))
 			return true;
 	return false;
+}
+
+/* Only what is not known to be as it was is looked at. */
+static void view__read(struct view *v)
+{
+	const struct message *request = &v->txn->request;
+	struct slice method = request->field[HTTP1_METHOD];
+
+	if (v->read)
+		return;
+	v->read = true;
+	url__split(request->field[HTTP1_TARGET], slice__eq(method, SLICE("CONNECT")), &v->target);
+	if (v->target.query.len == 0)
+		v->target.query = request->field[HTTP1_QUERY];
+	v->known_method = method_is_known(v->config, method);
+	if (v->txn->role == ROLE_SERVER)
+		http1_forwarded__read(request, &v->forwarded);
 }
 
 static void add_method(const struct view *v)
@@ -237,73 +256,78 @@ static void add_protocol(const struct view *v)
 	span__add(v->span, "network.protocol.version", version_of(v->txn));
 }
 
-/* Does the request tell of no other hop, so that what it says of the peers is in Host? */
-static bool is_direct(const struct view *v)
-{
-	const struct slice *field = v->txn->request.field;
+/* ---- the span ----------------------------------------------------------------------------- */
 
-	return !(v->target.authority.len | v->forwarded.client.len | v->forwarded.host.len |
-		 v->forwarded.proto.len | field[HTTP1_SCHEME].len | field[HTTP1_CLIENT].len |
-		 field[HTTP1_PROTOCOL].len);
+/* Of all that a request tells of hops and hosts, is there but Host?  Not so where the target is
+ * more than a path and its query. */
+static bool is_direct(const struct transaction *txn)
+{
+	const struct slice *field = txn->request.field;
+	size_t others = field[HTTP1_SCHEME].len | field[HTTP1_CLIENT].len |
+			field[HTTP1_PROTOCOL].len | field[HTTP1_QUERY].len;
+
+	return !others && !http1_forwarded__is(&txn->request) &&
+	       slice__starts(field[HTTP1_TARGET], SLICE("/")) &&
+	       !slice__eq(field[HTTP1_METHOD], SLICE("CONNECT"));
 }
 
-/* Who speaks with whom, and how: the same for most requests of a connection. */
-static void add_peers(const struct view *v)
+/* What the request line tells, the route that is found for it, and the name. */
+static void add_request(struct view *v)
+{
+	struct slice route = slice__of("", 0);
+
+	view__read(v);
+	add_method(v);
+	if (v->txn->role == ROLE_SERVER) {
+		add_url_parts(v);
+		route = add_route(v);
+	} else {
+		add_url_full(v);
+	}
+	set_name(v, route);
+}
+
+/* Who speaks with whom, and how. */
+static void add_peers(struct view *v)
 {
 	const struct transaction *txn = v->txn;
-	struct repeat_key key = { { txn->request.field[HTTP1_HOST], version_of(txn) } };
 	bool is_server = txn->role == ROLE_SERVER;
-	struct repeat_turn turn;
 
-	if (repeat__begin_peers(&turn, is_direct(v) ? txn->repeats : NULL, &key, v->span))
-		return;
+	view__read(v);
 	if (is_server)
 		span__add_literal(v->span, "url.scheme", scheme_of(v));
 	add_server(v);
 	add_peer(v, is_server ? txn->client : txn->server);
 	add_protocol(v);
-	repeat__end(&turn, v->span);
-}
-
-/* ---- the span ----------------------------------------------------------------------------- */
-
-static void view__init(struct view *v, const struct transaction *txn,
-		       const struct flow_config *config, struct span *span)
-{
-	struct slice method = txn->request.field[HTTP1_METHOD];
-
-	*v = (struct view){ .txn = txn, .config = config, .span = span };
-	url__split(txn->request.field[HTTP1_TARGET], slice__eq(method, SLICE("CONNECT")),
-		   &v->target);
-	if (v->target.query.len == 0)
-		v->target.query = txn->request.field[HTTP1_QUERY];
-	v->known_method = method_is_known(config, method);
-	v->status = txn->response.number[HTTP1_STATUS];
-	if (txn->role == ROLE_SERVER)
-		http1_forwarded__read(&txn->request, &v->forwarded);
 }
 
 void http1_span__describe(const struct transaction *txn, const struct flow_config *config,
 			  struct span *span)
 {
-	bool is_server = txn->role == ROLE_SERVER;
-	struct slice route = slice__of("", 0);
-	struct view v;
+	const struct slice *field = txn->request.field;
+	struct slice host = field[HTTP1_HOST];
+	struct repeat_key request = { { field[HTTP1_TARGET], field[HTTP1_METHOD] } };
+	struct repeat_key peers = { { host, version_of(txn) } };
+	struct repeats *repeats = is_direct(txn) ? txn->repeats : NULL;
+	struct view v = { .txn = txn, .config = config, .span = span };
+	struct repeat_turn turn;
 
-	view__init(&v, txn, config, span);
-	add_method(&v);
-	if (is_server)
-		add_url_parts(&v);
-	else
-		add_url_full(&v);
-	add_peers(&v);
-	if (is_server)
+	v.status = txn->response.number[HTTP1_STATUS];
+	if (txn->role == ROLE_CLIENT)
+		request.part[2] = host; /* for url.full */
+	/* of a path that is not known nothing is guessed, see add_route() */
+	if (!repeat__begin_statement(&turn, v.status == 404 ? NULL : repeats, &request, span)) {
+		add_request(&v);
+		repeat__end(&turn, span);
+	}
+	if (!repeat__begin_peers(&turn, repeats, &peers, span)) {
+		add_peers(&v);
+		repeat__end(&turn, span);
+	}
+	if (txn->role == ROLE_SERVER)
 		span__add(span, "user_agent.original",
-			  unfold(&span->text, txn->request.field[HTTP1_USER_AGENT]));
+			  unfold(&span->text, field[HTTP1_USER_AGENT]));
 	add_status(&v);
-	if (is_server)
-		route = add_route(&v);
-	set_name(&v, route);
 }
 
 /* ---- telemetry ---------------------------------------------------------------------------- */
@@ -317,6 +341,9 @@ static bool is_spanloom(struct slice user_agent)
  * distributes them.  Collectors have names of their own. */
 static bool is_sdk(struct slice user_agent)
 {
+	/* most are browsers, and have neither */
+	if (slice__search(user_agent, SLICE("OTel")) == user_agent.len)
+		return false;
 	return !is_spanloom(user_agent) &&
 	       (slice__search(user_agent, SLICE("OTel-OTLP-Exporter-")) < user_agent.len ||
 		slice__search(user_agent, SLICE("OTel OTLP Exporter ")) < user_agent.len);
@@ -344,15 +371,17 @@ bool http1_span__exports_traces(const struct transaction *txn)
 					    !http1_forwarded__is(&txn->request));
 }
 
-bool http1_span__ignored(const struct transaction *txn, const struct flow_config *config)
+static bool path_is_ignored(const struct transaction *txn, const struct flow_config *config)
 {
 	struct url_target target;
 
-	if (is_export(txn->request.field[HTTP1_USER_AGENT]))
-		return true;
-	if (!config->ignore_paths)
-		return false;
 	url__split(txn->request.field[HTTP1_TARGET],
 		   slice__eq(txn->request.field[HTTP1_METHOD], SLICE("CONNECT")), &target);
 	return route__ignored(config, target.path);
+}
+
+bool http1_span__ignored(const struct transaction *txn, const struct flow_config *config)
+{
+	return is_export(txn->request.field[HTTP1_USER_AGENT]) ||
+	       (config->ignore_paths && path_is_ignored(txn, config));
 }
