@@ -17,6 +17,9 @@
 #define FLAG_REMOTE_KNOWN 0x100
 #define FLAG_REMOTE	  0x200
 
+/* Of a span, beside its texts: ids, and 14 fields with tag and length, or number. */
+#define SPAN_OTHER_BYTES (16 + 8 + 8 + 14 * WIRE_HEAD_BYTES)
+
 /*
  * Field numbers of proto/otlp.proto.  Requests are written by hand: protobuf-c, which reads the
  * answers, takes 10,200 instructions for a span of 14 attributes, this and flow/attributes.h less
@@ -50,23 +53,17 @@ _Static_assert((int)OTLP__STATUS__CODE__ERROR == STATUS_ERROR, "codes are sent a
 
 /* ---- one span, each message from its last field to its first ----------------------------- */
 
-static void write_attributes(struct wire *w, const struct attributes *attributes)
+/* The put functions write before @at, as those of wire.h. */
+static uint8_t *put_status(uint8_t *at, const struct span *span)
 {
-	struct slice encoded = attributes__encoded(attributes);
-
-	wire__copy(w, encoded.data, encoded.len);
-}
-
-static void write_status(struct wire *w, const struct span *span)
-{
-	size_t status = wire__mark(w);
+	const uint8_t *end = at;
 
 	if (span->status == STATUS_UNSET)
-		return;
-	wire__uint(w, STATUS_CODE, span->status);
+		return at;
+	at = wire__put_uint(at, STATUS_CODE, span->status);
 	if (span->status == STATUS_ERROR)
-		wire__bytes(w, STATUS_MESSAGE, span->status_message);
-	wire__message(w, SPAN_STATUS, status);
+		at = wire__put_bytes(at, STATUS_MESSAGE, span->status_message);
+	return wire__put_head(at, SPAN_STATUS, (size_t)(end - at));
 }
 
 /* All zero is "none", which is written as an empty field. */
@@ -77,35 +74,50 @@ static struct slice id(const uint8_t *bytes, size_t len)
 	return slice__of((const char *)bytes, memcmp(bytes, none, len) ? len : 0);
 }
 
-void otlp__write_span(struct wire *w, const struct span *span)
+static uint8_t *put_span(uint8_t *at, const struct span *span)
 {
 	struct slice parent = id(span->parent_id, sizeof(span->parent_id));
+	struct slice attributes = attributes__encoded(&span->attributes);
 	uint32_t flags = FLAG_REMOTE_KNOWN | span->trace_flags;
-	size_t mark = wire__mark(w);
 
 	if (parent.len && span->parent_remote)
 		flags |= FLAG_REMOTE;
-	wire__fixed32(w, SPAN_FLAGS, flags);
-	write_status(w, span);
-	wire__uint(w, SPAN_DROPPED_ATTRIBUTES, span->dropped_attributes);
-	write_attributes(w, &span->attributes);
-	wire__fixed64(w, SPAN_END_TIME, span->end_unix_ns);
-	wire__fixed64(w, SPAN_START_TIME, span->start_unix_ns);
-	wire__uint(w, SPAN_KIND, span->kind);
-	wire__bytes(w, SPAN_NAME, span->name);
-	wire__bytes(w, SPAN_PARENT_SPAN_ID, parent);
-	wire__bytes(w, SPAN_TRACE_STATE, span->trace_state);
-	wire__bytes(w, SPAN_SPAN_ID, id(span->span_id, sizeof(span->span_id)));
-	wire__bytes(w, SPAN_TRACE_ID, id(span->trace_id, sizeof(span->trace_id)));
-	wire__message(w, SCOPE_SPANS_SPANS, mark);
+	at = wire__put_fixed32(at, SPAN_FLAGS, flags);
+	at = put_status(at, span);
+	at = wire__put_uint(at, SPAN_DROPPED_ATTRIBUTES, span->dropped_attributes);
+	at = wire__put_copy(at, attributes.data, attributes.len);
+	at = wire__put_fixed64(at, SPAN_END_TIME, span->end_unix_ns);
+	at = wire__put_fixed64(at, SPAN_START_TIME, span->start_unix_ns);
+	at = wire__put_uint(at, SPAN_KIND, span->kind);
+	at = wire__put_bytes(at, SPAN_NAME, span->name);
+	at = wire__put_bytes(at, SPAN_PARENT_SPAN_ID, parent);
+	at = wire__put_bytes(at, SPAN_TRACE_STATE, span->trace_state);
+	at = wire__put_bytes(at, SPAN_SPAN_ID, id(span->span_id, sizeof(span->span_id)));
+	return wire__put_bytes(at, SPAN_TRACE_ID, id(span->trace_id, sizeof(span->trace_id)));
+}
+
+void otlp__write_span(struct wire *w, const struct span *span)
+{
+	size_t texts = attributes__encoded(&span->attributes).len + span->name.len +
+		       span->trace_state.len + span->status_message.len;
+	uint8_t *end;
+
+	if (!wire__room(w, texts + SPAN_OTHER_BYTES))
+		return;
+	end = w->at;
+	w->at = put_span(end, span);
+	w->at = wire__put_head(w->at, SCOPE_SPANS_SPANS, (size_t)(end - w->at));
 }
 
 void otlp__write_resource(struct wire *w, const struct resource *resource)
 {
 	size_t mark = wire__mark(w);
+	struct slice attributes;
 
-	if (resource)
-		write_attributes(w, &resource->attributes);
+	if (resource) {
+		attributes = attributes__encoded(&resource->attributes);
+		wire__copy(w, attributes.data, attributes.len);
+	}
 	wire__message(w, RESOURCE_SPANS_RESOURCE, mark);
 }
 

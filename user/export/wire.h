@@ -66,14 +66,18 @@ static inline bool wire__room(struct wire *w, size_t len)
 	return len <= (size_t)(w->at - w->start) || wire__grow(w, len);
 }
 
-/* Of two bytes or more. */
+/* Of three bytes or more. */
 uint8_t *wire__put_long(uint8_t *at, uint64_t value);
 
 /* The put functions write before @at, where room has been made, and return what @at is then. */
 static inline uint8_t *wire__put_varint(uint8_t *at, uint64_t value)
 {
-	if (value >= 0x80)
+	if (value >= 0x4000)
 		return wire__put_long(at, value);
+	if (value >= 0x80) {
+		*--at = (uint8_t)(value >> 7);
+		value |= 0x80;
+	}
 	*--at = (uint8_t)value;
 	return at;
 }
@@ -89,52 +93,46 @@ static inline uint8_t *wire__put_copy(uint8_t *at, const void *from, size_t len)
 	return at - len;
 }
 
-/* Zero too. */
-static inline void wire__any_uint(struct wire *w, uint32_t field, uint64_t value)
+/* Before the @len bytes of a message or a string. */
+static inline uint8_t *wire__put_head(uint8_t *at, uint32_t field, size_t len)
 {
-	if (wire__room(w, WIRE_HEAD_BYTES))
-		w->at = wire__put_tag(wire__put_varint(w->at, value), field, WIRE_VARINT);
+	return wire__put_tag(wire__put_varint(at, len), field, WIRE_BYTES);
 }
 
-static inline void wire__uint(struct wire *w, uint32_t field, uint64_t value)
+static inline uint8_t *wire__put_uint(uint8_t *at, uint32_t field, uint64_t value)
 {
-	if (value)
-		wire__any_uint(w, field, value);
+	return value ? wire__put_tag(wire__put_varint(at, value), field, WIRE_VARINT) : at;
 }
 
-static inline void wire__fixed64(struct wire *w, uint32_t field, uint64_t value)
+static inline uint8_t *wire__put_fixed64(uint8_t *at, uint32_t field, uint64_t value)
 {
 	uint64_t out = htole64(value);
 
-	if (value && wire__room(w, WIRE_HEAD_BYTES))
-		w->at = wire__put_tag(wire__put_copy(w->at, &out, sizeof(out)), field,
-				      WIRE_FIXED64);
+	if (!value)
+		return at;
+	return wire__put_tag(wire__put_copy(at, &out, sizeof(out)), field, WIRE_FIXED64);
 }
 
-static inline void wire__fixed32(struct wire *w, uint32_t field, uint32_t value)
+static inline uint8_t *wire__put_fixed32(uint8_t *at, uint32_t field, uint32_t value)
 {
 	uint32_t out = htole32(value);
 
-	if (value && wire__room(w, WIRE_HEAD_BYTES))
-		w->at = wire__put_tag(wire__put_copy(w->at, &out, sizeof(out)), field,
-				      WIRE_FIXED32);
+	if (!value)
+		return at;
+	return wire__put_tag(wire__put_copy(at, &out, sizeof(out)), field, WIRE_FIXED32);
 }
 
-/* Empty ones too. */
-static inline void wire__any_bytes(struct wire *w, uint32_t field, struct slice in)
+static inline uint8_t *wire__put_bytes(uint8_t *at, uint32_t field, struct slice in)
 {
-	uint8_t *at;
-
-	if (!wire__room(w, in.len + WIRE_HEAD_BYTES))
-		return;
-	at = wire__put_copy(w->at, in.data, in.len);
-	w->at = wire__put_tag(wire__put_varint(at, in.len), field, WIRE_BYTES);
+	if (!in.len)
+		return at;
+	return wire__put_head(wire__put_copy(at, in.data, in.len), field, in.len);
 }
 
 static inline void wire__bytes(struct wire *w, uint32_t field, struct slice in)
 {
-	if (in.len)
-		wire__any_bytes(w, field, in);
+	if (wire__room(w, in.len + WIRE_HEAD_BYTES))
+		w->at = wire__put_bytes(w->at, field, in);
 }
 
 /* Whole fields that have been encoded before. */
@@ -162,7 +160,7 @@ static inline void wire__message(struct wire *w, uint32_t field, size_t mark)
 	size_t len = wire__mark(w) - mark;
 
 	if (wire__room(w, WIRE_HEAD_BYTES))
-		w->at = wire__put_tag(wire__put_varint(w->at, len), field, WIRE_BYTES);
+		w->at = wire__put_head(w->at, field, len);
 }
 
 #endif
