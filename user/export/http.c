@@ -118,6 +118,7 @@ static void request__build(struct http_exporter *e)
 	}
 }
 
+/* Is there a batch that may go? */
 static bool exporter__ready(const struct http_exporter *e)
 {
 	return queue__ready(&e->queue) || e->due > 0 || (e->flushing && e->queue.spans > 0);
@@ -389,7 +390,8 @@ void http_exporter__push(struct http_exporter *e, struct span *span)
 		e->counts.no_memory++;
 	}
 	span__free(span);
-	exporter__advance(e);
+	if (exporter__ready(e) || !e->delay_armed)
+		exporter__advance(e);
 }
 
 void http_exporter__flush(struct http_exporter *e, uint32_t deadline_ms, void (*done)(void *ctx),

@@ -175,6 +175,8 @@ static size_t number_len(struct slice in, size_t at)
 	bool hex = peek(in, at) == '0' && (peek(in, at + 1) | 0x20) == 'x';
 	bool open = false;
 
+	if (!hex) /* most are digits and nothing else */
+		at += run_len(slice__skip(in, at), BYTE_DIGIT);
 	for (; at < in.len; at++) {
 		char c = in.data[at];
 		char next = peek(in, at + 1);
