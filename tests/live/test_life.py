@@ -4,6 +4,7 @@
 import os
 import re
 import signal
+import socket
 import subprocess
 import time
 from pathlib import Path
@@ -298,3 +299,35 @@ def test_own_export_is_not_traced():
     time.sleep(3)
     spans = [s for s in agent.stop() if s["server.port"] == agent.sink.port]
     equal(len(spans), 0, "spans of the collector's own traffic")
+
+
+def test_socket_that_an_excluded_program_uses_too():
+    """What that reads and writes there is missing, and nothing else takes its place."""
+    script = ("exec 3<$0; while read -r go <&3; do for i in 1 2 3; do read -r line; done; "
+              "printf 'HTTP/1.1 204 No Content\\r\\n\\r\\n'; done")
+    answer = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
+    turns = folder() / "turns"
+    os.mkfifo(turns)
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+        client = socket.create_connection(("127.0.0.1", port))
+        served = listener.accept()[0]
+    spawn(["dash", "-c", script, turns], stdin=served, stdout=served)
+    agent = Agent("--exclude-exe", "*/dash", "--port", str(port))
+    with client, served, open(turns, "w", encoding="ascii") as turn:
+        for number in range(12):
+            client.sendall(b"POST /%d HTTP/1.1\r\nHost: a\r\nContent-Length: 6\r\n\r\n" % number)
+            served.recv(4096)
+            if number % 4 == 2:
+                print("go", file=turn, flush=True)
+                client.sendall(b"a\nb\nc\n")
+            else:
+                client.sendall(b"GET /a")
+                served.recv(4096)
+                served.sendall(answer)
+            client.recv(4096)
+    spans = [span for span in agent.stop() if span.kind == SERVER]
+    seen = [(s["url.path"], s["http.response.status_code"], s["spanloom.incomplete"])
+            for s in spans]
+    equal(seen, [(f"/{n}", *((None, True) if n % 4 >= 2 else (200, None)))
+                 for n in range(12)], "requests with their responses")
