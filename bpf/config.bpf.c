@@ -31,6 +31,7 @@ const volatile __u32 stack_bytes = 16384;
 volatile __u32 verdict_epoch = 0;
 volatile __u32 scope_epoch = 0;
 volatile __u32 runtime_epoch = 0;
+volatile __u32 sdks_adopted = 0;
 volatile __u32 inventory_done = 0;
 volatile __u32 inventory_failed = 0;
 volatile __u32 heirs_made = 0;

@@ -11,58 +11,89 @@
 
 #include "bpf/head.bpf.h"
 #include "bpf/traceparent.h"
+#include "bpf/word.h"
+
+#define RECEIVED_BUCKETS 2048 /* a power of two */
+#define RECEIVED_WAYS	 4    /* likewise */
 
 struct received_header {
-	__u8 trace_id[16];
-	__u8 parent_id[8];
-	__u32 tgid;
-	__u32 pad;
+	__u64 trace_id[2]; /* as they stand in memory */
+	__u64 parent_id;
+	__u64 tgid; /* 0: none */
 };
 
-/* -> 1.  User space sets the bound where headers are injected; the newest take the place of the
- * oldest: what is not known any more goes out as it is. */
+struct received_bucket {
+	struct received_header header[RECEIVED_WAYS];
+	__u64 next; /* to be written */
+};
+
+/* By a hash of the header.  User space leaves one where no headers are injected; the newest take the
+ * place of the oldest: what is not known any more goes out as it is. */
 struct {
-	__uint(type, BPF_MAP_TYPE_LRU_HASH);
-	__uint(max_entries, 1);
-	__type(key, struct received_header);
-	__type(value, __u32);
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, RECEIVED_BUCKETS);
+	__type(key, __u32);
+	__type(value, struct received_bucket);
 } received SEC(".maps") __weak;
 
-/* The header of the head in @slot (enum head_slot), and the current process.  False: it has none. */
-static __always_inline bool received__key(__u32 slot, struct received_header *key)
+static __always_inline struct received_bucket *received__bucket(const struct received_header *h)
+{
+	__u64 mixed = h->trace_id[0] ^ h->trace_id[1] ^ h->parent_id ^ h->tgid;
+	__u32 key = mixed * 0x9e3779b97f4a7c15ULL >> 32 & (RECEIVED_BUCKETS - 1);
+
+	return bpf_map_lookup_elem(&received, &key);
+}
+
+static __always_inline bool received__holds(const struct received_bucket *bucket,
+					    const struct received_header *h)
+{
+	for (int i = 0; i < RECEIVED_WAYS; i++) {
+		const struct received_header *known = &bucket->header[i];
+
+		if (known->parent_id == h->parent_id && known->trace_id[0] == h->trace_id[0] &&
+		    known->trace_id[1] == h->trace_id[1] && known->tgid == h->tgid)
+			return true;
+	}
+	return false;
+}
+
+/* Of the current process, with the ids of 16 and 8 bytes. */
+static __always_inline struct received_header received__header(const __u8 *trace_id,
+							       const __u8 *parent_id)
+{
+	struct received_header h = {
+		.trace_id = { word__load(trace_id), word__load(trace_id + 8) },
+		.parent_id = word__load(parent_id),
+		.tgid = bpf_get_current_pid_tgid() >> 32,
+	};
+
+	return h;
+}
+
+/* The current process has received a request with that header. */
+static __always_inline void received__add(const __u8 *trace_id, const __u8 *parent_id)
+{
+	struct received_header h = received__header(trace_id, parent_id);
+	struct received_bucket *bucket = received__bucket(&h);
+
+	if (bucket && !received__holds(bucket, &h))
+		bucket->header[bucket->next++ & (RECEIVED_WAYS - 1)] = h;
+}
+
+/* 1: the current process was given the header of the head in @slot (enum head_slot).  A function of
+ * its own for its stack. */
+__weak int received__has(__u32 slot)
 {
 	const struct head_work *work = head__work(slot);
+	const struct received_bucket *bucket;
+	struct received_header h;
 	struct traceparent parent;
 
 	if (!work || !head__context(&work->head, &parent))
-		return false;
-	__builtin_memcpy(key->trace_id, parent.trace_id, sizeof(key->trace_id));
-	__builtin_memcpy(key->parent_id, parent.parent_id, sizeof(key->parent_id));
-	key->tgid = bpf_get_current_pid_tgid() >> 32;
-	key->pad = 0;
-	return true;
-}
-
-/* The current process has received a request with the header @trace_id, @parent_id: of 16 and 8
- * bytes.  This and the next are functions of their own for their stack. */
-static __noinline int received__add(const __u8 *trace_id, const __u8 *parent_id)
-{
-	struct received_header key = {};
-	__u32 yes = 1;
-
-	__builtin_memcpy(key.trace_id, trace_id, sizeof(key.trace_id));
-	__builtin_memcpy(key.parent_id, parent_id, sizeof(key.parent_id));
-	key.tgid = bpf_get_current_pid_tgid() >> 32;
-	bpf_map_update_elem(&received, &key, &yes, BPF_ANY);
-	return 0;
-}
-
-/* 1: the current process was given the header of the head in @slot. */
-__weak int received__has(__u32 slot)
-{
-	struct received_header key;
-
-	return received__key(slot, &key) && bpf_map_lookup_elem(&received, &key);
+		return 0;
+	h = received__header(parent.trace_id, parent.parent_id);
+	bucket = received__bucket(&h);
+	return bucket && received__holds(bucket, &h);
 }
 
 #endif

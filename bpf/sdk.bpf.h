@@ -7,6 +7,7 @@
 #include "vmlinux.h"
 #include <bpf/bpf_helpers.h>
 
+#include "bpf/config.bpf.h"
 #include "bpf/event.h"
 
 /* tgid -> struct sdk_process.  User space adds, and says so when there is no room; exec (user space)
@@ -22,8 +23,11 @@ struct {
 /* Is @tgid left to its SDK?  An id of ours would be of a span that nobody makes. */
 static __always_inline bool sdk__adopted(__u32 tgid)
 {
-	const struct sdk_process *process = bpf_map_lookup_elem(&sdk_processes, &tgid);
+	const struct sdk_process *process;
 
+	if (!sdks_adopted)
+		return false;
+	process = bpf_map_lookup_elem(&sdk_processes, &tgid);
 	return process && process->adopted;
 }
 

@@ -106,13 +106,19 @@ static __always_inline void traffic__nothing(struct sock *sk, struct conn *conn,
 		traffic__close(conn, CONN_EOF, CLOSE_PEER_EOF, 0);
 }
 
-/* The trace of the message at the beginning of @data; NULL: not known, or nobody asks. */
+/* Is @data from a server to its client?  Where it is not known who is who, it may be anything. */
+static __always_inline bool traffic__answers(const struct conn *conn, const struct event_data *data)
+{
+	return conn->side && (data->dir == DIR_SEND) == (conn->side == ROLE_SERVER);
+}
+
+/* The trace of the request at the beginning of @data; NULL: not known, or nobody asks. */
 static __always_inline const struct trace_context *traffic__context(const struct conn *conn,
 								    const struct event_data *data)
 {
 	const struct trace_context *own;
 
-	if (!contexts_wanted)
+	if (!contexts_wanted || traffic__answers(conn, data))
 		return NULL;
 	own = context__find(conn->id, data->pos);
 	return own || !data->ref ? own : context__find(data->ref_conn, data->ref_pos);

@@ -14,7 +14,6 @@
 #include "user/log.h"
 
 #define SECOND_NS   1000000000ULL
-#define RECEIVED    8192 /* headers that requests came with */
 #define WATCHED_MAX 1024 /* sockets that are looked at at once; the others with the next look */
 
 struct injection {
@@ -30,13 +29,10 @@ struct injection {
 
 int injection__set_sizes(struct spanloom_bpf *skel)
 {
-	int cpus = libbpf_num_possible_cpus(), err;
+	int cpus = libbpf_num_possible_cpus();
 
 	if (cpus < 0)
 		return cpus;
-	err = bpf_map__set_max_entries(skel->maps.received, RECEIVED);
-	if (err)
-		return err;
 	/* as it stands, it is for one processor */
 	return bpf_map__set_max_entries(skel->maps.inject_seats,
 					bpf_map__max_entries(skel->maps.inject_seats) *

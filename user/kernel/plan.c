@@ -283,6 +283,8 @@ static int set_sizes(struct spanloom_bpf *skel, const struct tracer_config *conf
 	if (!err && config->inject)
 		err = injection__set_sizes(skel);
 	if (!err && !config->inject)
+		err = bpf_map__set_max_entries(skel->maps.received, 1);
+	if (!err && !config->inject)
 		err = bpf_map__set_autocreate(skel->maps.sockets, false);
 	if (!err && !config->tcp_option)
 		err = bpf_map__set_autocreate(skel->maps.options, false);

@@ -353,6 +353,8 @@ int tracer__sdk_process(struct tracer *t, uint32_t tgid, const struct sdk_proces
 	int fd = bpf_map__fd(t->skel->maps.sdk_processes);
 	int err;
 
+	if (process && process->adopted) /* the programs look from now on */
+		__atomic_store_n(&t->skel->bss->sdks_adopted, 1, __ATOMIC_RELEASE);
 	if (process)
 		return bpf_map_update_elem(fd, &tgid, process, BPF_ANY);
 	err = bpf_map_delete_elem(fd, &tgid);
