@@ -11,14 +11,15 @@ struct keyword {
 		literal, sizeof(literal) - 1                                                       \
 	}
 
+/* The ones that most texts have come first, then the others by the alphabet. */
 static const struct keyword words_a[] = {
+	{ WORD("AS"), WORD_LEADS },
 	{ WORD("ABORT"), VERB_ALONE },
 	{ WORD("AGGREGATE"), WORD_KIND },
 	{ WORD("ALTER"), VERB_OBJECT },
 	{ WORD("ALTER_REPLICATION_SLOT"), VERB_ALONE },
 	{ WORD("ANALYSE"), VERB_ALONE | WORD_LEADS },
 	{ WORD("ANALYZE"), VERB_ALONE | WORD_LEADS },
-	{ WORD("AS"), WORD_LEADS },
 	{ WORD("ATOMIC"), WORD_ATOMIC },
 };
 
@@ -66,8 +67,10 @@ static const struct keyword words_e[] = {
 };
 
 static const struct keyword words_f[] = {
-	{ WORD("FETCH"), VERB_ALONE | WORD_ENDS },   { WORD("FOR"), WORD_ENDS },
-	{ WORD("FOREIGN"), WORD_MODIFIER },	     { WORD("FROM"), WORD_FROM },
+	{ WORD("FROM"), WORD_FROM },
+	{ WORD("FETCH"), VERB_ALONE | WORD_ENDS },
+	{ WORD("FOR"), WORD_ENDS },
+	{ WORD("FOREIGN"), WORD_MODIFIER },
 	{ WORD("FUNCTION"), WORD_KIND | WORD_BODY },
 };
 
@@ -82,13 +85,13 @@ static const struct keyword words_h[] = {
 };
 
 static const struct keyword words_i[] = {
+	{ WORD("INTO"), WORD_INTO },
+	{ WORD("INSERT"), VERB_INTO },
 	{ WORD("IDENTIFY_SYSTEM"), VERB_ALONE },
 	{ WORD("IF"), WORD_SKIP },
 	{ WORD("IMPORT"), VERB_ALONE },
 	{ WORD("INDEX"), WORD_KIND },
-	{ WORD("INSERT"), VERB_INTO },
 	{ WORD("INTERSECT"), WORD_ENDS | WORD_LEADS },
-	{ WORD("INTO"), WORD_INTO },
 };
 
 static const struct keyword words_j[] = {
@@ -96,7 +99,7 @@ static const struct keyword words_j[] = {
 };
 
 static const struct keyword words_l[] = {
-	{ WORD("LATERAL"), WORD_SKIP },	  { WORD("LIMIT"), WORD_ENDS },
+	{ WORD("LIMIT"), WORD_ENDS },	  { WORD("LATERAL"), WORD_SKIP },
 	{ WORD("LISTEN"), VERB_ALONE },	  { WORD("LOAD"), VERB_ALONE },
 	{ WORD("LOCAL"), WORD_MODIFIER }, { WORD("LOCK"), VERB_TARGET | WORD_LIST },
 };
@@ -113,8 +116,8 @@ static const struct keyword words_n[] = {
 };
 
 static const struct keyword words_o[] = {
-	{ WORD("OFFSET"), WORD_ENDS }, { WORD("ON"), WORD_SKIP },    { WORD("ONLY"), WORD_SKIP },
-	{ WORD("OR"), WORD_MODIFIER }, { WORD("ORDER"), WORD_ENDS },
+	{ WORD("ON"), WORD_SKIP },   { WORD("ORDER"), WORD_ENDS },  { WORD("OFFSET"), WORD_ENDS },
+	{ WORD("ONLY"), WORD_SKIP }, { WORD("OR"), WORD_MODIFIER },
 };
 
 static const struct keyword words_p[] = {
@@ -141,12 +144,12 @@ static const struct keyword words_r[] = {
 };
 
 static const struct keyword words_s[] = {
-	{ WORD("SAVEPOINT"), VERB_ALONE },	 { WORD("SCHEMA"), WORD_KIND },
-	{ WORD("SECURITY"), VERB_ALONE },	 { WORD("SELECT"), VERB_SELECT },
-	{ WORD("SEQUENCE"), WORD_KIND },	 { WORD("SERVER"), WORD_KIND },
-	{ WORD("SET"), VERB_ALONE | WORD_ENDS }, { WORD("SHOW"), VERB_ALONE },
-	{ WORD("START"), VERB_ALONE },		 { WORD("START_REPLICATION"), VERB_ALONE },
-	{ WORD("STATISTICS"), WORD_KIND },	 { WORD("SUBSCRIPTION"), WORD_KIND },
+	{ WORD("SELECT"), VERB_SELECT },   { WORD("SET"), VERB_ALONE | WORD_ENDS },
+	{ WORD("SAVEPOINT"), VERB_ALONE }, { WORD("SCHEMA"), WORD_KIND },
+	{ WORD("SECURITY"), VERB_ALONE },  { WORD("SEQUENCE"), WORD_KIND },
+	{ WORD("SERVER"), WORD_KIND },	   { WORD("SHOW"), VERB_ALONE },
+	{ WORD("START"), VERB_ALONE },	   { WORD("START_REPLICATION"), VERB_ALONE },
+	{ WORD("STATISTICS"), WORD_KIND }, { WORD("SUBSCRIPTION"), WORD_KIND },
 };
 
 static const struct keyword words_t[] = {
@@ -161,18 +164,15 @@ static const struct keyword words_t[] = {
 };
 
 static const struct keyword words_u[] = {
-	{ WORD("UNION"), WORD_ENDS | WORD_LEADS },
-	{ WORD("UNIQUE"), WORD_MODIFIER },
-	{ WORD("UNLISTEN"), VERB_ALONE },
-	{ WORD("UNLOGGED"), WORD_MODIFIER },
-	{ WORD("UPDATE"), VERB_UPDATE },
-	{ WORD("USER"), WORD_KIND },
+	{ WORD("UPDATE"), VERB_UPDATE },     { WORD("UNION"), WORD_ENDS | WORD_LEADS },
+	{ WORD("UNIQUE"), WORD_MODIFIER },   { WORD("UNLISTEN"), VERB_ALONE },
+	{ WORD("UNLOGGED"), WORD_MODIFIER }, { WORD("USER"), WORD_KIND },
 	{ WORD("USING"), WORD_USING },
 };
 
 static const struct keyword words_v[] = {
-	{ WORD("VACUUM"), VERB_ALONE },
 	{ WORD("VALUES"), VERB_ALONE | WORD_VALUES | WORD_ENDS },
+	{ WORD("VACUUM"), VERB_ALONE },
 	{ WORD("VERBOSE"), WORD_LEADS },
 	{ WORD("VIEW"), WORD_KIND | WORD_QUERY },
 };
