@@ -3,7 +3,6 @@
 #include <bpf/bpf_helpers.h>
 
 #include "bpf/config.bpf.h"
-#include "bpf/pass.bpf.h"
 
 const volatile __u32 self_tgid = 0;
 const volatile __u32 capture_bytes = 4096;
@@ -39,6 +38,5 @@ volatile __u32 loops_made = 0;
 volatile __u32 unread_full = 0;
 volatile __u32 workers_made = 0;
 volatile __u64 ring_full_ns = 0;
-__u64 passes[PASSES * PASS_WORDS] = {};
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";

@@ -18,7 +18,6 @@
 #include "bpf/core.bpf.h"
 #include "bpf/count.bpf.h"
 #include "bpf/event.h"
-#include "bpf/pass.bpf.h"
 #include "bpf/scope.bpf.h"
 
 enum conn_state {
@@ -175,46 +174,14 @@ static __always_inline __u64 conn__new_id(enum slot slot)
 	return (__u64)slot << 60 | (__u64)(bpf_get_smp_processor_id() + 1) << 40 | *opened;
 }
 
-/* Counts what was moved on the way through bpf/pass.bpf.h. */
-static __noinline void conn__settle(struct conn *conn, struct pass *pass)
-{
-	__u64 sent = pass->moved[DIR_SEND], received = pass->moved[DIR_RECV];
-
-	if (!(sent | received))
-		return;
-	__sync_fetch_and_add(&pass->moved[DIR_SEND], -sent);
-	__sync_fetch_and_add(&pass->moved[DIR_RECV], -received);
-	conn->pos[DIR_SEND] += sent;
-	conn->pos[DIR_RECV] += received;
-	conn->last_dir = pass->last_dir;
-	conn->mmsg_vector = 0;
-	if (!sent)
-		return;
-	conn->send_start_ns = 0;
-	conn->marks &= ~CONN_OVERTAKEN;
-}
-
-static __always_inline struct conn *conn__look_up(void *sk)
+/* NULL: none. */
+static __always_inline struct conn *conn__find(struct sock *sk)
 {
 	__u64 key = (__u64)sk;
 
 	if (use_sk_storage)
 		return bpf_sk_storage_get(&conns, sk, NULL, 0);
 	return bpf_map_lookup_elem(&conns_by_address, &key);
-}
-
-/* @sk: a struct sock or a struct bpf_sock.  NULL: none. */
-static __always_inline struct conn *conn__find(void *sk)
-{
-	struct conn *conn = conn__look_up(sk);
-	struct pass *pass;
-
-	if (!conn)
-		return NULL;
-	pass = pass__of(sk);
-	if (pass__is_of(pass, sk))
-		conn__settle(conn, pass);
-	return conn;
 }
 
 /* A copy of @first, or what another processor has made of the socket meanwhile. */
@@ -351,13 +318,6 @@ static __always_inline bool conn__in_scope(struct conn *conn, __u32 tgid)
 static __always_inline bool conn__is_out(const struct conn *conn, __u32 tgid)
 {
 	return conn->scope == (conn__scope_key(tgid) | CONN_SCOPE_OUT);
-}
-
-/* Is it known of the current process that it is not traced, and is @sk the one to sum up for? */
-static __always_inline bool conn__passes(const struct pass *pass, const void *sk)
-{
-	return pass__is_of(pass, sk) &&
-	       pass->scope == conn__scope_key(bpf_get_current_pid_tgid() >> 32);
 }
 
 /* @size bytes were moved of which nothing is told. */

@@ -345,7 +345,7 @@ int inject_message(struct sk_msg_md *msg)
 	if (!sk)
 		return SK_PASS;
 	m.in = bpf_sk_storage_get(&injections, sk, NULL, 0);
-	m.conn = conn__find(sk);
+	m.conn = bpf_sk_storage_get(&conns, sk, NULL, 0);
 	m.tcp = bpf_skc_to_tcp_sock(sk);
 	if (!m.in || !m.conn || !m.tcp)
 		return SK_PASS;

@@ -54,7 +54,7 @@ static __always_inline void option__rest(struct bpf_sock_ops *ops, const struct 
 static __always_inline void option__reserve(struct bpf_sock_ops *ops, struct bpf_sock *sk)
 {
 	struct option_ring *ring = bpf_sk_storage_get(&options, sk, NULL, 0);
-	struct conn *conn = conn__find(sk);
+	struct conn *conn = bpf_sk_storage_get(&conns, sk, NULL, 0);
 	const struct option_slot *newest;
 	bool pending;
 

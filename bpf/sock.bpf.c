@@ -86,7 +86,6 @@ static __always_inline void sock__connects(struct sock *sk, enum slot slot)
 
 	if (slot == SLOT_STATE_TWIN && conn && sock__is_connecting(conn))
 		return;
-	pass__forget(sk);
 	if (conn) { /* the socket is used again */
 		traffic__close(conn, CONN_DONE, CLOSE_DONE, 0);
 		conn__reset(conn, slot, now);
@@ -108,7 +107,6 @@ static __always_inline void sock__accepted(struct sock *sk, enum slot slot)
 
 	if (conn) /* data came with the handshake and was read already, or the twin asks */
 		return;
-	pass__forget(sk);
 	conn = conn__open(sk, slot, bpf_ktime_get_ns());
 	if (!conn)
 		return;

@@ -399,34 +399,21 @@ static __always_inline void traffic__moved(struct sock *sk, struct conn *conn, e
 	traffic__emit(sk, conn, t, slot, dir, size, located);
 }
 
-/* Is nothing to be told of this, as is known without a look at the socket's state? */
-static __always_inline bool traffic__passes(struct sock *sk, enum event_dir dir, int ret)
-{
-	struct pass *pass = pass__of(sk);
-
-	if (pass->ignored == (__u64)sk)
-		return true;
-	if (ret <= 0 || !conn__passes(pass, sk))
-		return false;
-	pass__move(pass, dir, ret);
-	return true;
-}
-
-/* A send or receive of @ret bytes on @sk is done. */
+/*
+ * A send or receive of @ret bytes on @sk is done.  What is out of scope leaves before all that
+ * costs: on a host where little is traced that is most of what goes by here.
+ */
 static __always_inline void traffic__done(struct sock *sk, enum slot slot, enum event_dir dir,
 					  int ret, int flags)
 {
 	struct conn *conn;
 	__u64 now, pid_tgid;
 
-	if (flags & (MSG_PEEK | MSG_OOB | MSG_ERRQUEUE) || traffic__passes(sk, dir, ret))
+	if (flags & (MSG_PEEK | MSG_OOB | MSG_ERRQUEUE))
 		return;
 	conn = conn__find(sk);
-	if (conn ? conn->state == CONN_IGNORED : !core__is_followed(sk)) {
-		if (conn)
-			pass__ignore(sk);
+	if (conn ? conn->state == CONN_IGNORED : !core__is_followed(sk))
 		return;
-	}
 	if (ret <= 0) {
 		if (conn)
 			traffic__nothing(sk, conn, dir, ret);
@@ -435,7 +422,6 @@ static __always_inline void traffic__done(struct sock *sk, enum slot slot, enum 
 	pid_tgid = bpf_get_current_pid_tgid();
 	if (conn && conn__is_out(conn, pid_tgid >> 32)) {
 		conn__pass(conn, dir, ret);
-		pass__admit(sk, conn__scope_key(pid_tgid >> 32));
 		return;
 	}
 	now = bpf_ktime_get_ns();
@@ -472,7 +458,6 @@ static __always_inline void traffic__gone(struct sock *sk)
 		traffic__close(conn, CONN_DONE, CLOSE_DONE, BPF_CORE_READ(sk, sk_err));
 	}
 	conn__free(sk);
-	pass__forget(sk);
 }
 
 #endif

@@ -54,21 +54,12 @@ static __always_inline bool traffic__goes_on(struct sock *sk, const struct conn 
 /* A send begins that has @left bytes to go, or goes on. */
 static __always_inline void traffic__begins(struct sock *sk, __u32 left)
 {
-	struct pass *pass = pass__of(sk);
-	struct conn *conn;
+	struct conn *conn = conn__find(sk);
 	__u32 end;
 
-	if (pass->unasked == (__u64)sk || conn__passes(pass, sk))
-		return;
-	conn = conn__find(sk);
-	if (!conn)
-		return;
 	/* Of a server's sends the end is what counts: the response is over then. */
-	if (conn->state == CONN_IGNORED || conn->role == ROLE_SERVER) {
-		pass__ask_not(sk);
-		return;
-	}
-	if (conn__is_out(conn, conn->tgid))
+	if (!conn || conn->state == CONN_IGNORED || conn->role == ROLE_SERVER ||
+	    conn__is_out(conn, conn->tgid))
 		return;
 	end = pair__end(sk, left);
 	if (traffic__goes_on(sk, conn, end))
