@@ -154,6 +154,12 @@ void conn__unbind(struct conn *conn)
 	stream__reset(&conn->reading[TO_CLIENT].stream);
 }
 
+void conn__rest(struct conn *conn)
+{
+	repeats__reset(&conn->repeats);
+	conn->resting = true;
+}
+
 size_t conn__held(const struct conn *conn)
 {
 	return stream__held(&conn->reading[TO_SERVER].stream) +

@@ -109,6 +109,9 @@ int conn__bind(struct conn *conn, const struct protocol *protocol, enum conn_rol
 /* Gives up what the parser needs; the connection stays known. */
 void conn__unbind(struct conn *conn);
 
+/* It has been silent for long: what only saves work is given up. */
+void conn__rest(struct conn *conn);
+
 /* Bytes that its streams, its memo and what is kept of its spans take. */
 size_t conn__held(const struct conn *conn);
 

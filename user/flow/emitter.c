@@ -241,6 +241,7 @@ static void emitter__tell_root(const struct emitter *e, struct resource *process
 {
 	uint8_t bit = (uint8_t)(1 << (cause - LEDGER_ROOT_APART));
 
+	_Static_assert(LEDGER_ROOT_CHILD - LEDGER_ROOT_APART < 8, "each has its bit");
 	if (process->roots_told & bit || !e->callbacks->root)
 		return;
 	process->roots_told |= bit;

@@ -402,7 +402,8 @@ static void pipeline__rest(struct pipeline *p, struct conn *conn)
 	transaction__give_up_all(conn, conn__last_byte_ns(conn), &p->sink);
 	for (int dir = TO_SERVER; dir <= TO_CLIENT; dir++)
 		message__forget(conn, dir, &p->sink);
-	conn->resting = true;
+	conn__rest(conn);
+	pipeline__account(p, conn);
 }
 
 static void pipeline__finish_quiet(struct pipeline *p, uint64_t now_ns)

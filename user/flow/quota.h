@@ -27,6 +27,12 @@ static inline bool quota__allows(const struct quota *q, size_t mine)
 	return mine < quota__left(q);
 }
 
+/* Is so much left that what only saves work may be held, too? */
+static inline bool quota__spares(const struct quota *q)
+{
+	return q->used < q->max / 8;
+}
+
 /* What was @before is @after. */
 static inline void quota__change(struct quota *q, size_t before, size_t after)
 {

@@ -16,6 +16,7 @@ static enum ledger_entry root__of_call(const struct span *span, const struct con
 		[REFUSED_RESTLESS] = LEDGER_ROOT_RESTLESS, [REFUSED_CHILD] = LEDGER_ROOT_CHILD,
 	};
 
+	_Static_assert(REFUSALS == 7, "each has its cause");
 	if (context->refusal != REFUSED_NOT)
 		return causes[context->refusal];
 	return span->resource->serves ? LEDGER_ROOT_APART : LEDGER_ROOT_IDLE;
