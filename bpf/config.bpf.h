@@ -40,7 +40,7 @@ extern const volatile __u32 stack_bytes;    /* of the kernel's stack for each th
 extern volatile __u32 verdict_epoch;  /* rises with each entry of "verdicts" */
 extern volatile __u32 scope_epoch;    /* rises with each change of "scope"; 0: it is empty */
 extern volatile __u32 runtime_epoch;  /* likewise of "runtimes" */
-extern volatile __u32 sdks_adopted;   /* one of "sdk_processes" is */
+extern volatile __u32 sdks_adopted;   /* one of "sdk_processes" is, or was */
 extern volatile __u32 inventory_done; /* sockets that were open before have their state */
 
 /* Written by the kernel programs. */

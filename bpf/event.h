@@ -129,7 +129,7 @@ enum refusal {
 	REFUSED_NOT,	  /* who calls serves nothing that is seen, nor comes of who does */
 	REFUSED_SEVERAL,  /* it serves several requests, or has since it served none */
 	REFUSED_BEHIND,	  /* it serves no request now: that one has its response */
-	REFUSED_APART,	  /* another thread of the loop's process has received the request */
+	REFUSED_APART,	  /* another thread or goroutine has received the request */
 	REFUSED_UNSEEN,	  /* the loop may serve more: its process receives what cannot be read */
 	REFUSED_RESTLESS, /* the loop calls for nobody, too: it was not silent for long enough */
 	REFUSED_CHILD,	  /* a process that a request has started may have another's job by now */
@@ -185,7 +185,7 @@ struct event_context {
 	__u8 dir;	   /* enum event_dir */
 	__u8 carrier;	   /* enum context_carrier */
 	__u8 pad[4];
-	__u64 ref_conn; /* the parent's request */
+	__u64 ref_conn; /* the parent's request; of a call without one as in struct event_data */
 	__u64 ref_pos;
 };
 

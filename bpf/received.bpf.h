@@ -19,7 +19,7 @@
 struct received_header {
 	__u64 trace_id[2]; /* as they stand in memory */
 	__u64 parent_id;
-	__u64 tgid; /* 0: none */
+	__u64 check; /* of them and of whose they are: two that write at once leave no third */
 };
 
 struct received_bucket {
@@ -38,8 +38,7 @@ struct {
 
 static __always_inline struct received_bucket *received__bucket(const struct received_header *h)
 {
-	__u64 mixed = h->trace_id[0] ^ h->trace_id[1] ^ h->parent_id ^ h->tgid;
-	__u32 key = mixed * 0x9e3779b97f4a7c15ULL >> 32 & (RECEIVED_BUCKETS - 1);
+	__u32 key = h->check >> 32 & (RECEIVED_BUCKETS - 1);
 
 	return bpf_map_lookup_elem(&received, &key);
 }
@@ -50,8 +49,8 @@ static __always_inline bool received__holds(const struct received_bucket *bucket
 	for (int i = 0; i < RECEIVED_WAYS; i++) {
 		const struct received_header *known = &bucket->header[i];
 
-		if (known->parent_id == h->parent_id && known->trace_id[0] == h->trace_id[0] &&
-		    known->trace_id[1] == h->trace_id[1] && known->tgid == h->tgid)
+		if (known->check == h->check && known->parent_id == h->parent_id &&
+		    known->trace_id[0] == h->trace_id[0] && known->trace_id[1] == h->trace_id[1])
 			return true;
 	}
 	return false;
@@ -64,9 +63,11 @@ static __always_inline struct received_header received__header(const __u8 *trace
 	struct received_header h = {
 		.trace_id = { word__load(trace_id), word__load(trace_id + 8) },
 		.parent_id = word__load(parent_id),
-		.tgid = bpf_get_current_pid_tgid() >> 32,
 	};
 
+	h.check = (h.trace_id[0] * 0x9e3779b97f4a7c15ULL + h.trace_id[1]) * 0xbf58476d1ce4e5b9ULL;
+	h.check += h.parent_id + (bpf_get_current_pid_tgid() >> 32);
+	h.check *= 0x9e3779b97f4a7c15ULL;
 	return h;
 }
 
