@@ -88,6 +88,7 @@ def test_allocations_fail_under_load():
     nginx, redis, faults = servers.Nginx(ECHO), servers.Redis(), Preload()
     agent = Agent("--port", f"{nginx.port},{redis.port}", env=faults.env())
     clients = [Steady(nginx, 4, 0, 2), Steady(nginx, 4, 5, 2)]
+    wait_until(lambda: agent.sink.saw(b"/echo/"), "spans")
     for every in (97, 3, 1):
         faults["fail_every"] = every
         failed = faults["failed"]

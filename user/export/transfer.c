@@ -20,7 +20,8 @@ struct transfer {
 	struct loop_timer *timer; /* libcurl's: when it wants to be called without an event */
 	struct loop_timer *deadline;
 	bool overdue;
-	CURLM *multi;
+	CURLM *multi; /* keeps the connection; NULL: to be made by the next transfer */
+	bool multi_failed;
 	CURL *model; /* what all transfers have in common */
 	CURL *easy;  /* the transfer that runs; NULL: none does */
 	struct curl_slist *headers;
@@ -190,12 +191,26 @@ static void transfer__read_result(struct transfer *t, CURLcode code, struct tran
 
 /* ---- libcurl and the loop --------------------------------------------------------------- */
 
+static void transfer__close_multi(struct transfer *t)
+{
+	curl_multi_cleanup(t->multi); /* closes the connection, so it still watches and times */
+	loop_timer__stop(t->timer);
+	t->multi = NULL;
+}
+
+/*
+ * After a failure the next transfer begins with nothing of this one: where memory was short,
+ * libcurl 7.88 forgets to watch a socket, and later divides by the size of a table that it has
+ * given up.
+ */
 static void transfer__finish(struct transfer *t, CURLcode code)
 {
 	struct transfer_result result;
 
 	transfer__read_result(t, code, &result);
 	transfer__cancel(t);
+	if (t->multi_failed || result.end != TRANSFER_ANSWERED)
+		transfer__close_multi(t);
 	t->done(t->ctx, &result);
 	if (!t->easy)
 		transfer__reset_answer(t);
@@ -208,11 +223,14 @@ static void transfer__act(struct transfer *t, curl_socket_t fd, int events)
 	int running, left;
 
 	code = curl_multi_socket_action(t->multi, fd, events, &running);
-	if (code != CURLM_OK)
-		log_warn("export", "libcurl: %s", curl_multi_strerror(code));
+	t->multi_failed = code != CURLM_OK;
 	message = curl_multi_info_read(t->multi, &left);
-	if (message && message->msg == CURLMSG_DONE)
+	if (message && message->msg == CURLMSG_DONE) {
 		transfer__finish(t, message->data.result);
+	} else if (t->multi_failed && t->easy) {
+		snprintf(t->error, sizeof(t->error), "libcurl: %s", curl_multi_strerror(code));
+		transfer__finish(t, CURLE_RECV_ERROR);
+	}
 }
 
 static void transfer__on_fd(void *ctx, int fd, uint32_t events)
@@ -371,10 +389,15 @@ static CURLcode transfer__set_easy(struct transfer *t, const struct otlp_options
 	return code ? code : transfer__set_tls(t, options);
 }
 
-static CURLMcode transfer__set_multi(struct transfer *t)
+/* 0 or a negative errno. */
+static int transfer__open_multi(struct transfer *t)
 {
-	CURLMcode code = curl_multi_setopt(t->multi, CURLMOPT_SOCKETFUNCTION, transfer__on_socket);
+	CURLMcode code;
 
+	t->multi = curl_multi_init();
+	if (!t->multi)
+		return -ENOMEM;
+	code = curl_multi_setopt(t->multi, CURLMOPT_SOCKETFUNCTION, transfer__on_socket);
 	if (!code)
 		code = curl_multi_setopt(t->multi, CURLMOPT_SOCKETDATA, t);
 	if (!code)
@@ -383,7 +406,9 @@ static CURLMcode transfer__set_multi(struct transfer *t)
 		code = curl_multi_setopt(t->multi, CURLMOPT_TIMERDATA, t);
 	if (!code)
 		code = curl_multi_setopt(t->multi, CURLMOPT_MAXCONNECTS, 1L);
-	return code;
+	if (code)
+		transfer__close_multi(t);
+	return code ? -ENOMEM : 0;
 }
 
 /* 0 or a negative errno. */
@@ -398,14 +423,13 @@ static int transfer__open(struct transfer *t, const struct otlp_options *options
 	t->deadline = loop__timer(t->loop, transfer__on_deadline, t);
 	if (!t->timer || !t->deadline)
 		return -errno;
-	t->multi = curl_multi_init();
 	t->model = curl_easy_init();
-	if (!t->multi || !t->model)
+	if (!t->model)
 		return -ENOMEM;
 	err = transfer__set_headers(t, options);
 	if (err)
 		return err;
-	return transfer__set_multi(t) || transfer__set_easy(t, options) ? -EINVAL : 0;
+	return transfer__set_easy(t, options) ? -EINVAL : 0;
 }
 
 struct transfer *transfer__new(struct loop *loop, const struct otlp_options *options,
@@ -442,9 +466,8 @@ void transfer__free(struct transfer *t)
 		return;
 	transfer__cancel(t);
 	curl_easy_cleanup(t->model);
-	curl_multi_cleanup(t->multi); /* closes the connection, so it still watches and times */
-	if (t->timer)
-		loop_timer__stop(t->timer);
+	if (t->multi)
+		transfer__close_multi(t);
 	if (t->deadline)
 		loop_timer__stop(t->deadline);
 	curl_slist_free_all(t->headers);
@@ -461,9 +484,23 @@ const char *transfer__target(const struct transfer *t)
 	return t->target;
 }
 
+/* 0 or a negative errno. */
+static int transfer__add(struct transfer *t)
+{
+	int err = t->multi ? 0 : transfer__open_multi(t);
+
+	if (err)
+		return err;
+	if (!curl_easy_setopt(t->easy, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)t->request.len) &&
+	    curl_multi_add_handle(t->multi, t->easy) == CURLM_OK)
+		return 0;
+	transfer__close_multi(t);
+	return -ENOMEM;
+}
+
 int transfer__start(struct transfer *t, struct body body, uint32_t timeout_ms)
 {
-	CURLcode code;
+	int err;
 
 	transfer__reset_answer(t);
 	t->request = body;
@@ -473,11 +510,11 @@ int transfer__start(struct transfer *t, struct body body, uint32_t timeout_ms)
 	t->easy = curl_easy_duphandle(t->model);
 	if (!t->easy)
 		return -ENOMEM;
-	code = curl_easy_setopt(t->easy, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)body.len);
-	if (code || curl_multi_add_handle(t->multi, t->easy) != CURLM_OK) {
+	err = transfer__add(t);
+	if (err) {
 		curl_easy_cleanup(t->easy);
 		t->easy = NULL;
-		return -ENOMEM;
+		return err;
 	}
 	t->overdue = false;
 	if (timeout_ms)
