@@ -12,6 +12,7 @@ import os
 import re
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -67,21 +68,34 @@ def look(tally, pid):
     tally.notes(f"{memory / (1 << 20):.1f} MiB of maps")
 
 
+def waits(pid):
+    """Where each thread of a process waits, in words of the kernel."""
+    return "".join(f"{task.name}: {(task / 'stack').read_text()}"
+                   for task in Path(f"/proc/{pid}/task").iterdir())
+
+
 def loads(tally, family):
-    """Its programs load and attach."""
+    """Its programs load and attach, and go."""
     ready = READY + NAMES[family]
     begun, said = time.monotonic(), []
+
+    def stands_still():
+        said.append(f"no end after {SECONDS} s; its threads wait in\n{waits(agent.pid)}")
+        print(said[-1], file=sys.stderr, flush=True)  # also if it cannot be killed
+        agent.kill()
+
     with subprocess.Popen([SPANLOOM, "run", "--hooks", family, "--exporter", "none"],
                           stderr=subprocess.PIPE, text=True) as agent:
+        watchdog = threading.Timer(SECONDS, stands_still)
+        watchdog.start()
         for line in agent.stderr:
             said.append(line)
-            if ready in line or time.monotonic() > begun + SECONDS:
-                break
-        seconds = time.monotonic() - begun
-        if ready in said[-1]:
-            look(tally, agent.pid)
-        agent.terminate()
-        said.append(agent.stderr.read())
+            if ready in line:
+                seconds = time.monotonic() - begun
+                look(tally, agent.pid)
+                agent.terminate()
+        agent.wait()
+        watchdog.cancel()
     if agent.returncode or not any(ready in line for line in said):
         tally.fails("programs load and attach", "".join(said))
     else:
