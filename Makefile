@@ -133,6 +133,7 @@ UNIT_SRC := $(wildcard tests/unit/test_*.c)
 UNIT_BIN := $(UNIT_SRC:tests/unit/%.c=$(O)/tests/%)
 UNIT_AID := $(filter-out $(UNIT_SRC),$(wildcard tests/unit/*.c))
 UNIT_LIB := $(UNIT_AID:%.c=$(O)/san/%.o)
+UNIT_LD  := -Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc # tests/unit/short_memory.h
 
 # The same tests, of objects that count which lines run.
 COV_OBJ := $(PURE_SRC:%.c=$(O)/cov/%.o)
@@ -145,7 +146,7 @@ TIDY_OK := $(USER_SRC:%.c=$(O)/tidy/%.ok)
 FUZZ_SRC := $(filter-out tests/fuzz/libfuzzer.c,$(wildcard tests/fuzz/*.c))
 FUZZ_LIB := $(FUZZ_SRC:%.c=$(O)/san/%.o)
 FUZZ_OBJ := $(patsubst %.c,$(O)/fuzz/%.o, \
-	$(PURE_SRC) $(UNIT_AID) $(FUZZ_SRC) tests/fuzz/libfuzzer.c) $(O)/fuzz/proto/otlp.pb-c.o
+	$(PURE_SRC) $(filter-out tests/unit/short_memory.c,$(UNIT_AID)) $(FUZZ_SRC) tests/fuzz/libfuzzer.c) $(O)/fuzz/proto/otlp.pb-c.o
 FUZZ_BIN := $(O)/fuzz/spanloom-fuzz
 
 # ---- kernel programs --------------------------------------------------------------------
@@ -245,7 +246,7 @@ $(O)/spanloom: $(USER_OBJ)
 $(O)/tests/test_%: $(O)/san/tests/unit/test_%.o $(UNIT_LIB) $(SAN_OBJ)
 	$(call msg,LINK,$@)
 	@mkdir -p $(@D)
-	$(Q)$(CC) -fsanitize=address,undefined $^ $(filter-out -lbpf,$(LDLIBS)) -lcmocka -o $@
+	$(Q)$(CC) -fsanitize=address,undefined $(UNIT_LD) $^ $(filter-out -lbpf,$(LDLIBS)) -lcmocka -o $@
 
 $(O)/tests/test_crashes $(O)/cov/tests/test_crashes: $(FUZZ_LIB)
 
@@ -253,7 +254,8 @@ $(O)/cov/tests/test_%: $(O)/san/tests/unit/test_%.o $(UNIT_LIB) $(COV_OBJ) \
 		$(O)/san/proto/otlp.pb-c.o
 	$(call msg,LINK,$@)
 	@mkdir -p $(@D)
-	$(Q)$(CC) --coverage -fsanitize=address,undefined $^ $(filter-out -lbpf,$(LDLIBS)) -lcmocka -o $@
+	$(Q)$(CC) --coverage -fsanitize=address,undefined $(UNIT_LD) $^ \
+		$(filter-out -lbpf,$(LDLIBS)) -lcmocka -o $@
 
 $(FUZZ_BIN): $(FUZZ_OBJ)
 	$(call msg,LINK,$@)

@@ -8,6 +8,7 @@
 #include <jansson.h>
 
 #include "tests/unit/console_scene.h"
+#include "tests/unit/short_memory.h"
 #include "user/flow/resource.h"
 
 static void assert_string(const json_t *object, const char *key, const char *value)
@@ -79,11 +80,34 @@ static void test_json_is_complete(void **state)
 	screen__close(&s);
 }
 
+/* Whichever allocation fails: the span's line is whole, or not there and counted. */
+static void test_json_in_short_memory(void **state)
+{
+	bool failed = true;
+
+	json_set_alloc_funcs(short_memory__malloc, free);
+	for (unsigned int number = 1; failed; number++) {
+		struct screen s;
+
+		screen__open(&s, CONSOLE_JSON, false);
+		short_memory__begin(SHORT_LIBRARY, number, false);
+		show(&s, numbered(1, false));
+		failed = short_memory__end();
+		screen__pass(&s, 0);
+		assert_int_equal(console__shown(s.console), failed ? 0 : 1);
+		assert_int_equal(s.len ? count_of(s.text, "\n") : 0, !failed);
+		assert_int_equal(s.len == 0, failed);
+		screen__close(&s);
+	}
+	json_set_alloc_funcs(malloc, free);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_json),
 		cmocka_unit_test(test_json_is_complete),
+		cmocka_unit_test(test_json_in_short_memory),
 	};
 
 	return cmocka_run_group_tests(tests, screen__setup, NULL);

@@ -176,12 +176,13 @@ static void test_tried_again(void **state)
 		scene__close(&s[i]);
 }
 
-/* Tries end: with the time for one batch, or when the collector wants to wait beyond it. */
+/* Tries end: with the time for one batch, or when the collector wants to wait beyond it; then
+ * what comes next waits, too. */
 static void test_given_up(void **state)
 {
 	static const struct answer silence[] = { SILENT };
 	static const struct answer later[] = {
-		BYTES("HTTP/1.1 503 Later\r\nRetry-After: 99999999999\r\n"
+		BYTES("HTTP/1.1 503 Later\r\nRetry-After: 3\r\n"
 		      "Content-Length: 0\r\n\r\n"),
 		OK_ANSWER,
 	};
@@ -199,11 +200,35 @@ static void test_given_up(void **state)
 		assert_int_equal(scene__counts(&s[i])->failed, 4);
 	assert_int_equal(s[0].collector.requests, 1);
 	assert_int_equal(s[2].collector.requests, 1);
-	scene__push(&s[2], 1); /* the next batch begins anew */
+	scene__push(&s[2], 40); /* more than one batch */
 	scene__settle(&s[2], 1);
-	assert_int_equal(scene__counts(&s[2])->exported, 1);
+	assert_int_equal(scene__counts(&s[2])->exported, 40);
+	assert_true(s[2].collector.request_ns[1] - s[2].collector.request_ns[0] >= 3000000000);
 	for (size_t i = 0; i < COUNT(s); i++)
 		scene__close(&s[i]);
+}
+
+/* A collector may ask for a wait that nobody has: what is queued is given up with the flush. */
+static void test_retry_after_ages(void **state)
+{
+	static const struct answer later[] = {
+		BYTES("HTTP/1.1 503 Later\r\nRetry-After: 99999999999\r\n"
+		      "Content-Length: 0\r\n\r\n"),
+	};
+	struct scene s;
+
+	scene__prepare(&s, later, COUNT(later), true);
+	s.options.export_timeout_ms = 2000;
+	scene__start(&s);
+	scene__push(&s, 4);
+	scene__settle(&s, 1);
+	scene__push(&s, 5);
+	http_exporter__flush(s.exporter, 100, NULL, NULL);
+	scene__settle(&s, 1);
+	assert_int_equal(scene__counts(&s)->failed, 4);
+	assert_int_equal(scene__counts(&s)->shutdown, 5);
+	assert_int_equal(s.collector.requests, 1);
+	scene__close(&s);
 }
 
 /* libcurl 7.88 looked for the header to unfold in the answer before. */
@@ -255,6 +280,7 @@ int main(void)
 		cmocka_unit_test(test_hostile_answers),
 		cmocka_unit_test(test_tried_again),
 		cmocka_unit_test(test_given_up),
+		cmocka_unit_test(test_retry_after_ages),
 		cmocka_unit_test(test_folded_header),
 		cmocka_unit_test(test_queue_bound),
 	};

@@ -7,6 +7,7 @@
 #include <cmocka.h>
 
 #include "proto/otlp.pb-c.h"
+#include "tests/unit/short_memory.h"
 #include "user/export/batch.h"
 #include "user/export/queue.h"
 #include "user/flow/span.h"
@@ -137,13 +138,44 @@ static void test_reset_frees(void **state)
 	expect_taken(&q, 9, 1);
 }
 
+/* Memory ends at any allocation of a push, for long; then the next one finds its room. */
+static void test_memory_ends(void **state)
+{
+	char *text = calloc(1, MIB);
+	bool failed = true;
+
+	assert_non_null(text);
+	for (unsigned int number = 1; failed; number++) {
+		struct span *span = span__new();
+		struct queue q;
+
+		queue__init(&q, 16, 3);
+		span->scope = "spanloom/http1";
+		span->name = slice__of(text, MIB);
+		for (int i = 0; i < 100 && failed; i++) {
+			int err;
+
+			short_memory__begin(SHORT_OWN, i ? 1 : number, true);
+			err = queue__push(&q, span);
+			failed = short_memory__end();
+			assert_int_equal(err, failed ? -ENOMEM : 0);
+		}
+		span__free(span);
+		if (failed) {
+			fill(&q, 1, 2);
+			expect_taken(&q, 1, 2);
+		}
+		queue__reset(&q);
+	}
+	free(text);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_oldest_first),
-		cmocka_unit_test(test_full_drops_the_newest),
-		cmocka_unit_test(test_large_ones),
-		cmocka_unit_test(test_reset_frees),
+		cmocka_unit_test(test_oldest_first), cmocka_unit_test(test_full_drops_the_newest),
+		cmocka_unit_test(test_large_ones),   cmocka_unit_test(test_reset_frees),
+		cmocka_unit_test(test_memory_ends),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

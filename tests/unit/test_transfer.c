@@ -8,53 +8,16 @@
 #include <stdlib.h>
 
 #include "tests/unit/export_scene.h"
+#include "tests/unit/short_memory.h"
 #include "user/base/loop.h"
 #include "user/export/transfer.h"
 
-/* ---- memory that libcurl does not get --------------------------------------------------- */
-
-static struct {
-	unsigned int done;
-	unsigned int fail_at; /* the one of this number fails, 0: none ... */
-	bool all;	      /* ... and each one after it */
-	bool failed;
-} allocations;
-
-static bool allocation_fails(void)
-{
-	unsigned int number = ++allocations.done;
-	unsigned int at = allocations.fail_at;
-
-	if (!at || number < at || (number > at && !allocations.all))
-		return false;
-	allocations.failed = true;
-	return true;
-}
-
-static void *short_malloc(size_t len)
-{
-	return allocation_fails() ? NULL : malloc(len);
-}
-
-static void *short_calloc(size_t count, size_t len)
-{
-	return allocation_fails() ? NULL : calloc(count, len);
-}
-
-static void *short_realloc(void *old, size_t len)
-{
-	return allocation_fails() ? NULL : realloc(old, len);
-}
-
-static char *short_strdup(const char *text)
-{
-	return allocation_fails() ? NULL : strdup(text);
-}
+/* ---- transfers -------------------------------------------------------------------------- */
 
 static int set_up(void **state)
 {
-	if (curl_global_init_mem(CURL_GLOBAL_DEFAULT, short_malloc, free, short_realloc,
-				 short_strdup, short_calloc))
+	if (curl_global_init_mem(CURL_GLOBAL_DEFAULT, short_memory__malloc, free,
+				 short_memory__realloc, short_memory__strdup, short_memory__calloc))
 		return -1;
 	return scene__set_up(state);
 }
@@ -66,8 +29,6 @@ static int tear_down(void **state)
 	curl_global_cleanup();
 	return status;
 }
-
-/* ---- transfers -------------------------------------------------------------------------- */
 
 static void on_result(void *ctx, const struct transfer_result *result)
 {
@@ -104,13 +65,9 @@ static void check_short_memory(struct answer answer, bool all)
 	t = transfer__new(scene__loop(), &options, on_result, &end);
 	assert_non_null(t);
 	for (unsigned int number = 1; spared < 3; number++) {
-		allocations.done = 0;
-		allocations.fail_at = number;
-		allocations.all = all;
-		allocations.failed = false;
+		short_memory__begin(SHORT_LIBRARY, number, all);
 		(void)post(t, &end, 1000);
-		allocations.fail_at = 0;
-		spared += !allocations.failed;
+		spared += !short_memory__end();
 		if (post(t, &end, 5000) != TRANSFER_ANSWERED)
 			fail_msg("no answer after allocation %u had failed", number);
 	}
@@ -140,6 +97,27 @@ static void test_memory_ends_and_the_collector_closes(void **state)
 			   true);
 }
 
+/* A request for each span, no memory for any, and no time for another try: one after the other. */
+static void test_many_tries_in_vain(void **state)
+{
+	static const struct answer script[] = { SILENT };
+	const size_t spans = 50000;
+	struct scene s;
+
+	scene__prepare(&s, script, COUNT(script), true);
+	s.options.max_queue_size = (uint32_t)spans;
+	s.options.max_export_batch_size = 1;
+	s.options.export_timeout_ms = 1;
+	scene__start(&s);
+	for (size_t i = 0; i < spans; i++)
+		scene__push_text(&s, SLICE("GET /"));
+	short_memory__begin(SHORT_LIBRARY, 1, true);
+	scene__settle(&s, 1);
+	assert_true(short_memory__end());
+	assert_int_equal(scene__counts(&s)->failed, spans);
+	scene__close(&s);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -147,6 +125,7 @@ int main(void)
 		cmocka_unit_test(test_one_allocation_fails_and_the_collector_closes),
 		cmocka_unit_test(test_memory_ends),
 		cmocka_unit_test(test_memory_ends_and_the_collector_closes),
+		cmocka_unit_test(test_many_tries_in_vain),
 	};
 
 	return cmocka_run_group_tests(tests, set_up, tear_down);

@@ -180,6 +180,7 @@ static int batch__append(struct batch *b, const struct span *span)
 	size_t span_len = wire__mark(w);
 	struct scope_spans **scope;
 	struct slice bytes;
+	int err;
 
 	if (!*resource)
 		otlp__write_resource(w, span->resource);
@@ -188,12 +189,12 @@ static int batch__append(struct batch *b, const struct span *span)
 		return w->err;
 	if (bytes.len + GROUP_BYTES > MAX_REQUEST_BYTES - b->bytes)
 		return -E2BIG;
-	b->bytes += bytes.len;
 	if (!*resource) {
 		*resource = resource_spans__new(span->resource,
 						slice__head(bytes, bytes.len - span_len));
 		if (!*resource)
 			return -ENOMEM;
+		b->bytes += bytes.len - span_len;
 	}
 	scope = find_scope(*resource, span->scope);
 	if (!*scope) {
@@ -204,7 +205,10 @@ static int batch__append(struct batch *b, const struct span *span)
 		b->scopes++;
 		b->bytes += GROUP_BYTES;
 	}
-	return batch__append_to(b, *scope, slice__skip(bytes, bytes.len - span_len));
+	err = batch__append_to(b, *scope, slice__skip(bytes, bytes.len - span_len));
+	if (!err)
+		b->bytes += span_len;
+	return err;
 }
 
 int batch__add(struct batch *b, const struct span *span)

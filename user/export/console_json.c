@@ -10,10 +10,18 @@
 /* ASCII only: no byte of the network can move a terminal. */
 #define DUMP_FLAGS (JSON_COMPACT | JSON_ENSURE_ASCII)
 
-void console_json__reset(struct console_json *j)
+static void console_json__forget(struct console_json *j)
 {
 	free(j->text);
 	resource__put(j->resource);
+	j->text = NULL;
+	j->resource = NULL;
+}
+
+void console_json__reset(struct console_json *j)
+{
+	console_json__forget(j);
+	free(j->line);
 	*j = (struct console_json){ 0 };
 }
 
@@ -72,7 +80,7 @@ static const char *resource_text(struct console_json *j, struct resource *resour
 		return "{}";
 	if (j->resource == resource)
 		return j->text;
-	console_json__reset(j);
+	console_json__forget(j);
 	attributes = attributes_of(&resource->attributes);
 	j->text = json_dumps(attributes, DUMP_FLAGS);
 	json_decref(attributes);
@@ -156,22 +164,34 @@ static json_t *object_of(const struct span *span)
 	return object;
 }
 
-static int write_bytes(const char *bytes, size_t len, void *out)
+/* The members of @object into j->line: their length, 0: no memory. */
+static size_t console_json__dump(struct console_json *j, const json_t *object)
 {
-	return fwrite_unlocked(bytes, 1, len, out) == len ? 0 : -1;
+	size_t len = json_dumpb(object, j->line, j->room, DUMP_FLAGS | JSON_EMBED);
+	char *line;
+
+	if (len <= j->room)
+		return len;
+	line = realloc(j->line, len);
+	if (!line)
+		return 0;
+	j->line = line;
+	j->room = len;
+	return json_dumpb(object, j->line, j->room, DUMP_FLAGS | JSON_EMBED);
 }
 
 int console_json__print(struct console_json *j, FILE *out, const struct span *span)
 {
 	const char *resource = resource_text(j, span->resource);
 	json_t *object = resource ? object_of(span) : NULL;
-	int err;
+	size_t len;
 
 	if (!object)
 		return -ENOMEM;
-	fputc('{', out);
-	err = json_dump_callback(object, write_bytes, out, DUMP_FLAGS | JSON_EMBED);
+	len = console_json__dump(j, object);
 	json_decref(object);
-	fprintf(out, ",\"resource\":%s}\n", resource);
-	return err || ferror(out) ? -EIO : 0;
+	if (!len)
+		return -ENOMEM;
+	fprintf(out, "{%.*s,\"resource\":%s}\n", (int)len, j->line, resource);
+	return ferror(out) ? -EIO : 0;
 }

@@ -10,15 +10,18 @@
 struct resource;
 struct span;
 
-/* The resource of the span before, already as text: many spans in a row share one. */
 struct console_json {
+	/* The resource of the span before, already as text: many spans in a row share one. */
 	struct resource *resource; /* one reference */
 	char *text;
+	/* Memory for a span's text. */
+	char *line;
+	size_t room;
 };
 
 void console_json__reset(struct console_json *j);
 
-/* 0, -ENOMEM, or -EIO when @out refused. */
+/* 0, -ENOMEM and nothing was written, or -EIO when @out refused. */
 int console_json__print(struct console_json *j, FILE *out, const struct span *span);
 
 #endif

@@ -6,17 +6,34 @@
 #include "user/log.h"
 
 #define SECOND_NS 1000000000ull
+#define LINE_NS	  (10 * SECOND_NS)
+#define LINES_MAX 6
 
 void health__init(struct health *h, const char *target, uint32_t queue_size)
 {
-	*h = (struct health){ .target = target, .queue_size = queue_size };
+	*h = (struct health){ .target = target, .queue_size = queue_size, .lines = LINES_MAX };
 }
 
-/* False when this is no news. */
+/* Enough for a collector that goes and comes again. */
+static bool health__may_tell(struct health *h, uint64_t now_ns)
+{
+	uint64_t more = (now_ns - h->lines_ns) / LINE_NS;
+
+	if (more) {
+		h->lines = more < LINES_MAX - h->lines ? h->lines + more : LINES_MAX;
+		h->lines_ns = now_ns;
+	}
+	if (!h->lines)
+		return false;
+	h->lines--;
+	return true;
+}
+
+/* False when this is no news, or not to be told yet: then the next result says it again. */
 static bool health__change(struct health *h, enum health_state state, uint64_t now_ns,
 			   uint64_t lost)
 {
-	if (h->state == state)
+	if (h->state == state || !health__may_tell(h, now_ns))
 		return false;
 	if (h->state == HEALTH_GOOD) {
 		h->since_ns = now_ns;

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * What the user is told about the collector: each change of its state once, with the cause,
- * the consequence and the remedy; never a line per try.
+ * the consequence and the remedy; never a line per try.  Of one that changes all the time the
+ * first changes are told, and then one every ten seconds.
  */
 #ifndef SPANLOOM_HEALTH_H
 #define SPANLOOM_HEALTH_H
@@ -18,9 +19,11 @@ enum health_state {
 struct health {
 	const char *target; /* the collector's address, borrowed */
 	uint32_t queue_size;
-	enum health_state state;
-	uint64_t since_ns; /* when it stopped being good */
-	uint64_t lost;	   /* spans lost until then */
+	enum health_state state; /* that was told */
+	uint64_t since_ns;	 /* when it stopped being good */
+	uint64_t lost;		 /* spans lost until then */
+	uint64_t lines;		 /* that may be told now ... */
+	uint64_t lines_ns;	 /* ... as it was then */
 	bool partial_told;
 	bool odd_answer_told;
 };

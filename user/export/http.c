@@ -33,6 +33,7 @@ struct request {
 	struct backoff backoff;
 	bool waiting; /* for the next try */
 	bool told;    /* how long, by the collector */
+	bool over;    /* its deadline comes before that try */
 };
 
 /*
@@ -48,6 +49,7 @@ struct http_exporter {
 	size_t due; /* spans of the queue that shall not wait for a full batch */
 	bool delay_armed;
 	struct request request;
+	uint64_t pause_ns; /* that the collector has asked for; its request is over */
 	struct export_counts counts;
 	struct health health;
 	bool flushing;
@@ -121,11 +123,37 @@ static void request__build(struct http_exporter *e)
 /* Is there a batch that may go? */
 static bool exporter__ready(const struct http_exporter *e)
 {
-	return queue__ready(&e->queue) || e->due > 0 || (e->flushing && e->queue.spans > 0);
+	return !e->pause_ns &&
+	       (queue__ready(&e->queue) || e->due > 0 || (e->flushing && e->queue.spans > 0));
 }
 
+static uint32_t random_bits(void)
+{
+	uint32_t bits = 0;
+
+	/* Only jitter: when the kernel has none yet, zero will do. */
+	(void)!getrandom(&bits, sizeof(bits), GRND_NONBLOCK);
+	return bits;
+}
+
+/* @told_s: how long the collector wants us to wait, 0: it did not say.  @status: of HTTP, or 0.
+ * What comes of it comes from the loop: tries that fail at once do not pile up on the stack. */
 static void exporter__retry(struct http_exporter *e, uint64_t told_s, long status,
-			    const char *cause);
+			    const char *cause)
+{
+	struct request *r = &e->request;
+	uint64_t now = now_ns();
+	uint64_t wait_ns = told_s ? (told_s < MAX_WAIT_S ? told_s : MAX_WAIT_S) * 1000 * MS_NS
+				  : backoff__next_ms(&r->backoff, random_bits()) * MS_NS;
+
+	health__unreachable(&e->health, now, exporter__lost(e), status, cause);
+	r->waiting = true;
+	r->told = told_s > 0;
+	r->over = r->deadline_ns && now + wait_ns >= r->deadline_ns;
+	if (r->over && r->told)
+		e->pause_ns = wait_ns;
+	loop_timer__after(e->retry_timer, r->over ? 0 : wait_ns);
+}
 
 static void exporter__try(struct http_exporter *e)
 {
@@ -178,35 +206,6 @@ static void exporter__next(struct http_exporter *e)
 {
 	request__reset(&e->request);
 	exporter__advance(e);
-}
-
-static uint32_t random_bits(void)
-{
-	uint32_t bits = 0;
-
-	/* Only jitter: when the kernel has none yet, zero will do. */
-	(void)!getrandom(&bits, sizeof(bits), GRND_NONBLOCK);
-	return bits;
-}
-
-/* @told_s: how long the collector wants us to wait, 0: it did not say.  @status: of HTTP, or 0. */
-static void exporter__retry(struct http_exporter *e, uint64_t told_s, long status,
-			    const char *cause)
-{
-	struct request *r = &e->request;
-	uint64_t now = now_ns();
-	uint64_t wait_ns = told_s ? (told_s < MAX_WAIT_S ? told_s : MAX_WAIT_S) * 1000 * MS_NS
-				  : backoff__next_ms(&r->backoff, random_bits()) * MS_NS;
-
-	health__unreachable(&e->health, now, exporter__lost(e), status, cause);
-	if (r->deadline_ns && now + wait_ns >= r->deadline_ns) {
-		e->counts.failed += r->spans;
-		exporter__next(e);
-		return;
-	}
-	r->waiting = true;
-	r->told = told_s > 0;
-	loop_timer__after(e->retry_timer, wait_ns);
 }
 
 static void exporter__refused(struct http_exporter *e, long status, const char *cause)
@@ -283,8 +282,17 @@ static void exporter__on_retry(void *ctx)
 {
 	struct http_exporter *e = ctx;
 
-	if (e->request.waiting)
+	if (e->request.over) {
+		e->counts.failed += e->request.spans;
+		if (e->pause_ns)
+			loop_timer__after(e->retry_timer, e->pause_ns);
+		exporter__next(e);
+	} else if (e->request.waiting) {
 		exporter__try(e);
+	} else {
+		e->pause_ns = 0;
+		exporter__advance(e);
+	}
 }
 
 /* All that is left is lost: there is no more time for it. */
@@ -296,6 +304,7 @@ static void exporter__give_up(struct http_exporter *e)
 	request__reset(&e->request);
 	queue__reset(&e->queue);
 	e->due = 0;
+	e->pause_ns = 0;
 }
 
 static void exporter__on_flush(void *ctx)
