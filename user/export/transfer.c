@@ -6,6 +6,7 @@
 #include <sys/epoll.h>
 
 #include "user/base/loop.h"
+#include "user/export/post.h"
 #include "user/export/public_url.h"
 #include "user/log.h"
 #include "user/options.h"
@@ -13,7 +14,6 @@
 #define MAX_BODY_BYTES	 (4 * 1024 * 1024)
 #define MAX_HEADER_BYTES (256 * 1024) /* of one transfer, interim answers included */
 #define MS_NS		 1000000ull
-#define USER_AGENT	 "spanloom/" SPANLOOM_VERSION " OTel-OTLP-Exporter-C/" SPANLOOM_VERSION
 
 struct transfer {
 	struct loop *loop;
@@ -300,42 +300,6 @@ static int transfer__on_timer(CURLM *multi, long timeout_ms, void *ctx)
 
 /* ---- set-up ----------------------------------------------------------------------------- */
 
-static int transfer__add_header(struct transfer *t, const char *line)
-{
-	struct curl_slist *headers = curl_slist_append(t->headers, line);
-
-	if (!headers)
-		return -ENOMEM;
-	t->headers = headers;
-	return 0;
-}
-
-static int transfer__set_headers(struct transfer *t, const struct otlp_options *options)
-{
-	int err = transfer__add_header(t, "Content-Type: application/x-protobuf");
-
-	if (!err && options->gzip)
-		err = transfer__add_header(t, "Content-Encoding: gzip");
-	if (!err) /* do not wait for "100 Continue" before a large body */
-		err = transfer__add_header(t, "Expect:");
-	for (char **line = options->headers; !err && line && *line; line++)
-		err = transfer__add_header(t, *line);
-	return err;
-}
-
-static CURLcode transfer__set_tls(struct transfer *t, const struct otlp_options *options)
-{
-	CURLcode code = CURLE_OK;
-
-	if (options->ca_file)
-		code = curl_easy_setopt(t->model, CURLOPT_CAINFO, options->ca_file);
-	if (!code && options->cert_file)
-		code = curl_easy_setopt(t->model, CURLOPT_SSLCERT, options->cert_file);
-	if (!code && options->key_file)
-		code = curl_easy_setopt(t->model, CURLOPT_SSLKEY, options->key_file);
-	return code;
-}
-
 static CURLcode transfer__set_callbacks(struct transfer *t)
 {
 	CURLcode code = curl_easy_setopt(t->model, CURLOPT_HEADERFUNCTION, transfer__on_header);
@@ -357,36 +321,6 @@ static CURLcode transfer__set_callbacks(struct transfer *t)
 	if (!code)
 		code = curl_easy_setopt(t->model, CURLOPT_ERRORBUFFER, t->error);
 	return code;
-}
-
-static CURLcode transfer__set_easy(struct transfer *t, const struct otlp_options *options)
-{
-	static const struct {
-		CURLoption option;
-		long value;
-	} numbers[] = {
-		{ CURLOPT_POST, 1 },
-		{ CURLOPT_FOLLOWLOCATION, 0 },
-		{ CURLOPT_TCP_KEEPALIVE, 1 },
-		{ CURLOPT_NOSIGNAL, 1 },
-		/* a try that is over does not wait for a name server that never answers */
-		{ CURLOPT_QUICK_EXIT, 1 },
-	};
-	CURLcode code = CURLE_OK;
-
-	for (size_t i = 0; !code && i < sizeof(numbers) / sizeof(numbers[0]); i++)
-		code = curl_easy_setopt(t->model, numbers[i].option, numbers[i].value);
-	if (!code)
-		code = curl_easy_setopt(t->model, CURLOPT_URL, options->url);
-	if (!code)
-		code = curl_easy_setopt(t->model, CURLOPT_PROTOCOLS_STR, "http,https");
-	if (!code)
-		code = curl_easy_setopt(t->model, CURLOPT_USERAGENT, USER_AGENT);
-	if (!code)
-		code = curl_easy_setopt(t->model, CURLOPT_HTTPHEADER, t->headers);
-	if (!code)
-		code = transfer__set_callbacks(t);
-	return code ? code : transfer__set_tls(t, options);
 }
 
 /* 0 or a negative errno. */
@@ -426,10 +360,10 @@ static int transfer__open(struct transfer *t, const struct otlp_options *options
 	t->model = curl_easy_init();
 	if (!t->model)
 		return -ENOMEM;
-	err = transfer__set_headers(t, options);
+	err = post__prepare(t->model, &t->headers, options);
 	if (err)
 		return err;
-	return transfer__set_easy(t, options) ? -EINVAL : 0;
+	return transfer__set_callbacks(t) ? -EINVAL : 0;
 }
 
 struct transfer *transfer__new(struct loop *loop, const struct otlp_options *options,
