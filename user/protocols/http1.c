@@ -9,6 +9,7 @@
 #include "bpf/classify/http1.h"
 #include "user/protocols/http1_body.h"
 #include "user/protocols/http1_head.h"
+#include "user/protocols/http1_last.h"
 #include "user/protocols/http1_span.h"
 #include "user/protocols/protocol.h"
 
@@ -36,6 +37,7 @@ struct side {
 struct http1 {
 	struct side side[2]; /* by enum direction */
 	struct http1_join join;
+	struct http1_last last[2];  /* by enum direction */
 	uint8_t kind[REQUESTS_MAX]; /* ring of enum request_kind, @waiting from @oldest */
 	unsigned int oldest;
 	unsigned int waiting;
@@ -241,7 +243,16 @@ static int read_start(const struct parse_input *in, struct slice *rest, struct m
 	return err ? err : 1;
 }
 
-static ssize_t parse_head(struct http1 *http, const struct parse_input *in, struct message *out)
+static void begin(struct http1 *http, enum direction dir, const struct http1_framing *framing,
+		  bool cut, struct message *out)
+{
+	if (dir == TO_SERVER)
+		begin_request(http, framing, cut, out);
+	else
+		begin_response(http, framing, cut, out);
+}
+
+static ssize_t read_head(struct http1 *http, const struct parse_input *in, struct message *out)
 {
 	struct http1_framing framing;
 	struct slice rest = in->bytes;
@@ -257,11 +268,23 @@ static ssize_t parse_head(struct http1 *http, const struct parse_input *in, stru
 		return -EBADMSG;
 	if (!whole && !in->cut)
 		return 0;
-	if (in->dir == TO_SERVER)
-		begin_request(http, &framing, !whole, out);
-	else
-		begin_response(http, &framing, !whole, out);
-	return (ssize_t)(whole ? in->bytes.len - rest.len : in->bytes.len);
+	if (whole)
+		http1_last__keep(&http->last[in->dir],
+				 slice__head(in->bytes, in->bytes.len - rest.len), &framing, out);
+	begin(http, in->dir, &framing, !whole, out);
+	return (ssize_t)(in->bytes.len - (whole ? rest.len : 0));
+}
+
+static ssize_t parse_head(struct http1 *http, const struct parse_input *in, struct message *out)
+{
+	const struct http1_last *last = &http->last[in->dir];
+	struct http1_framing framing;
+
+	if (!http1_last__is(last, in->bytes))
+		return read_head(http, in, out);
+	http1_last__tell(last, in->bytes, &framing, out);
+	begin(http, in->dir, &framing, false, out);
+	return last->len;
 }
 
 /* ---- the other phases --------------------------------------------------------------------- */
