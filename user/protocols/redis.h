@@ -25,6 +25,7 @@
 #define REDIS_DEPTH	       32	   /* of nested aggregates in a reply */
 #define REDIS_PENDING	       64	   /* runs of commands of one kind */
 #define REDIS_ARGUMENT_BYTES   128	   /* so much of an argument is looked at */
+#define REDIS_LAST_BYTES       128	   /* of a command that is kept */
 #define REDIS_WAIT_BYTES       4096	   /* a command is read at once when it is not longer */
 #define REDIS_LENGTH_END       (1ll << 32) /* of a string */
 #define REDIS_COUNT_END	       (1ll << 30) /* of an aggregate's elements */
@@ -102,6 +103,14 @@ struct redis_command {
 	enum redis_kind kind;
 };
 
+/* The command before: who waits for the next job asks for it with the same bytes again.  These are
+ * not read again, then: its text still stands in struct redis_state. */
+struct redis_last {
+	struct redis_command command; /* as it was read */
+	uint16_t len;		      /* of @bytes; 0: there is none */
+	char bytes[REDIS_LAST_BYTES];
+};
+
 #define REDIS_DATABASE_SAME UINT32_MAX
 
 /* Commands of one kind that wait for their replies, in order. */
@@ -137,6 +146,7 @@ struct redis_reply {
 /* Of one connection, for both directions. */
 struct redis_state {
 	struct redis_command command;
+	struct redis_last last;
 	const struct redis_spec
 		*latest; /* of the command before; most are followed by their like */
 	struct redis_reply reply;

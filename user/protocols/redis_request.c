@@ -404,16 +404,30 @@ static ssize_t request__read(struct redis_state *s, const struct parse_input *in
 	return -EBADMSG;
 }
 
-ssize_t redis_request__parse(struct redis_state *s, const struct parse_input *in,
-			     struct message *out)
+static bool last__is(const struct redis_last *last, struct slice in)
+{
+	return last->len && slice__starts(in, slice__of(last->bytes, last->len));
+}
+
+/* Keeps a whole command, of those that change nothing for the ones behind them. */
+static void last__keep(struct redis_last *last, const struct redis_command *command,
+		       struct slice bytes)
+{
+	if (command->kind != REDIS_NORMAL || bytes.len > sizeof(last->bytes))
+		return;
+	last->command = *command;
+	last->len = (uint16_t)bytes.len;
+	memcpy(last->bytes, bytes.data, bytes.len);
+}
+
+/* Reads a command, or a part of it, that is not the one before again. */
+static ssize_t request__parse(struct redis_state *s, const struct parse_input *in,
+			      struct message *out)
 {
 	struct redis_command saved = s->command;
 	ssize_t len;
 
-	if (in->first && !s->requests_seen)
-		redis_state__set_database(s, 1); /* a new connection begins in database 0 */
-	if (!saved.active && (in->bytes.data[0] == '\r' || in->bytes.data[0] == '\n'))
-		return 1;
+	s->last.len = 0;
 	len = request__read(s, in, &out->skip);
 	if (len > 0 && !s->command.active)
 		return len;
@@ -428,8 +442,26 @@ ssize_t redis_request__parse(struct redis_state *s, const struct parse_input *in
 		out->skip = 0;
 		return len == -EBADMSG && !saved.active ? request__refuse(s, in->bytes) : len;
 	}
+	if (!saved.active && !s->command.left && !out->skip)
+		last__keep(&s->last, &s->command, slice__head(in->bytes, (size_t)len));
 	request__give(s, out);
 	return len;
+}
+
+ssize_t redis_request__parse(struct redis_state *s, const struct parse_input *in,
+			     struct message *out)
+{
+	if (s->command.active)
+		return request__parse(s, in, out);
+	if (in->first && !s->requests_seen)
+		redis_state__set_database(s, 1); /* a new connection begins in database 0 */
+	if (in->bytes.data[0] == '\r' || in->bytes.data[0] == '\n')
+		return 1;
+	if (!last__is(&s->last, in->bytes))
+		return request__parse(s, in, out);
+	s->command = s->last.command;
+	request__give(s, out);
+	return s->last.len;
 }
 
 int redis_request__is_head(struct slice in)
