@@ -275,13 +275,25 @@ static ssize_t read_head(struct http1 *http, const struct parse_input *in, struc
 	return (ssize_t)(in->bytes.len - (whole ? rest.len : 0));
 }
 
+static size_t line_ends(struct slice in)
+{
+	size_t len = 0;
+
+	while (len < in.len && (in.data[len] == '\r' || in.data[len] == '\n'))
+		len++;
+	return len;
+}
+
 static ssize_t parse_head(struct http1 *http, const struct parse_input *in, struct message *out)
 {
 	const struct http1_last *last = &http->last[in->dir];
 	struct http1_framing framing;
+	size_t passed;
 
-	if (!http1_last__is(last, in->bytes))
-		return read_head(http, in, out);
+	if (!http1_last__is(last, in->bytes)) {
+		passed = line_ends(in->bytes); /* old clients send one more after a body */
+		return passed ? (ssize_t)passed : read_head(http, in, out);
+	}
 	http1_last__tell(last, in->bytes, &framing, out);
 	begin(http, in->dir, &framing, false, out);
 	return last->len;
@@ -343,27 +355,17 @@ static size_t http1__resync(void *state, enum direction dir, struct slice in)
 	return at;
 }
 
-static size_t line_ends(struct slice in)
-{
-	size_t len = 0;
-
-	while (len < in.len && (in.data[len] == '\r' || in.data[len] == '\n'))
-		len++;
-	return len;
-}
-
 static ssize_t http1__parse(void *state, const struct parse_input *in, struct message *out)
 {
 	struct http1 *http = state;
 	struct side *side = &http->side[in->dir];
-	size_t passed = 0;
+	size_t passed;
 
-	if (side->phase == PHASE_LOST)
+	if (side->phase == PHASE_LOST) {
 		passed = http1__resync(state, in->dir, in->bytes);
-	else if (side->phase == PHASE_HEAD) /* old clients send one more line end after a body */
-		passed = line_ends(in->bytes);
-	if (passed)
-		return (ssize_t)passed;
+		if (passed)
+			return (ssize_t)passed;
+	}
 	if (side->phase == PHASE_CHUNKS)
 		return parse_chunks(side, in, out);
 	return parse_head(http, in, out);

@@ -26,6 +26,7 @@
 #define REDIS_PENDING	       64	   /* runs of commands of one kind */
 #define REDIS_ARGUMENT_BYTES   128	   /* so much of an argument is looked at */
 #define REDIS_LAST_BYTES       128	   /* of a command that is kept */
+#define REDIS_ANSWER_BYTES     16	   /* of a reply that is kept */
 #define REDIS_WAIT_BYTES       4096	   /* a command is read at once when it is not longer */
 #define REDIS_LENGTH_END       (1ll << 32) /* of a string */
 #define REDIS_COUNT_END	       (1ll << 30) /* of an aggregate's elements */
@@ -150,6 +151,8 @@ struct redis_state {
 	const struct redis_spec
 		*latest; /* of the command before; most are followed by their like */
 	struct redis_reply reply;
+	char answer[REDIS_ANSWER_BYTES];	     /* the bytes that @reply is of ... */
+	uint8_t answer_len;			     /* 0: those are not kept */
 	struct redis_pending pending[REDIS_PENDING]; /* ring */
 	uint8_t pending_first;
 	uint8_t pending_count;

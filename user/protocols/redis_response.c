@@ -308,13 +308,36 @@ static ssize_t response__cut(struct redis_state *s, struct slice in, struct mess
 	return (ssize_t)in.len;
 }
 
-ssize_t redis_response__parse(struct redis_state *s, const struct parse_input *in,
-			      struct message *out)
+/* Is it the reply before once more, say "+OK" or ":1"?  s->reply is of it already, then. */
+static bool response__is_again(struct redis_state *s, struct slice in)
+{
+	const struct redis_pending *oldest = redis_pending__oldest(s);
+
+	return s->answer_len && oldest && oldest->kind == REDIS_NORMAL &&
+	       slice__starts(in, slice__of(s->answer, s->answer_len));
+}
+
+/* Keeps the bytes of a whole reply, if it is a single value and means nothing but that. */
+static void response__keep(struct redis_state *s, struct slice bytes)
+{
+	const struct redis_reply *r = &s->reply;
+	bool value = r->type == '+' || r->type == ':' || r->type == '$';
+
+	if (!value || r->none || r->kind != REDIS_NORMAL || bytes.len > sizeof(s->answer))
+		return;
+	memcpy(s->answer, bytes.data, bytes.len);
+	s->answer_len = (uint8_t)bytes.len;
+}
+
+/* Reads a reply, or a part of it, that is not the one before again. */
+static ssize_t response__parse(struct redis_state *s, const struct parse_input *in,
+			       struct message *out)
 {
 	struct redis_reply *r = &s->reply;
 	bool fresh = r->depth == 0;
 	ssize_t len;
 
+	s->answer_len = 0;
 	if (fresh) {
 		int open = response__open(s, in);
 
@@ -325,6 +348,8 @@ ssize_t redis_response__parse(struct redis_state *s, const struct parse_input *i
 	}
 	len = redis_reply__read(r, in->bytes, &out->skip);
 	if (len > 0) {
+		if (fresh && !r->depth && !out->skip)
+			response__keep(s, slice__head(in->bytes, (size_t)len));
 		response__give(s, out);
 		return len;
 	}
@@ -333,4 +358,15 @@ ssize_t redis_response__parse(struct redis_state *s, const struct parse_input *i
 	if (fresh || len < 0)
 		r->depth = 0;
 	return len;
+}
+
+ssize_t redis_response__parse(struct redis_state *s, const struct parse_input *in,
+			      struct message *out)
+{
+	if (!response__is_again(s, in->bytes))
+		return response__parse(s, in, out);
+	s->reply.begun = false;
+	s->reply.orphan = false;
+	response__give(s, out);
+	return s->answer_len;
 }
