@@ -28,7 +28,7 @@
 #define DRAIN_BUSY_NS	 (20 * MS_NS)  /* while records come */
 #define DRAIN_IDLE_NS	 (100 * MS_NS) /* a span of a quiet host is still seen at once */
 #define DRAIN_NEXT_NS	 0	       /* there is more: after the other work of the loop */
-#define DRAIN_PRESSED_NS (2 * MS_NS)   /* there is more, but the exporter has its hands full */
+#define DRAIN_PRESSED_NS (4 * MS_NS)   /* there is more, but the exporter has its hands full */
 #define TURN_SPANS	 160	       /* after so many the loop does its other work, ... */
 #define TURN_RECORDS	 2048	       /* ... or after so many that gave none */
 #define TICK_NS		 (100 * MS_NS)
@@ -341,7 +341,9 @@ static int agent__start_tracer(struct agent *agent, const struct features *featu
 	for (unsigned int i = 0; i < options->pid_count; i++)
 		tracer__scope(agent->tracer, options->pids[i],
 			      agent__verdict(agent, options->pids[i]));
-	return loop__watch(agent->loop, tracer__fd(agent->tracer), EPOLLIN, agent__on_ring, agent);
+	/* Told once: what a turn leaves in the ring is the timer's, and may have to wait. */
+	return loop__watch(agent->loop, tracer__fd(agent->tracer), EPOLLIN | EPOLLET,
+			   agent__on_ring, agent);
 }
 
 /* Programs that run already: those that are not wanted cost nothing from now on. */
