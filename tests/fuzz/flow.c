@@ -247,6 +247,7 @@ static struct outcome play(struct slice script, unsigned int proto, const struct
 	}
 	pipeline__drain(p.pipeline);
 	assert_int_equal(pipeline__in_flight(p.pipeline), 0);
+	assert_int_equal(pipeline__held(p.pipeline), 0);
 	check_sums(&p.ledger, 0);
 	assert_int_equal(p.ledger.count[LEDGER_BYTES],
 			 p.ledger.count[LEDGER_BYTES_PARSED] + p.ledger.count[LEDGER_BYTES_GAP] +

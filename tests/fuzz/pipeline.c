@@ -353,6 +353,7 @@ void fuzz_pipeline(struct slice in, unsigned int proto)
 	stage__check(&s);
 	assert_int_equal(pipeline__in_flight(s.pipeline), 0);
 	assert_int_equal(pipeline__connections(s.pipeline), 0);
+	assert_int_equal(pipeline__held(s.pipeline), 0);
 	assert_int_equal(s.ledger.count[LEDGER_BYTES],
 			 s.ledger.count[LEDGER_BYTES_PARSED] + s.ledger.count[LEDGER_BYTES_GAP] +
 				 s.ledger.count[LEDGER_BYTES_DROPPED]);

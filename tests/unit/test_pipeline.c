@@ -10,7 +10,6 @@
 #include <cmocka.h>
 
 #include "tests/unit/pipeline_scene.h"
-#include "user/flow/repeat.h"
 #include "user/protocols/protocol.h"
 
 /* ---- records that no kernel sends ------------------------------------------------------- */
@@ -100,27 +99,6 @@ static void test_requests_are_refused_in_order(void **state)
 		assert_int_equal(b->seen[i].status, 200);
 	assert_int_equal(b->ledger.count[LEDGER_RESPONSES_UNMATCHED], 2);
 	assert_int_equal(pipeline__in_flight(b->pipeline), 1);
-}
-
-/* What is kept to save work leaves the room to those who need it. */
-static void test_what_is_kept_refuses_nobody(void **state)
-{
-	struct bench *b = *state;
-	char request[64];
-
-	b->config.max_held_bytes = 4096;
-	bench__start(b);
-	for (uint64_t id = 1; id <= 2; id++) {
-		bench__feed_conn(b, id, ROLE_SERVER, 0);
-		for (int i = 0; i < 3 * REPEAT_STATEMENTS; i++) {
-			snprintf(request, sizeof(request), "GET /%d HTTP/1.1\r\nHost: a\r\n\r\n",
-				 i % REPEAT_STATEMENTS);
-			bench__feed(b, id, DIR_RECV, request);
-			bench__feed(b, id, DIR_SEND, RESPONSE);
-		}
-	}
-	assert_int_equal(b->ledger.count[LEDGER_REQUESTS_REFUSED], 0);
-	assert_int_equal(b->ledger.count[LEDGER_SPANS], 2 * 3 * REPEAT_STATEMENTS);
 }
 
 /* Byte by byte, and more of them than are held: the message is lost, the connection is not. */
@@ -377,8 +355,6 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_positions_do_not_wrap, bench__setup,
 						bench__teardown),
 		cmocka_unit_test_setup_teardown(test_requests_are_refused_in_order, bench__setup,
-						bench__teardown),
-		cmocka_unit_test_setup_teardown(test_what_is_kept_refuses_nobody, bench__setup,
 						bench__teardown),
 		cmocka_unit_test_setup_teardown(test_held_bytes_are_bounded, bench__setup,
 						bench__teardown),

@@ -6,6 +6,7 @@
 
 #include "user/flow/describe.h"
 #include "user/flow/endpoint.h"
+#include "user/flow/quota.h"
 #include "user/protocols/protocol.h"
 
 static void conn_table__link(struct conn_table *table, struct conn *conn)
@@ -160,11 +161,14 @@ void conn__rest(struct conn *conn)
 	conn->resting = true;
 }
 
-size_t conn__held(const struct conn *conn)
+void conn__account(struct conn *conn, struct quota *quota)
 {
-	return stream__held(&conn->reading[TO_SERVER].stream) +
-	       stream__held(&conn->reading[TO_CLIENT].stream) + conn->memo.bytes +
-	       conn->repeats.bytes;
+	size_t held = stream__held(&conn->reading[TO_SERVER].stream) +
+		      stream__held(&conn->reading[TO_CLIENT].stream) + conn->memo.bytes +
+		      conn->repeats.bytes;
+
+	quota__change(quota, conn->held_bytes, held);
+	conn->held_bytes = held;
 }
 
 const struct endpoint *conn__server(const struct conn *conn)

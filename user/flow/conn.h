@@ -20,6 +20,7 @@
 #include "user/flow/transaction.h"
 
 struct protocol;
+struct quota;
 
 /* How far one direction's messages have been read. */
 struct reading {
@@ -86,7 +87,7 @@ struct conn {
 	struct transaction *request;	     /* the one whose request is being read, or NULL */
 	size_t open;			     /* length of the queue */
 	size_t queue_bytes;		     /* of the transactions in it */
-	size_t held_bytes;		     /* of conn__held(), as the quota knows it */
+	size_t held_bytes;		     /* as conn__account() has told it last */
 };
 
 struct conn_table {
@@ -112,8 +113,9 @@ void conn__unbind(struct conn *conn);
 /* It has been silent for long: what only saves work is given up. */
 void conn__rest(struct conn *conn);
 
-/* Bytes that its streams, its memo and what is kept of its spans take. */
-size_t conn__held(const struct conn *conn);
+/* Tells @quota what its streams, its memo and what is kept of its spans take now: after all that may
+ * have changed one of these, spans that were finished among it. */
+void conn__account(struct conn *conn, struct quota *quota);
 
 /* The direction by roles of bytes that this socket sent or received. */
 static inline enum direction conn__direction(const struct conn *conn, enum event_dir dir)

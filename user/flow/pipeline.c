@@ -61,15 +61,6 @@ static void pipeline__release(struct pipeline *p, struct conn *conn, enum direct
 	p->held--;
 }
 
-/* Tells the quota what the connection holds now. */
-static void pipeline__account(struct pipeline *p, struct conn *conn)
-{
-	size_t held = conn__held(conn);
-
-	quota__change(&p->quota, conn->held_bytes, held);
-	conn->held_bytes = held;
-}
-
 /* Closes the books of a connection: what it still holds will not be read. */
 static void pipeline__settle(struct pipeline *p, struct conn *conn)
 {
@@ -80,7 +71,7 @@ static void pipeline__settle(struct pipeline *p, struct conn *conn)
 	}
 	ledger__add(p->ledger, LEDGER_MEMO_EVICTED, conn->memo.evicted);
 	conn__unbind(conn);
-	pipeline__account(p, conn);
+	conn__account(conn, &p->quota);
 }
 
 /* No more of this connection is read; it stays known until it closes. */
@@ -248,7 +239,7 @@ static void pipeline__add_data(struct pipeline *p, struct conn *conn, const stru
 	pipeline__read(p, conn);
 	for (int side = TO_SERVER; side <= TO_CLIENT; side++)
 		stream__keep(&conn->reading[side].stream); /* the record goes */
-	pipeline__account(p, conn);
+	conn__account(conn, &p->quota);
 }
 
 static void pipeline__record_data(struct pipeline *p, const struct event_view *view)
@@ -288,6 +279,7 @@ static void pipeline__peer_eof(struct pipeline *p, struct conn *conn, uint64_t n
 	 * answers nothing. */
 	if (conn->role == ROLE_CLIENT)
 		transaction__finish_all(conn, conn__failure(conn), now_ns, &p->sink);
+	conn__account(conn, &p->quota);
 }
 
 static void pipeline__record_close(struct pipeline *p, const struct event_close *event)
@@ -381,6 +373,7 @@ static void pipeline__release_overdue(struct pipeline *p, uint64_t now_ns)
 				continue;
 			pipeline__release(p, conn, dir);
 			message__read(conn, dir, &p->sink);
+			conn__account(conn, &p->quota);
 		}
 	}
 }
@@ -389,7 +382,8 @@ static void pipeline__release_overdue(struct pipeline *p, uint64_t now_ns)
 static void pipeline__give_up(struct pipeline *p, uint64_t now_ns)
 {
 	for (struct conn *conn = p->conns.oldest; conn && p->in_flight; conn = conn->newer)
-		transaction__give_up(conn, p->config->response_timeout_ns, now_ns, &p->sink);
+		if (transaction__give_up(conn, p->config->response_timeout_ns, now_ns, &p->sink))
+			conn__account(conn, &p->quota);
 }
 
 /* The connection may speak again after hours, like those of a pool: it stays known, because the
@@ -403,7 +397,7 @@ static void pipeline__rest(struct pipeline *p, struct conn *conn)
 	for (int dir = TO_SERVER; dir <= TO_CLIENT; dir++)
 		message__forget(conn, dir, &p->sink);
 	conn__rest(conn);
-	pipeline__account(p, conn);
+	conn__account(conn, &p->quota);
 }
 
 static void pipeline__finish_quiet(struct pipeline *p, uint64_t now_ns)
@@ -497,4 +491,9 @@ size_t pipeline__in_flight(const struct pipeline *p)
 size_t pipeline__connections(const struct pipeline *p)
 {
 	return p->conns.count;
+}
+
+size_t pipeline__held(const struct pipeline *p)
+{
+	return p->quota.used;
 }

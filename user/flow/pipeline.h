@@ -67,5 +67,7 @@ void pipeline__drain(struct pipeline *p);
 /* Requests begun and not finished: the rest of the ledger's sum. */
 size_t pipeline__in_flight(const struct pipeline *p);
 size_t pipeline__connections(const struct pipeline *p);
+/* Bytes held, of max_held_bytes. */
+size_t pipeline__held(const struct pipeline *p);
 
 #endif

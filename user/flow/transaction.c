@@ -414,13 +414,16 @@ static bool transaction__overdue(const struct transaction *txn, uint64_t timeout
 	return waits && txn->end_ns + timeout_ns <= now_ns;
 }
 
-void transaction__give_up(struct conn *conn, uint64_t timeout_ns, uint64_t now_ns,
+bool transaction__give_up(struct conn *conn, uint64_t timeout_ns, uint64_t now_ns,
 			  const struct transaction_sink *sink)
 {
+	size_t open = conn->open;
+
 	while (conn->oldest && transaction__overdue(conn->oldest, timeout_ns, now_ns)) {
 		conn->astray++;
 		queue__end_oldest(conn, NULL, conn->oldest->end_ns + timeout_ns, sink);
 	}
+	return conn->open != open;
 }
 
 void transaction__give_up_all(struct conn *conn, uint64_t end_ns,

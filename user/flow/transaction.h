@@ -124,8 +124,8 @@ void transaction__finish_all(struct conn *conn, const char *failure, uint64_t en
 			     const struct transaction_sink *sink);
 
 /* Gives up what has waited longer than @timeout_ns for a response that has not begun: it is
- * incomplete.  A response that comes later is passed over. */
-void transaction__give_up(struct conn *conn, uint64_t timeout_ns, uint64_t now_ns,
+ * incomplete.  A response that comes later is passed over.  False: there was nothing. */
+bool transaction__give_up(struct conn *conn, uint64_t timeout_ns, uint64_t now_ns,
 			  const struct transaction_sink *sink);
 
 /* Gives up all that waits, at @end_ns; the connection goes on.  Responses that come later, and
