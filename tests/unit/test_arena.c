@@ -22,7 +22,9 @@ static void test_never_past_the_limit(void **state)
 
 	arena__init(&a, 2000);
 	assert_non_null(arena__alloc(&a, ARENA_INLINE_BYTES));
+	assert_false(a.failed);
 	assert_null(arena__alloc(&a, 2000 - ARENA_INLINE_BYTES + 1));
+	assert_true(a.failed);
 	assert_int_equal(a.heap_bytes, 0);
 	assert_non_null(arena__alloc(&a, 1));
 	assert_held(&a, 2000 - ARENA_INLINE_BYTES);

@@ -51,6 +51,9 @@ static void render(const struct span *span, char *out, size_t room)
 	}
 }
 
+static size_t text_limit = SPAN_TEXT_BYTES; /* of the next spans */
+static uint32_t dropped_attributes;	    /* of the last one */
+
 /* On a connection of which @repeats are known. */
 static void describe(enum conn_role role, const char *request, const char *response,
 		     const char *failure, struct repeats *repeats, char got[GOT_BYTES])
@@ -69,7 +72,9 @@ static void describe(enum conn_role role, const char *request, const char *respo
 	txn->client = &client;
 	txn->failure = failure;
 	txn->repeats = repeats;
+	span->text.limit_bytes = text_limit;
 	protocol_http1.describe(txn, &config, span);
+	dropped_attributes = span->dropped_attributes;
 	render(span, got, GOT_BYTES);
 	span__free(span);
 	free(state);
@@ -278,6 +283,50 @@ static void test_what_is_known_of_a_connection(void **unused)
 	}
 }
 
+/* What is made for an attribute, and finds no room in the span, is counted; and the next requests of
+ * the connection are told of in full. */
+static void test_what_finds_no_room(void **unused)
+{
+	static const struct {
+		enum conn_role role;
+		const char *before;
+		int len; /* of what stands between the two */
+		const char *after;
+		const char *lost;
+		uint32_t dropped;
+	} cases[] = {
+		{ ROLE_SERVER, "GET /a?", 1200, " HTTP/1.1\r\n\r\n", "|url.query=", 1 },
+		{ ROLE_SERVER, "GET /1/", 1018, " HTTP/1.1\r\n\r\n", "|http.route=", 1 },
+		{ ROLE_SERVER, "GET /abcd?", 508, " HTTP/1.1\r\n\r\n", "GET /abcd|", 0 },
+		{ ROLE_CLIENT, "GET /", 1200, " HTTP/1.1\r\n\r\n", "|url.full=", 1 },
+		{ ROLE_CLIENT, "GET /?", 1200, " HTTP/1.1\r\n\r\n", "|url.full=", 1 },
+		{ ROLE_SERVER, "GET /a HTTP/1.1\r\nUser-Agent: a\r\n ", 1200, "\r\n\r\n",
+		  "|user_agent.original=", 1 },
+	};
+	char text[1200], request[1400], want[GOT_BYTES], got[GOT_BYTES];
+
+	config.route_heuristic = true;
+	memset(text, 'x', sizeof(text));
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		struct repeats repeats = { 0 };
+
+		snprintf(request, sizeof(request), "%s%.*s%s", cases[i].before, cases[i].len, text,
+			 cases[i].after);
+		describe(cases[i].role, request, OK, NULL, &repeats, want);
+		assert_non_null(strstr(want, cases[i].lost));
+		text_limit = 0; /* but for the bytes that each span has */
+		describe(cases[i].role, request, OK, NULL, &repeats, got);
+		text_limit = SPAN_TEXT_BYTES;
+		assert_null(strstr(got, cases[i].lost));
+		assert_int_equal(dropped_attributes, cases[i].dropped);
+		for (int times = 0; times < 3; times++) {
+			describe(cases[i].role, request, OK, NULL, &repeats, got);
+			assert_string_equal(got, want);
+		}
+		repeats__reset(&repeats);
+	}
+}
+
 static void test_known_methods(void **unused)
 {
 	static const char *const methods[] = { "BREW", NULL };
@@ -319,6 +368,7 @@ int main(void)
 		cmocka_unit_test(test_client),
 		cmocka_unit_test(test_sockets),
 		cmocka_unit_test(test_routes),
+		cmocka_unit_test(test_what_finds_no_room),
 		cmocka_unit_test(test_known_methods),
 		cmocka_unit_test(test_ignored),
 		cmocka_unit_test(test_what_is_known_of_a_connection),

@@ -137,6 +137,45 @@ static void test_what_is_long_is_not_kept(void **state)
 	repeats__reset(&r);
 }
 
+/* A span whose name alone may find no room. */
+static bool describe_name(struct repeats *r, struct slice name, bool has_room)
+{
+	struct repeat_key key = key_of("SELECT something", "");
+	struct span *span = span__new();
+	struct repeat_turn turn;
+	bool kept;
+
+	assert_non_null(span);
+	if (!has_room)
+		span->text.limit_bytes = 0;
+	kept = repeat__begin_statement(&turn, r, &key, span);
+	if (!kept) {
+		span__set_name(span, name);
+		span__add(span, "value", SLICE("x"));
+		repeat__end(&turn, span);
+	}
+	assert_int_equal(span->attributes.count, 1);
+	assert_int_equal(span->name.len, has_room ? name.len : 0);
+	assert_int_equal(span->dropped_attributes, 0);
+	span__free(span);
+	return kept;
+}
+
+static void test_what_found_no_room_is_not_kept(void **state)
+{
+	static char name[ARENA_INLINE_BYTES + 1];
+	struct slice all = slice__of(name, sizeof(name));
+	struct repeats r = { 0 };
+
+	memset(name, 'x', sizeof(name));
+	assert_false(describe_name(&r, all, true));
+	assert_false(describe_name(&r, all, false));
+	assert_false(describe_name(&r, all, true));
+	assert_true(describe_name(&r, all, true));
+	assert_false(describe_name(&r, all, false)); /* nor has what is kept */
+	repeats__reset(&r);
+}
+
 static void test_nothing_is_kept_without_a_place(void **state)
 {
 	for (int times = 0; times < 3; times++)
@@ -151,6 +190,7 @@ int main(void)
 		cmocka_unit_test(test_another_key_takes_the_place),
 		cmocka_unit_test(test_limits_hold),
 		cmocka_unit_test(test_what_is_long_is_not_kept),
+		cmocka_unit_test(test_what_found_no_room_is_not_kept),
 		cmocka_unit_test(test_nothing_is_kept_without_a_place),
 	};
 

@@ -10,6 +10,8 @@
 #include "user/flow/config.h"
 #include "user/flow/describe.h"
 #include "user/flow/span.h"
+#include "user/flow/transaction.h"
+#include "user/protocols/protocol.h"
 
 static int begin(void **state)
 {
@@ -127,6 +129,25 @@ static void test_limit_comes_from_the_configuration(void **state)
 	span__free(span);
 }
 
+static void describe_nothing(const struct transaction *txn, const struct flow_config *config,
+			     struct span *span)
+{
+}
+
+static void test_lost_name_is_counted(void **state)
+{
+	static const struct protocol protocol = { .describe = describe_nothing };
+	const struct transaction txn = { .protocol = &protocol };
+	struct flow_config config;
+	struct span *span;
+
+	flow_config__defaults(&config);
+	span = describe__transaction(&txn, &config, 0);
+	assert_non_null(span);
+	assert_int_equal(span->dropped_attributes, 1);
+	span__free(span);
+}
+
 static void test_errors_have_names(void **state)
 {
 	static const struct {
@@ -158,6 +179,7 @@ int main(void)
 		cmocka_unit_test(test_attributes_read_back),
 		TEST(test_first_failure_counts),
 		cmocka_unit_test(test_limit_comes_from_the_configuration),
+		cmocka_unit_test(test_lost_name_is_counted),
 		cmocka_unit_test(test_errors_have_names),
 	};
 

@@ -18,6 +18,7 @@ void arena__init(struct arena *a, size_t limit_bytes)
 	a->given_bytes = a->left;
 	a->heap_bytes = 0;
 	a->limit_bytes = limit_bytes;
+	a->failed = false;
 }
 
 void arena__reset(struct arena *a)
@@ -31,7 +32,7 @@ void arena__reset(struct arena *a)
 	arena__init(a, a->limit_bytes);
 }
 
-bool arena__grow(struct arena *a, size_t len)
+static bool arena__add_chunk(struct arena *a, size_t len)
 {
 	size_t bytes = len > CHUNK_BYTES ? len : CHUNK_BYTES, used = arena__used(a);
 	struct arena_chunk *chunk;
@@ -50,6 +51,14 @@ bool arena__grow(struct arena *a, size_t len)
 	a->left = bytes;
 	a->given_bytes = used + bytes;
 	return true;
+}
+
+bool arena__grow(struct arena *a, size_t len)
+{
+	bool grown = arena__add_chunk(a, len);
+
+	a->failed |= !grown;
+	return grown;
 }
 
 char *arena__extend(struct arena *a, struct slice old, size_t more)

@@ -21,6 +21,7 @@ struct arena {
 	size_t given_bytes; /* those, and all that was handed out */
 	size_t heap_bytes;  /* of all chunks */
 	size_t limit_bytes; /* of what is handed out; asked when there is need of a chunk */
+	bool failed;	    /* something that was asked for was not there */
 	char inline_bytes[ARENA_INLINE_BYTES] __attribute__((aligned(16)));
 };
 

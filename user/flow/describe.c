@@ -74,6 +74,8 @@ struct span *describe__transaction(const struct transaction *txn, const struct f
 	span->scope = txn->protocol->scope;
 	describe__times(span, txn->start_ns, txn->end_ns, unix_offset_ns);
 	txn->protocol->describe(txn, config, span);
+	/* each has a name, for which there may have been no room */
+	span->dropped_attributes += !span->name.len;
 	if (txn->failure)
 		span__fail(span, slice__str(txn->failure));
 	if (txn->flags & TXN_INCOMPLETE)

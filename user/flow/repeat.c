@@ -71,17 +71,18 @@ static bool key__is(const struct repeat_key *key, const struct kept_attributes *
 
 /* ---- what follows from it ----------------------------------------------------------------- */
 
-/* False: the span has no place for all of it. */
+/* False: the span has no place for all of it, and gets nothing. */
 static bool kept_attributes__add(const struct kept_attributes *kept, struct span *span)
 {
-	const char *name = kept->text + kept->key_len;
-	struct slice encoded = slice__of(name + kept->name_len, kept->encoded_len);
+	struct slice name = slice__of(kept->text + kept->key_len, kept->name_len);
+	struct slice encoded = slice__of(name.data + name.len, kept->encoded_len);
+	struct slice copy = arena__copy(&span->text, name);
 
-	if (span->attributes.count + kept->count > span->attribute_limit ||
+	if (copy.len != name.len || span->attributes.count + kept->count > span->attribute_limit ||
 	    !attributes__add_encoded(&span->attributes, encoded, kept->count))
 		return false;
-	if (kept->name_len)
-		span->name = arena__copy(&span->text, slice__of(name, kept->name_len));
+	if (name.len)
+		span->name = copy;
 	return true;
 }
 
@@ -140,8 +141,9 @@ void repeat__keep(const struct repeat_turn *turn, const struct span *span)
 	size_t len, key_len = 0;
 	char *to;
 
-	/* limits that were met hold for this span, which may have had other attributes before */
-	if (span->dropped_attributes != turn->dropped)
+	/* limits that were met hold for this span, which may have had other attributes before; and
+	 * so does want of memory */
+	if (span->dropped_attributes != turn->dropped || span->text.failed)
 		return;
 	for (size_t i = 0; i < REPEAT_KEY_PARTS; i++)
 		key_len += part[i].len;

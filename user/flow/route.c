@@ -240,7 +240,7 @@ enum route_source route__find(const struct flow_config *config, struct slice pat
 	if (!config->route_heuristic)
 		return ROUTE_NONE;
 	*out = is_plain(path) ? path : guess(path, a);
-	return out->len ? ROUTE_GUESS : ROUTE_NONE;
+	return ROUTE_GUESS;
 }
 
 bool route__ignored(const struct flow_config *config, struct slice path)

@@ -22,7 +22,8 @@ enum route_source {
 
 /*
  * Patterns begin with "/".  "{x}" is one segment or a part of one, "*" one segment, or all the rest when it is
- * the last.  A slash at the end makes no difference.  *@out lives in @a, in @config or in @path.
+ * the last.  A slash at the end makes no difference.  *@out lives in @a, in @config or in @path; a guess is
+ * empty when @a has no room.
  */
 enum route_source route__find(const struct flow_config *config, struct slice path, struct arena *a,
 			      struct slice *out);

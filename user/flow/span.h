@@ -89,6 +89,13 @@ static __always_inline void span__add(struct span *span, const char *name, struc
 	attributes__end(&span->attributes, key, at + 2 + value.len);
 }
 
+/* The same for a @value that was made in @span->text: it is empty where that had no room. */
+static __always_inline void span__add_made(struct span *span, const char *name, struct slice value)
+{
+	span->dropped_attributes += !value.len;
+	span__add(span, name, value);
+}
+
 /* The same for a @value that is known to be ASCII. */
 static __always_inline void span__add_literal(struct span *span, const char *key,
 					      struct slice value)
@@ -116,7 +123,7 @@ static __always_inline void span__add_bool(struct span *span, const char *key, b
 		span->dropped_attributes++;
 }
 
-/* Copies the name, made valid UTF-8. */
+/* Copies the name, made valid UTF-8; it is empty when there is no room. */
 void span__set_name(struct span *span, struct slice name);
 
 /* Status ERROR and error.type = @type (copied).  Called once; a later call changes nothing. */

@@ -258,7 +258,7 @@ struct slice url__full(struct arena *a, struct slice scheme, struct slice author
 	authority = slice__skip(authority, user);
 	out = arena__alloc(a, scheme.len + 3 + user_info.len + authority.len + path.len + 1 +
 				      safe_query.len);
-	if (!out)
+	if (!out || (query.len && !safe_query.len))
 		return slice__of("", 0);
 	at = put(out, at, scheme);
 	at = put(out, at, SLICE("://"));

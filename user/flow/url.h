@@ -36,7 +36,7 @@ void url__split(struct slice target, bool is_connect, struct url_target *out);
  * nothing then. */
 bool url__host(struct slice authority, struct url_host *out);
 
-/* A copy in which the values of the keys that sign a URL are "REDACTED". */
+/* A copy in which the values of the keys that sign a URL are "REDACTED"; empty when no room. */
 struct slice url__redact_query(struct arena *a, struct slice query);
 
 /* scheme://authority path[?query] with user-info and query redacted; empty when no room. */

@@ -10,8 +10,10 @@
 #include "user/protocols/http1_forwarded.h"
 #include "user/protocols/http1_head.h"
 
-#define PORT_HTTP  80
-#define PORT_HTTPS 443
+#define PORT_HTTP	80
+#define PORT_HTTPS	443
+
+#define AUTHORITY_BYTES (ENDPOINT_TEXT_BYTES + sizeof("[]:65535"))
 
 /* What the attributes are made of. */
 struct view {
@@ -140,18 +142,19 @@ static void add_peer(const struct view *v, const struct endpoint *peer)
 
 /* ---- the URL ------------------------------------------------------------------------------ */
 
-/* host[:port] of the server's end of the socket, for a request that names no host. */
-static struct slice socket_authority(const struct view *v)
+/* host[:port] of the server's end of the socket, for a request that names no host; written to
+ * @out. */
+static struct slice socket_authority(const struct endpoint *server, char out[AUTHORITY_BYTES])
 {
-	const struct endpoint *server = v->txn->server;
 	char text[ENDPOINT_TEXT_BYTES];
 	struct slice address = endpoint__address(server, text, sizeof(text));
 	bool ip6 = slice__find(address, ':') < address.len;
 
 	if (!endpoint__network_type(server))
 		return SLICE("localhost"); /* a unix socket */
-	return arena__printf(&v->span->text, ip6 ? "[%.*s]:%u" : "%.*s:%u", (int)address.len,
-			     address.data, server->port);
+	snprintf(out, AUTHORITY_BYTES, ip6 ? "[%.*s]:%u" : "%.*s:%u", (int)address.len,
+		 address.data, server->port);
+	return slice__str(out);
 }
 
 static void add_url_full(const struct view *v)
@@ -159,19 +162,22 @@ static void add_url_full(const struct view *v)
 	bool has_path = v->target.form == URL_ORIGIN || v->target.form == URL_ABSOLUTE;
 	struct slice scheme = v->target.scheme.len ? v->target.scheme : scheme_of(v);
 	struct slice path = has_path ? v->target.path : slice__of("", 0);
+	char text[AUTHORITY_BYTES];
 	struct slice authority;
 	struct url_host host;
 
 	if (!logical_host(v, &authority, &host))
-		authority = socket_authority(v);
-	span__add(v->span, "url.full",
-		  url__full(&v->span->text, scheme, authority, path, v->target.query));
+		authority = socket_authority(v->txn->server, text);
+	span__add_made(v->span, "url.full",
+		       url__full(&v->span->text, scheme, authority, path, v->target.query));
 }
 
 static void add_url_parts(const struct view *v)
 {
 	span__add(v->span, "url.path", v->target.path);
-	span__add(v->span, "url.query", url__redact_query(&v->span->text, v->target.query));
+	if (v->target.query.len)
+		span__add_made(v->span, "url.query",
+			       url__redact_query(&v->span->text, v->target.query));
 }
 
 /* ---- name and outcome --------------------------------------------------------------------- */
@@ -184,8 +190,8 @@ static struct slice add_route(const struct view *v)
 
 	if (source == ROUTE_NONE || (source == ROUTE_GUESS && v->status == 404))
 		return slice__of("", 0);
-	span__add(v->span, "http.route", route);
-	if (source == ROUTE_GUESS)
+	span__add_made(v->span, "http.route", route);
+	if (source == ROUTE_GUESS && route.len)
 		span__add_literal(v->span, "spanloom.route.source", SLICE("heuristic"));
 	return route;
 }
@@ -324,9 +330,9 @@ void http1_span__describe(const struct transaction *txn, const struct flow_confi
 		add_peers(&v);
 		repeat__end(&turn, span);
 	}
-	if (txn->role == ROLE_SERVER)
-		span__add(span, "user_agent.original",
-			  unfold(&span->text, field[HTTP1_USER_AGENT]));
+	if (txn->role == ROLE_SERVER && field[HTTP1_USER_AGENT].len)
+		span__add_made(span, "user_agent.original",
+			       unfold(&span->text, field[HTTP1_USER_AGENT]));
 	add_status(&v);
 }
 
