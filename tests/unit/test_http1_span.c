@@ -245,6 +245,28 @@ static void test_routes(void **unused)
 	config.routes = NULL;
 }
 
+/* It is not made anew: that would show what never changes on a connection, and does here. */
+static void test_what_is_kept_is_used(void **unused)
+{
+	static const char request[] = "GET /a HTTP/1.1\r\nHost: h\r\n\r\n";
+	struct endpoint old_client = client;
+	struct repeats repeats = { 0 };
+	char want[GOT_BYTES], got[GOT_BYTES];
+
+	config.route_heuristic = true;
+	for (int times = 0; times < 2; times++)
+		describe(ROLE_SERVER, request, OK, NULL, &repeats, want);
+	client.addr[3]++;
+	config.route_heuristic = false;
+	describe(ROLE_SERVER, request, OK, NULL, &repeats, got);
+	assert_string_equal(got, want);
+	describe(ROLE_SERVER, request, OK, NULL, NULL, got);
+	assert_null(strstr(got, "GET /a|"));
+	assert_null(strstr(got, "10.0.0.9"));
+	client = old_client;
+	repeats__reset(&repeats);
+}
+
 /* Requests of one connection that differ in one thing only: none is taken for another. */
 static void test_what_is_known_of_a_connection(void **unused)
 {
@@ -371,6 +393,7 @@ int main(void)
 		cmocka_unit_test(test_what_finds_no_room),
 		cmocka_unit_test(test_known_methods),
 		cmocka_unit_test(test_ignored),
+		cmocka_unit_test(test_what_is_kept_is_used),
 		cmocka_unit_test(test_what_is_known_of_a_connection),
 	};
 
