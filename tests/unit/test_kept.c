@@ -116,6 +116,31 @@ static void test_what_is_kept_refuses_nobody(void **state)
 	assert_int_equal(b->ledger.count[LEDGER_SPANS], 2 * 3 * REPEAT_STATEMENTS);
 }
 
+/* Where all connections keep as much as may be kept, what is of no use any more is given up all the
+ * same. */
+static void test_what_changes_is_given_up(void **state)
+{
+	struct bench *b = *state;
+	char request[1024];
+	size_t held;
+
+	b->config.max_held_bytes = 16 * 1024;
+	bench__start(b);
+	bench__feed_conn(b, 1, ROLE_SERVER, 0);
+	snprintf(request, sizeof(request), "GET /%0900d HTTP/1.1\r\nHost: a\r\n\r\n", 7);
+	for (int times = 0; times < 2; times++) {
+		bench__feed(b, 1, DIR_RECV, request);
+		bench__feed(b, 1, DIR_SEND, RESPONSE);
+	}
+	held = pipeline__held(b->pipeline);
+	assert_true(held > b->config.max_held_bytes / 8);
+	for (int times = 0; times < 2; times++) {
+		bench__feed(b, 1, DIR_RECV, GET);
+		bench__feed(b, 1, DIR_SEND, RESPONSE);
+		assert_true(pipeline__held(b->pipeline) < held);
+	}
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, bench__setup, bench__teardown)
 
 int main(void)
@@ -126,6 +151,7 @@ int main(void)
 		TEST(test_what_is_kept_counts_at_the_end),
 		TEST(test_who_rests_keeps_nothing),
 		TEST(test_what_is_kept_refuses_nobody),
+		TEST(test_what_changes_is_given_up),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

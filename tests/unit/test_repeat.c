@@ -176,6 +176,30 @@ static void test_what_found_no_room_is_not_kept(void **state)
 	repeats__reset(&r);
 }
 
+/* What is there is of use as before, or gives way to nothing. */
+static void test_who_is_full_keeps_no_more(void **state)
+{
+	struct repeat_key key = key_of("SELECT something", "");
+	struct repeats r = { .full = true };
+
+	for (int times = 0; times < 3; times++)
+		expect(&r, key, "none", "none", false);
+	assert_int_equal(r.bytes, 0);
+	r.full = false;
+	expect(&r, key, "one", "one", false);
+	r.full = true;
+	expect(&r, key, "two", "one", true);
+	for (int i = 0; i < 2 * REPEAT_STATEMENTS; i++) {
+		char text[16];
+
+		snprintf(text, sizeof(text), "key %d", i);
+		for (int times = 0; times < 3; times++)
+			expect(&r, key_of(text, ""), "none", "none", false);
+	}
+	assert_int_equal(r.bytes, 0);
+	repeats__reset(&r);
+}
+
 static void test_nothing_is_kept_without_a_place(void **state)
 {
 	for (int times = 0; times < 3; times++)
@@ -191,6 +215,7 @@ int main(void)
 		cmocka_unit_test(test_limits_hold),
 		cmocka_unit_test(test_what_is_long_is_not_kept),
 		cmocka_unit_test(test_what_found_no_room_is_not_kept),
+		cmocka_unit_test(test_who_is_full_keeps_no_more),
 		cmocka_unit_test(test_nothing_is_kept_without_a_place),
 	};
 

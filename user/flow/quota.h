@@ -27,7 +27,11 @@ static inline bool quota__allows(const struct quota *q, size_t mine)
 	return mine < quota__left(q);
 }
 
-/* Is so much left that what only saves work may be held, too? */
+/*
+ * Is so little held that what only saves work may become more?  It never is more than an eighth of
+ * the room, and what one connection may keep: all else is left to those who need it.  Above that, it
+ * only becomes less.
+ */
 static inline bool quota__spares(const struct quota *q)
 {
 	return q->used < q->max / 8;

@@ -93,7 +93,7 @@ static bool repeat__begin(struct repeat_turn *turn, struct repeat *place, uint64
 	if (place->kept && key__is(turn->key, place->kept))
 		return kept_attributes__add(place->kept, span);
 	hash = hash ? hash : key__hash(turn->key);
-	if (place->hash == hash) {
+	if (place->hash == hash && !turn->repeats->full) {
 		turn->place = place;
 		turn->start = attributes__encoded(&span->attributes).len;
 		turn->count = span->attributes.count;

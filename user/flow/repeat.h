@@ -28,6 +28,7 @@ struct repeats {
 	struct repeat peers;			     /* who speaks with whom */
 	struct repeat statements[REPEAT_STATEMENTS]; /* of a database, or request lines */
 	size_t bytes;				     /* of what is kept */
+	bool full; /* nothing is added: what is kept is of use until it gives way to another key */
 };
 
 struct repeat_key {

@@ -144,7 +144,8 @@ static void queue__finish_oldest(struct conn *conn, uint64_t end_ns,
 	if (txn->flags & TXN_GAP && !(txn->flags & TXN_RESPONSE_ENDED))
 		txn->flags |= TXN_INCOMPLETE;
 	txn->end_ns = end_ns > txn->start_ns ? end_ns : txn->start_ns;
-	txn->repeats = quota__spares(sink->quota) ? &conn->repeats : NULL;
+	txn->repeats = &conn->repeats;
+	conn->repeats.full = !quota__spares(sink->quota);
 	sink->finish(sink->ctx, conn, txn);
 }
 

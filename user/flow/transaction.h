@@ -47,7 +47,7 @@ struct transaction {
 	enum conn_role role;	       /* of the traced process: client or server of this call */
 	const struct endpoint *server; /* the side that answers; borrowed from the connection */
 	const struct endpoint *client;
-	struct repeats *repeats; /* of the connection's spans; NULL: nothing is to be kept */
+	struct repeats *repeats; /* of the connection's spans; NULL while it is not finished */
 	uint32_t tgid;		 /* of the traced process, when the request began */
 	uint32_t tid;
 	uint64_t conn_id;
