@@ -61,7 +61,7 @@ enum ledger_entry {
 	LEDGER_ROOT_REQUEST,  /* of a server: nobody on this host has sent it, nor named a parent */
 	LEDGER_PARENT_GONE,   /* what the kernel saw cause it gives no span here */
 	LEDGER_ROOT_IDLE,     /* a call of a program that was not seen to serve anybody */
-	LEDGER_ROOT_APART,    /* by a thread, goroutine or context that serves no request */
+	LEDGER_ROOT_APART,    /* by what no request of its process is known to use: a thread, say */
 	LEDGER_ROOT_SEVERAL,  /* who calls serves, or has served, several at once */
 	LEDGER_ROOT_BEHIND,   /* who calls serves none any more: that has its response */
 	LEDGER_ROOT_UNSEEN,   /* an event loop that may serve others, which nobody here can read */

@@ -42,7 +42,8 @@ const char *root__text(enum ledger_entry cause)
 {
 	switch (cause) {
 	case LEDGER_ROOT_APART:
-		return "made by a thread, goroutine or context that serves no request";
+		return "made by a thread, goroutine or context that no request of its process is "
+		       "known to use";
 	case LEDGER_ROOT_SEVERAL:
 		return "several requests were served at once";
 	case LEDGER_ROOT_BEHIND:
