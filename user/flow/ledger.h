@@ -25,7 +25,7 @@ enum ledger_entry {
 	LEDGER_RECORDS_CLOSE,
 	LEDGER_RECORDS_PROCESS,
 	LEDGER_RECORDS_CONTEXT,	  /* of header injection: contexts sent, connections that left */
-	LEDGER_RECORDS_MALFORMED, /* shorter than they say, or of no known type */
+	LEDGER_RECORDS_MALFORMED, /* too short, or with a type or value that there is not */
 	LEDGER_RECORDS_NO_CONN,	  /* data or close of a connection that we do not hold */
 	/* connections */
 	LEDGER_CONNECTIONS,
