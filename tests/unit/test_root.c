@@ -11,6 +11,7 @@
 
 #include "tests/unit/call_scene.h"
 #include "user/flow/pipeline.h"
+#include "user/flow/resource.h"
 #include "user/flow/root.h"
 
 #define FORWARDED                                                                                  \
@@ -77,6 +78,42 @@ static void test_who_serves_nobody(void **state)
 	serve(s);
 	expect_call(s, REFUSED_NOT, LEDGER_ROOT_APART, "apart");
 	expect_sum(s, 3);
+}
+
+/* Nor has who waits for one; but who has one, unanswered yet. */
+static void test_who_has_received_no_request(void **state)
+{
+	struct scene *s = *state;
+
+	scene__conn(s, SERVER, ROLE_SERVER, CONN_FRESH);
+	scene__feed(s, SERVER, DIR_RECV, "GET / HTT");
+	expect_call(s, REFUSED_NOT, LEDGER_ROOT_IDLE, "");
+	scene__feed(s, SERVER, DIR_RECV, "P/1.1\r\n\r\n");
+	expect_call(s, REFUSED_NOT, LEDGER_ROOT_APART, "apart");
+}
+
+static void test_who_may_as_well_send_requests(void **state)
+{
+	struct scene *s = *state;
+
+	scene__conn(s, OTHER_SERVER, ROLE_UNKNOWN, 0);
+	scene__feed(s, OTHER_SERVER, DIR_RECV, GET);
+	expect_call(s, REFUSED_NOT, LEDGER_ROOT_IDLE, "");
+	scene__feed(s, OTHER_SERVER, DIR_SEND, RESPONSE);
+	expect_call(s, REFUSED_NOT, LEDGER_ROOT_APART, "apart");
+}
+
+/* What is known of a process may be lost while its connections stay: an exec, or very many others. */
+static void test_who_is_known_anew_serves_still(void **state)
+{
+	struct scene *s = *state;
+
+	serve(s);
+	s->resource->serves = false;
+	expect_call(s, REFUSED_NOT, LEDGER_ROOT_IDLE, "");
+	scene__feed(s, SERVER, DIR_RECV, GET);
+	scene__feed(s, SERVER, DIR_SEND, RESPONSE);
+	expect_call(s, REFUSED_NOT, LEDGER_ROOT_APART, "apart");
 }
 
 static void test_a_number_that_is_no_refusal(void **state)
@@ -176,6 +213,9 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(test_each_refusal),
 		TEST(test_who_serves_nobody),
+		TEST(test_who_has_received_no_request),
+		TEST(test_who_may_as_well_send_requests),
+		TEST(test_who_is_known_anew_serves_still),
 		TEST(test_a_number_that_is_no_refusal),
 		TEST(test_no_root),
 		TEST(test_call_with_our_header),

@@ -58,6 +58,7 @@ struct conn {
 	bool peer_eof; /* the peer will send no more */
 	bool reset;
 	bool resting;	/* quiet for long: nothing of it is in flight */
+	bool serves;	/* its process has received a request on it, as emitter.h was told */
 	bool uncertain; /* messages were lost: what the next responses answer is in doubt */
 	bool pipelines; /* the client sends requests before it has all responses */
 	bool apart;	/* its requests get no headers, but could: it can join */

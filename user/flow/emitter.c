@@ -2,6 +2,7 @@
 #include "user/flow/emitter.h"
 
 #include "user/flow/bearer.h"
+#include "user/flow/conn.h"
 #include "user/flow/describe.h"
 #include "user/flow/edge.h"
 #include "user/flow/ledger.h"
@@ -73,15 +74,6 @@ static bool emitter__ignored(const struct emitter *e, const struct transaction *
 static struct resource *emitter__resource(const struct emitter *e, uint32_t tgid, const char *comm)
 {
 	return e->callbacks->resource(e->callbacks->ctx, tgid, comm);
-}
-
-void emitter__serves(struct emitter *e, uint32_t tgid, const char *comm)
-{
-	struct resource *process = emitter__resource(e, tgid, comm);
-
-	if (process)
-		process->serves = true;
-	resource__put(process);
 }
 
 /* The header that a server's request came with.  A call may pass on one, too, that could not be read,
@@ -224,12 +216,28 @@ static bool emitter__leave(struct emitter *e, const struct transaction *txn, con
 	return left;
 }
 
-void emitter__begun(struct emitter *e, struct transaction *txn, const char *comm, bool traced)
+/* What the process calls from now on may be for this request, the first of @conn.  Spans of the next
+ * ones say it again: they have the process at hand, which may be known anew by then. */
+static void emitter__serves(const struct emitter *e, const struct transaction *txn,
+			    struct conn *conn)
+{
+	struct resource *process = emitter__resource(e, txn->tgid, conn->comm);
+
+	if (process)
+		process->serves = true;
+	resource__put(process);
+	conn->serves = true;
+}
+
+void emitter__begun(struct emitter *e, struct transaction *txn, struct conn *conn)
 {
 	emitter__add_context(e, txn);
-	if (traced && emitter__leave(e, txn, comm))
+	/* a role that was guessed may be taken back */
+	if (txn->role == ROLE_SERVER && conn->role_certain && !conn->serves)
+		emitter__serves(e, txn, conn);
+	if (!conn->excluded && emitter__leave(e, txn, conn->comm))
 		txn->flags |= TXN_LEFT;
-	if (txn->context && (!traced || txn->flags & TXN_LEFT))
+	if (txn->context && (conn->excluded || txn->flags & TXN_LEFT))
 		txn->context->hidden = true;
 }
 
@@ -371,6 +379,7 @@ static struct span *emitter__describe(const struct emitter *e, const struct tran
 		return NULL;
 	}
 	span->resource = resource;
+	resource->serves |= txn->role == ROLE_SERVER;
 	ledger__add(e->ledger, LEDGER_INCOMPLETE, !!(txn->flags & TXN_INCOMPLETE));
 	ledger__add(e->ledger, LEDGER_BROKEN, txn->failure != NULL);
 	return span;

@@ -15,6 +15,7 @@
 #include "user/flow/intake.h"
 #include "user/flow/sent.h"
 
+struct conn;
 struct event_conn;
 struct ledger;
 struct pipeline_callbacks;
@@ -39,12 +40,10 @@ void emitter__init(struct emitter *e, const struct flow_config *config,
 /* Frees what waits, uncounted. */
 void emitter__reset(struct emitter *e);
 
-/* A connection of @tgid is a server's: what that process calls may be for a request. */
-void emitter__serves(struct emitter *e, uint32_t tgid, const char *comm);
-/* The head of a request was read: from now on others may be caused by it, if its process is
- * @traced.  @comm is the name of that, as the kernel knew it, here and below. */
-void emitter__begun(struct emitter *e, struct transaction *txn, const char *comm, bool traced);
-/* Takes @txn, finished. */
+/* The head of a request on @conn was read: from now on others may be caused by it, if its process is
+ * traced. */
+void emitter__begun(struct emitter *e, struct transaction *txn, struct conn *conn);
+/* Takes @txn, finished.  @comm is the name of its process, as the kernel knew it. */
 void emitter__transaction(struct emitter *e, struct transaction *txn, const char *comm);
 /* Takes @txn, which is not to be told of. */
 void emitter__drop(struct emitter *e, struct transaction *txn);

@@ -43,7 +43,7 @@ static void pipeline__finish(void *ctx, struct conn *conn, struct transaction *t
 
 static void pipeline__begun(void *ctx, struct conn *conn, struct transaction *txn)
 {
-	emitter__begun(&((struct pipeline *)ctx)->emitter, txn, conn->comm, !conn->excluded);
+	emitter__begun(&((struct pipeline *)ctx)->emitter, txn, conn);
 }
 
 static void pipeline__drop(void *ctx, struct transaction *txn)
@@ -168,8 +168,6 @@ static bool pipeline__bind(void *ctx, struct conn *conn, const struct protocol *
 		pipeline__end_conn(p, conn, LEDGER_CONNECTIONS_NO_MEMORY);
 		return false;
 	}
-	if (role == ROLE_SERVER)
-		emitter__serves(&p->emitter, conn->tgid, conn->comm);
 	return true;
 }
 
