@@ -59,6 +59,48 @@ static void test_what_came_twice_is_kept(void **state)
 	repeats__reset(&r);
 }
 
+/* Where the keys differ, however little, none is taken for one that comes again: nothing is kept that
+ * is of no use. */
+static void test_what_always_differs_is_not_kept(void **state)
+{
+	static const struct {
+		const char *before, *after;
+	} texts[] = {
+		{ "/api/v1/", "/orders-of-customers/xyz" },
+		{ "/api/v1/orders-of-customers/of-all-countries/", "/and-their-addresses" },
+		{ "SELECT * FROM orders AS o WHERE o.id = ", " ORDER BY o.created_at, o.id" },
+		{ "SELECT orders.id, orders.created_at, orders.price, customers.name FROM orders "
+		  "JOIN customers ON customers.id = orders.customer_id WHERE orders.id = ",
+		  " AND orders.price IS NOT NULL ORDER BY orders.created_at DESC, orders.id" },
+	};
+
+	for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++) {
+		struct repeats r = { 0 };
+		char text[256];
+
+		for (int number = 1000; number < 2000; number++) {
+			snprintf(text, sizeof(text), "%s%d%s", texts[i].before, number,
+				 texts[i].after);
+			expect(&r, key_of(text, ""), "a", "a", false);
+			assert_int_equal(r.bytes, 0);
+		}
+		repeats__reset(&r);
+	}
+}
+
+/* Two methods of one resource, in turns: each has a place. */
+static void test_second_part_tells_apart(void **state)
+{
+	struct repeat_key get = key_of("/cart", "GET"), put = key_of("/cart", "PUT");
+	struct repeats r = { 0 };
+
+	for (int times = 0; times < 3; times++) {
+		expect(&r, get, "get", "get", times == 2);
+		expect(&r, put, "put", "put", times == 2);
+	}
+	repeats__reset(&r);
+}
+
 /* Two of one hash, two of one row of bytes: what decides is each part of them. */
 static void test_keys_are_told_apart(void **state)
 {
@@ -210,6 +252,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_what_came_twice_is_kept),
+		cmocka_unit_test(test_what_always_differs_is_not_kept),
+		cmocka_unit_test(test_second_part_tells_apart),
 		cmocka_unit_test(test_keys_are_told_apart),
 		cmocka_unit_test(test_another_key_takes_the_place),
 		cmocka_unit_test(test_limits_hold),

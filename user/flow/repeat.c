@@ -41,20 +41,34 @@ static uint64_t word_at(struct slice in, size_t at)
 	return word;
 }
 
-/* Of three words of its first part, which is enough: the key itself is compared, too. */
-static uint64_t key__hash(const struct repeat_key *key)
+/* Of what tells most apart, and is soon looked at: says where a key is looked for. */
+static uint64_t key__glance(const struct repeat_key *key)
 {
-	struct slice in = key->part[0];
-	uint64_t hash = in.len + 1 + key->part[1].len;
+	struct slice first = key->part[0], second = key->part[1];
+	uint64_t hash = first.len + 1 + second.len;
 
-	if (in.len < sizeof(hash)) {
-		for (size_t i = 0; i < in.len; i++)
-			hash = hash__mix(hash, (unsigned char)in.data[i]);
+	if (second.len)
+		hash += (unsigned char)second.data[0];
+	if (first.len < sizeof(hash)) {
+		for (size_t i = 0; i < first.len; i++)
+			hash = hash__mix(hash, (unsigned char)first.data[i]);
 		return hash;
 	}
-	hash = hash__mix(hash, word_at(in, 0));
-	hash = hash__mix(hash, word_at(in, (in.len - sizeof(hash)) / 2));
-	return hash__mix(hash, word_at(in, in.len - sizeof(hash)));
+	hash = hash__mix(hash, word_at(first, 0));
+	hash = hash__mix(hash, word_at(first, (first.len - sizeof(hash)) / 2));
+	return hash__mix(hash, word_at(first, first.len - sizeof(hash)));
+}
+
+/* Of @glance and the whole first part, as many differ but in a number somewhere: says whether a key
+ * came twice. */
+static uint64_t key__hash(const struct repeat_key *key, uint64_t glance)
+{
+	struct slice first = slice__head(key->part[0], REPEAT_BYTES_MAX);
+	uint64_t hash = glance;
+
+	for (size_t at = 0; at + sizeof(hash) <= first.len; at += sizeof(hash))
+		hash = hash__mix(hash, word_at(first, at));
+	return hash;
 }
 
 static bool key__is(const struct repeat_key *key, const struct kept_attributes *kept)
@@ -86,13 +100,13 @@ static bool kept_attributes__add(const struct kept_attributes *kept, struct span
 	return true;
 }
 
-/* @hash: 0 while it is not known. */
-static bool repeat__begin(struct repeat_turn *turn, struct repeat *place, uint64_t hash,
-			  struct span *span)
+/* The place is another key's.  Apart: what it keeps in registers would be saved where it is not, too.
+ * @glance: 0 while it is not known. */
+static __attribute__((noinline)) void repeat__claim(struct repeat_turn *turn, struct repeat *place,
+						    uint64_t glance, const struct span *span)
 {
-	if (place->kept && key__is(turn->key, place->kept))
-		return kept_attributes__add(place->kept, span);
-	hash = hash ? hash : key__hash(turn->key);
+	uint64_t hash = key__hash(turn->key, glance ? glance : key__glance(turn->key));
+
 	if (place->hash == hash && !turn->repeats->full) {
 		turn->place = place;
 		turn->start = attributes__encoded(&span->attributes).len;
@@ -102,6 +116,14 @@ static bool repeat__begin(struct repeat_turn *turn, struct repeat *place, uint64
 	}
 	repeat__forget(turn->repeats, place);
 	place->hash = hash;
+}
+
+static bool repeat__begin(struct repeat_turn *turn, struct repeat *place, uint64_t glance,
+			  struct span *span)
+{
+	if (place->kept && key__is(turn->key, place->kept))
+		return kept_attributes__add(place->kept, span);
+	repeat__claim(turn, place, glance, span);
 	return false;
 }
 
@@ -117,12 +139,12 @@ bool repeat__begin_peers(struct repeat_turn *turn, struct repeats *r, const stru
 bool repeat__begin_statement(struct repeat_turn *turn, struct repeats *r,
 			     const struct repeat_key *key, struct span *span)
 {
-	uint64_t hash = key__hash(key);
+	uint64_t glance = key__glance(key);
 
 	turn->place = NULL;
 	turn->repeats = r;
 	turn->key = key;
-	return r && repeat__begin(turn, &r->statements[hash % REPEAT_STATEMENTS], hash, span);
+	return r && repeat__begin(turn, &r->statements[glance % REPEAT_STATEMENTS], glance, span);
 }
 
 static char *put(char *to, struct slice part)
