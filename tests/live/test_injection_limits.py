@@ -17,7 +17,7 @@ import load
 import sending
 import servers
 import torments
-from agent import Agent
+from agent import Agent, need
 from harness import (SPANLOOM, Skip, end, equal, free_port, in_threads, in_use, listening, run, spawn,
                      wait_until)
 from spans import CLIENT, SERVER, at_port
@@ -341,4 +341,5 @@ def test_large_sends():
 
 
 def test_large_sends_with_injection():
+    need("socket storage")
     check_uploads("--inject", "on")

@@ -23,7 +23,7 @@ from tally import Tally  # pylint: disable=wrong-import-position
 SPANLOOM = ROOT / ".output/spanloom"
 READY = "info run: tracing with "
 NAMES = {"tp": "tp_btf", "fentry": "fentry", "kprobe": "kprobe"}
-SECONDS = 400
+SECONDS = 1500
 # Says the ledger of a failed test; and that something is wrong, not missing.
 MISSED, WRONG = re.compile(r"kernel\.programs\.missed +[1-9]"), re.compile("wrong", re.IGNORECASE)
 TRIES = 3

@@ -371,7 +371,7 @@ static void explain(struct features *f)
 		feature->consequence = texts[id].consequence;
 		feature->remedy = texts[id].remedy;
 		if (id == FEATURE_INJECTION && f->injection == INJECTION_IMPOSSIBLE)
-			feature->remedy = "mount cgroup v2, use Linux 5.10 or newer, stop "
+			feature->remedy = "mount cgroup v2, use Linux 5.11 or newer, stop "
 					  "other programs that take sockets";
 		if (f->sending_remedy && (id == FEATURE_INJECTION || id == FEATURE_TCP_OPTION))
 			feature->remedy = f->sending_remedy;
