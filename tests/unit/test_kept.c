@@ -13,6 +13,13 @@
 #include "tests/unit/pipeline_scene.h"
 #include "user/flow/repeat.h"
 
+static size_t exchange(struct bench *b)
+{
+	bench__feed(b, 1, DIR_SEND, GET);
+	bench__feed(b, 1, DIR_RECV, RESPONSE);
+	return pipeline__held(b->pipeline);
+}
+
 /* A request that comes for the second time, and then ends in another way than by its answer: what
  * is kept of it counts at once. */
 static size_t give_up(struct bench *b)
@@ -65,9 +72,7 @@ static void test_what_is_kept_counts_at_the_end(void **state)
 
 	bench__start(b);
 	bench__feed_conn(b, 1, ROLE_CLIENT, 0);
-	bench__feed(b, 1, DIR_SEND, GET);
-	bench__feed(b, 1, DIR_RECV, RESPONSE);
-	held = pipeline__held(b->pipeline);
+	held = exchange(b);
 	bench__feed(b, 1, DIR_SEND, GET);
 	bench__feed_close(b, 1, CLOSE_PEER_EOF);
 	assert_int_equal(b->count, 2);
@@ -84,12 +89,8 @@ static void test_who_rests_keeps_nothing(void **state)
 
 	bench__start(b);
 	bench__feed_conn(b, 1, ROLE_CLIENT, 0);
-	bench__feed(b, 1, DIR_SEND, GET);
-	bench__feed(b, 1, DIR_RECV, RESPONSE);
-	held = pipeline__held(b->pipeline);
-	bench__feed(b, 1, DIR_SEND, GET);
-	bench__feed(b, 1, DIR_RECV, RESPONSE);
-	assert_true(pipeline__held(b->pipeline) > held);
+	held = exchange(b);
+	assert_true(exchange(b) > held);
 	pipeline__tick(b->pipeline, b->now + 2 * b->config.idle_timeout_ns);
 	assert_int_equal(b->ledger.count[LEDGER_CONNECTIONS_IDLE], 1);
 	assert_int_equal(pipeline__held(b->pipeline), held);
