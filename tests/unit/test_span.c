@@ -7,7 +7,9 @@
 
 #include <cmocka.h>
 
+#include "tests/unit/short_memory.h"
 #include "user/flow/config.h"
+#include "user/flow/context.h"
 #include "user/flow/describe.h"
 #include "user/flow/span.h"
 #include "user/flow/transaction.h"
@@ -170,6 +172,25 @@ static void test_errors_have_names(void **state)
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, begin, end)
 
+static void test_no_room_for_tracestate(void **state)
+{
+	struct context context = { .state = SLICE("rojo=00f067aa0ba902b7") };
+	struct span *span = span__new();
+
+	assert_non_null(span);
+	describe__context(span, &context);
+	assert_true(slice__eq(span->trace_state, context.state));
+	assert_int_equal(span->dropped_attributes, 0);
+	while (arena__has(&span->text, context.state.len))
+		assert_non_null(arena__alloc(&span->text, context.state.len));
+	short_memory__begin(SHORT_OWN, 1, true);
+	describe__context(span, &context);
+	assert_true(short_memory__end());
+	assert_int_equal(span->trace_state.len, 0);
+	assert_int_equal(span->dropped_attributes, 1);
+	span__free(span);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -181,6 +202,7 @@ int main(void)
 		cmocka_unit_test(test_limit_comes_from_the_configuration),
 		cmocka_unit_test(test_lost_name_is_counted),
 		cmocka_unit_test(test_errors_have_names),
+		cmocka_unit_test(test_no_room_for_tracestate),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

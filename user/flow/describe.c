@@ -60,6 +60,7 @@ void describe__context(struct span *span, const struct context *context)
 	span->trace_flags = context->flags;
 	span->parent_remote = context->remote;
 	span->trace_state = arena__copy(&span->text, context->state);
+	span->dropped_attributes += span->trace_state.len != context->state.len;
 	span__add_literal(span, "spanloom.link", trace__link(context->link));
 }
 

@@ -26,7 +26,8 @@ struct span *describe__transaction(const struct transaction *txn, const struct f
 struct span *describe__connect_failed(const struct event_conn *event,
 				      const struct flow_config *config, int64_t unix_offset_ns);
 
-/* The place in the trace, and how it was found. */
+/* The place in the trace, and how it was found.  A tracestate for which there is no room counts as
+ * an attribute that was dropped. */
 void describe__context(struct span *span, const struct context *context);
 
 /* error.type for the errno of a socket: a literal. */
