@@ -50,6 +50,7 @@ extern volatile __u32 loops_made;	/* there was an entry in "loops" */
 extern volatile __u32 unread_full;	/* there was no room in "unread" */
 extern volatile __u32 workers_made;	/* rises with each entry of "workers" */
 extern volatile __u64 ring_full_ns;	/* when a record was last lost; 0: none was */
+extern volatile __u64 counts[COUNT_ROWS][COUNT_ROW];
 
 #define RING_FULL_FOR_GOOD ~0ULL /* in place of that time */
 

@@ -6,25 +6,17 @@
 #include "vmlinux.h"
 #include <bpf/bpf_helpers.h>
 
+#include "bpf/config.bpf.h"
 #include "bpf/event.h"
 
-/* enum counter -> events; one entry per name, never deleted. */
-struct {
-	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
-	__uint(max_entries, COUNTERS);
-	__type(key, __u32);
-	__type(value, __u64);
-} counters SEC(".maps") __weak;
-
-/* Atomic, because a program in a softirq may interrupt one of the same CPU.  Of an atomic
- * addition of 0 clang makes an atomic "or", which 5.10 does not know. */
+/* Atomic, because a program in a softirq may interrupt one of the same CPU, and because CPUs may
+ * share a row.  Of an atomic addition of 0 clang makes an atomic "or", which 5.10 does not know. */
 static __always_inline void count__add(enum counter counter, __u64 n)
 {
-	__u32 key = counter;
-	__u64 *value = bpf_map_lookup_elem(&counters, &key);
+	__u32 row = bpf_get_smp_processor_id() & (COUNT_ROWS - 1);
 
-	if (value && n)
-		__sync_fetch_and_add(value, n);
+	if (n)
+		__sync_fetch_and_add(&counts[row][counter], n);
 }
 
 static __always_inline void count__one(enum counter counter)

@@ -314,7 +314,7 @@ enum scope_verdict {
 	SCOPE_INJECT = 1 << 2, /* beside one of these: its requests may get headers */
 };
 
-/* Kernel counters: index into the per-CPU array "counters". */
+/* Kernel counters: index into each row of "counts". */
 enum counter {
 	COUNT_RECORDS,		  /* records handed to the ring buffer */
 	COUNT_RING_FULL,	  /* records lost: no room in the ring buffer */
@@ -365,6 +365,10 @@ enum counter {
 	COUNT_OPTION_TAKEN,	 /* of these, those whose message was read */
 	COUNTERS,
 };
+
+#define COUNT_ROWS 64 /* a power of two; a CPU counts in the row of its number, modulo this */
+
+#define COUNT_ROW  ((COUNTERS + 7) / 8 * 8) /* whole lines of the cache */
 
 _Static_assert(sizeof(struct event_hdr) == 24, "event_hdr is ABI");
 _Static_assert(sizeof(struct event_conn) == 280, "event_conn is ABI");

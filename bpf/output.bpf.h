@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
  * The way out: one ring buffer.  A wake-up per record would cost the traced thread ten times
- * what the record costs, so user space is woken when another wakeup_bytes are full, and looks
- * in on a timer otherwise.
+ * what the record costs, so user space is woken once in wakeup_bytes, and looks in on a timer
+ * otherwise.
  *
  * There is no perf buffer beside it: a kernel that has all else that is needed has rings (5.8,
  * 457f44363a88).  bpf_perf_event_output() wants the program's own context, which the one handler
@@ -19,21 +19,33 @@
 #include "bpf/count.bpf.h"
 #include "bpf/event.h"
 
+#define OUTPUT_HEADER_BYTES 8 /* the ring's own, before each record */
+
 /* Records of event.h; user space sets the size, and frees by reading. */
 struct {
 	__uint(type, BPF_MAP_TYPE_RINGBUF);
 	__uint(max_entries, 1 << 23);
 } events SEC(".maps") __weak;
 
-/*
- * Was a multiple of wakeup_bytes passed by the last @len bytes?  @filled includes them.  Asked
- * after the room was reserved: of two CPUs that reserve at once, one sees the sum of both.
- */
-static __always_inline __u64 output__wakeup(__u64 filled, __u32 len)
+/* Was a multiple of wakeup_bytes passed by the last @len bytes up to @end? */
+static __always_inline __u64 output__wakeup(__u64 end, __u32 len)
 {
-	__u64 passed = (filled ^ (filled - len)) & -(__u64)wakeup_bytes;
+	__u64 passed = (end ^ (end - len)) & -(__u64)wakeup_bytes;
 
 	return passed ? BPF_RB_FORCE_WAKEUP : BPF_RB_NO_WAKEUP;
+}
+
+/*
+ * Where @record lies, from some point that is always the same: positions in the ring, but for a
+ * constant, and cheaper than to ask for these.  The difference of two pointers is a number to the
+ * verifier, a pointer is not.
+ */
+static __always_inline __u64 output__place(const void *record)
+{
+	__u64 place = (__u64)record;
+
+	asm("%0 -= %1" : "+r"(place) : "r"(&ring_full_ns));
+	return place;
 }
 
 static __always_inline void output__lost(__u64 traffic)
@@ -61,15 +73,17 @@ static __always_inline void *output__reserve(__u32 len, __u64 traffic)
 	return record;
 }
 
+/* With the header that stands before it the record ends where the next one's begins. */
 static __always_inline void output__submit(void *record, __u32 len)
 {
-	__u64 filled = bpf_ringbuf_query(&events, BPF_RB_AVAIL_DATA);
+	__u64 end = output__place(record) + len;
 
 	count__one(COUNT_RECORDS);
-	bpf_ringbuf_submit(record, output__wakeup(filled, len));
+	bpf_ringbuf_submit(record, output__wakeup(end, len + OUTPUT_HEADER_BYTES));
 }
 
-/* Copies a whole record of @len bytes.  False: lost, and counted. */
+/* Copies a whole record of @len bytes, of which the place is not known: what counts here is how
+ * many are to be read.  False: lost, and counted. */
 static __always_inline bool output__copy(void *record, __u32 len, __u64 traffic)
 {
 	__u64 filled = bpf_ringbuf_query(&events, BPF_RB_AVAIL_DATA) + len;

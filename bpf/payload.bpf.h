@@ -147,6 +147,16 @@ static __noinline int payload__record(struct transfer *t, __u32 len)
 	return 0;
 }
 
+/* The next record: @len bytes of the current piece. */
+static __always_inline void payload__chunk(struct transfer *t, __u32 len)
+{
+	t->data.size = len;
+	payload__record(t, len);
+	t->piece.base += len;
+	t->piece.len -= len;
+	t->want -= len;
+}
+
 /* Copies @want bytes that lie in the current piece. */
 __weak int payload__copy(__u32 slot)
 {
@@ -161,11 +171,7 @@ __weak int payload__copy(__u32 slot)
 			break;
 		if (len > EVENT_PAYLOAD_MAX)
 			len = EVENT_PAYLOAD_MAX;
-		t->data.size = len;
-		payload__record(t, len);
-		t->piece.base += len;
-		t->piece.len -= len;
-		t->want -= len;
+		payload__chunk(t, len);
 	}
 	return 0;
 }
@@ -271,16 +277,11 @@ static __always_inline void payload__join_of(struct transfer *t, __u32 first, __
 	output__submit(record, total);
 }
 
-/* Copies @want bytes for which payload__joins(). */
-__weak int payload__join(__u32 slot)
+/* Copies @want bytes for which payload__joins().  No loop, so it may be given what it works on. */
+static __noinline int payload__join(struct transfer *t)
 {
-	struct transfer *t = payload__transfer(slot);
-	__u32 first, second;
+	__u32 first = t->piece.len, second = t->want - first;
 
-	if (!t)
-		return 0;
-	first = t->piece.len;
-	second = t->want - first;
 	t->data.size = t->want;
 	if (first <= JOIN_BYTES - JOIN_SMALL && second <= JOIN_SMALL)
 		payload__join_of(t, first, second, JOIN_BYTES - JOIN_SMALL, JOIN_SMALL);
@@ -400,10 +401,12 @@ static __always_inline void payload__emit(struct transfer *t, __u32 slot, __u32 
 	if (want > CHUNKS_MAX * EVENT_PAYLOAD_MAX)
 		want = CHUNKS_MAX * EVENT_PAYLOAD_MAX;
 	payload__start(t, size, want);
-	if (t->piece.len >= want) {
+	if (t->piece.len >= want && want && want <= EVENT_PAYLOAD_MAX) {
+		payload__chunk(t, want);
+	} else if (t->piece.len >= want) {
 		payload__copy(slot);
 	} else if (payload__joins(t)) {
-		payload__join(slot);
+		payload__join(t);
 	} else {
 		payload__gather(slot);
 		if (t->filled)

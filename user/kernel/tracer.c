@@ -408,25 +408,12 @@ static uint64_t runs_missed(const struct tracer *t)
 	return missed;
 }
 
-int tracer__counters(const struct tracer *t, uint64_t out[COUNTERS])
+void tracer__counters(const struct tracer *t, uint64_t out[COUNTERS])
 {
-	int fd = bpf_map__fd(t->skel->maps.counters);
-	int cpus = libbpf_num_possible_cpus();
-	uint64_t *per_cpu;
-	int err = 0;
-
-	if (cpus < 0)
-		return cpus;
-	per_cpu = calloc((size_t)cpus, sizeof(*per_cpu));
-	if (!per_cpu)
-		return -ENOMEM;
-	for (uint32_t i = 0; i < COUNTERS && !err; i++) {
+	for (unsigned int i = 0; i < COUNTERS; i++) {
 		out[i] = 0;
-		err = bpf_map_lookup_elem(fd, &i, per_cpu);
-		for (int cpu = 0; cpu < cpus && !err; cpu++)
-			out[i] += per_cpu[cpu];
+		for (unsigned int row = 0; row < COUNT_ROWS; row++)
+			out[i] += t->skel->bss->counts[row][i];
 	}
 	out[COUNT_PROGRAMS_MISSED] = runs_missed(t);
-	free(per_cpu);
-	return err;
 }

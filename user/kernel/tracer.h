@@ -87,7 +87,7 @@ int tracer__attach(struct tracer *t, const char *program, const char *path, uint
 int tracer__sdk_process(struct tracer *t, uint32_t tgid, const struct sdk_process *process);
 
 /* The kernel's counters, summed over the CPUs. */
-int tracer__counters(const struct tracer *t, uint64_t out[COUNTERS]);
+void tracer__counters(const struct tracer *t, uint64_t out[COUNTERS]);
 /* Lower case with dots, e.g. "ring.full". */
 const char *tracer__counter_name(enum counter counter);
 
