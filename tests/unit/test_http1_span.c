@@ -54,16 +54,15 @@ static void render(const struct span *span, char *out, size_t room)
 static size_t text_limit = SPAN_TEXT_BYTES; /* of the next spans */
 static uint32_t dropped_attributes;	    /* of the last one */
 
-/* On a connection of which @repeats are known. */
-static void describe(enum conn_role role, const char *request, const char *response,
-		     const char *failure, struct repeats *repeats, char got[GOT_BYTES])
+/* On a connection of which @repeats are known, and whose parser has the @state. */
+static void describe_next(void *state, enum conn_role role, const char *request,
+			  const char *response, const char *failure, struct repeats *repeats,
+			  char got[GOT_BYTES])
 {
 	struct transaction *txn = calloc(1, sizeof(*txn));
-	void *state = calloc(1, protocol_http1.state_size);
 	struct span *span = span__new();
 
 	assert_non_null(txn);
-	assert_non_null(state);
 	assert_non_null(span);
 	parse(state, TO_SERVER, request, &txn->request);
 	parse(state, TO_CLIENT, response, &txn->response);
@@ -77,8 +76,18 @@ static void describe(enum conn_role role, const char *request, const char *respo
 	dropped_attributes = span->dropped_attributes;
 	render(span, got, GOT_BYTES);
 	span__free(span);
-	free(state);
 	free(txn);
+}
+
+/* The first of its connection. */
+static void describe(enum conn_role role, const char *request, const char *response,
+		     const char *failure, struct repeats *repeats, char got[GOT_BYTES])
+{
+	void *state = calloc(1, protocol_http1.state_size);
+
+	assert_non_null(state);
+	describe_next(state, role, request, response, failure, repeats, got);
+	free(state);
 }
 
 /* The same each time that it comes. */
@@ -349,6 +358,51 @@ static void test_what_finds_no_room(void **unused)
 	}
 }
 
+/* Of a request whose head comes again all is kept: it is what reading it would give, whatever it is
+ * answered with and whatever came between. */
+static void test_whole_is_kept(void **unused)
+{
+	static const struct {
+		const char *request, *response, *failure;
+		bool kept;
+	} cases[] = {
+		{ "GET /a/1 HTTP/1.1\r\nHost: h\r\nUser-Agent: x\r\n\r\n", OK, NULL, true },
+		{ "GET /a/1 HTTP/1.1\r\nHost: h\r\nUser-Agent: x\r\n\r\n",
+		  "HTTP/1.1 404 No\r\n\r\n", NULL, false },
+		{ "GET /a/1 HTTP/1.1\r\nHost: h\r\nUser-Agent: y\r\n\r\n", OK, NULL, true },
+		{ "GET /a/1 HTTP/1.1\r\nHost: h\r\nUser-Agent: y\r\n\r\n",
+		  "HTTP/1.1 503 No\r\n\r\n", NULL, false },
+		{ "GET /a/1 HTTP/1.1\r\nHost: h\r\nUser-Agent: y\r\n\r\n", OK, "eof", false },
+		{ "GET /a/1 HTTP/1.1\r\nHost: h\r\nUser-Agent: y\r\n\r\n", "", NULL, false },
+		{ "GET /a/1 HTTP/1.1\r\nHost: h\r\nUser-Agent: y\r\n\r\n", "HTTP/1.1 600 ?\r\n\r\n",
+		  NULL, false },
+		{ "GET /b/1 HTTP/1.1\r\nHost: h\r\nUser-Agent: y\r\nForwarded: for=c\r\n\r\n", OK,
+		  NULL, true },
+	};
+
+	config.route_heuristic = true;
+	for (enum conn_role role = ROLE_CLIENT; role <= ROLE_SERVER; role++) {
+		void *state = calloc(1, protocol_http1.state_size);
+		char got[GOT_BYTES], want[GOT_BYTES];
+		struct repeats repeats = { 0 };
+
+		assert_non_null(state);
+		for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+			describe(role, cases[i].request, cases[i].response, cases[i].failure, NULL,
+				 want);
+			for (int times = 0; times < 5; times++) {
+				describe_next(state, role, cases[i].request, cases[i].response,
+					      cases[i].failure, &repeats, got);
+				assert_string_equal(got, want);
+			}
+			if (cases[i].kept)
+				assert_non_null(repeats.whole.kept);
+		}
+		repeats__reset(&repeats);
+		free(state);
+	}
+}
+
 static void test_known_methods(void **unused)
 {
 	static const char *const methods[] = { "BREW", NULL };
@@ -395,6 +449,7 @@ int main(void)
 		cmocka_unit_test(test_ignored),
 		cmocka_unit_test(test_what_is_kept_is_used),
 		cmocka_unit_test(test_what_is_known_of_a_connection),
+		cmocka_unit_test(test_whole_is_kept),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -24,6 +24,7 @@ static bool merge(struct message *to, size_t limit_bytes, struct arena *text)
 	message__set(&from, SECOND, SLICE("0123456789abcdef"));
 	message__set(&from, THIRD, SLICE("last"));
 	message__number(&from, FIRST, 7);
+	from.alike = 5;
 	memset(to, 0, sizeof(*to));
 	arena__init(text, limit_bytes);
 	return message__merge(to, &from, &memo, text);
@@ -78,11 +79,29 @@ static void test_some_find_room(void **state)
 	arena__reset(&text);
 }
 
+/* Only of what is there as a whole is it known what it is like. */
+static void test_alike(void **state)
+{
+	const struct message more = { .type = MESSAGE_REQUEST, .flags = MESSAGE_END, .alike = 6 };
+	const struct memo memo = { 0 };
+	struct message m;
+	struct arena text;
+
+	assert_false(merge(&m, 27, &text));
+	assert_int_equal(m.alike, 0);
+	assert_true(merge(&m, 28, &text));
+	assert_int_equal(m.alike, 5);
+	assert_true(message__merge(&m, &more, &memo, &text));
+	assert_int_equal(m.alike, 0);
+	arena__reset(&text);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_all_find_room),
 		cmocka_unit_test(test_some_find_room),
+		cmocka_unit_test(test_alike),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -96,6 +96,7 @@ static void message__merge_numbers(struct message *to, const struct message *fro
 static bool message__add_fragment(struct message *to, const struct message *from,
 				  struct arena *text)
 {
+	to->alike = 0;
 	message__merge_numbers(to, from);
 	return message__merge_fields(to, from, text);
 }
@@ -107,6 +108,7 @@ static bool message__begin(struct message *to, const struct message *from, struc
 		return message__add_fragment(to, from, text);
 	memcpy(to->number, from->number, sizeof(to->number));
 	to->number_mask = from->number_mask;
+	to->alike = from->alike;
 	return true;
 }
 

@@ -73,6 +73,9 @@ struct message {
 	uint32_t add_mask;    /* numbers that are added up over the fragments, not replaced */
 	uint32_t number_mask; /* numbers that this fragment knows */
 	uint32_t field_mask;  /* fields that it knows, kept by message__set() */
+	/* Requests of a connection that have the same number here say the same in all fields and
+	 * numbers, and so do its responses; 0: not known. */
+	uint32_t alike;
 	int64_t number[MESSAGE_NUMBERS];
 	struct memo_edit memo; /* applied first */
 	/* Then, when recall_space is not 0: field[recall_field] = what is remembered under

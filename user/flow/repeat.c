@@ -25,6 +25,7 @@ static void repeat__forget(struct repeats *r, struct repeat *place)
 
 void repeats__reset(struct repeats *r)
 {
+	repeat__forget(r, &r->whole);
 	repeat__forget(r, &r->peers);
 	for (size_t i = 0; i < REPEAT_STATEMENTS; i++)
 		repeat__forget(r, &r->statements[i]);
@@ -86,7 +87,7 @@ static bool key__is(const struct repeat_key *key, const struct kept_attributes *
 /* ---- what follows from it ----------------------------------------------------------------- */
 
 /* False: the span has no place for all of it, and gets nothing. */
-static bool kept_attributes__add(const struct kept_attributes *kept, struct span *span)
+static inline bool kept_attributes__add(const struct kept_attributes *kept, struct span *span)
 {
 	struct slice name = slice__of(kept->text + kept->key_len, kept->name_len);
 	struct slice encoded = slice__of(name.data + name.len, kept->encoded_len);
@@ -100,13 +101,10 @@ static bool kept_attributes__add(const struct kept_attributes *kept, struct span
 	return true;
 }
 
-/* The place is another key's.  Apart: what it keeps in registers would be saved where it is not, too.
- * @glance: 0 while it is not known. */
-static __attribute__((noinline)) void repeat__claim(struct repeat_turn *turn, struct repeat *place,
-						    uint64_t glance, const struct span *span)
+/* The place is another key's. */
+static void repeat__claim(struct repeat_turn *turn, struct repeat *place, uint64_t hash,
+			  const struct span *span)
 {
-	uint64_t hash = key__hash(turn->key, glance ? glance : key__glance(turn->key));
-
 	if (place->hash == hash && !turn->repeats->full) {
 		turn->place = place;
 		turn->start = attributes__encoded(&span->attributes).len;
@@ -118,12 +116,38 @@ static __attribute__((noinline)) void repeat__claim(struct repeat_turn *turn, st
 	place->hash = hash;
 }
 
+/* Apart: what it keeps in registers would be saved where it is not called, too.  @glance: 0 while it
+ * is not known. */
+static __attribute__((noinline)) void repeat__claim_key(struct repeat_turn *turn,
+							struct repeat *place, uint64_t glance,
+							const struct span *span)
+{
+	uint64_t hash = key__hash(turn->key, glance ? glance : key__glance(turn->key));
+
+	repeat__claim(turn, place, hash, span);
+}
+
 static bool repeat__begin(struct repeat_turn *turn, struct repeat *place, uint64_t glance,
 			  struct span *span)
 {
 	if (place->kept && key__is(turn->key, place->kept))
 		return kept_attributes__add(place->kept, span);
-	repeat__claim(turn, place, glance, span);
+	repeat__claim_key(turn, place, glance, span);
+	return false;
+}
+
+bool repeat__begin_whole(struct repeat_turn *turn, struct repeats *r, uint64_t number,
+			 struct span *span)
+{
+	static const struct repeat_key none;
+	struct repeat *place = &r->whole;
+
+	turn->place = NULL;
+	turn->repeats = r;
+	turn->key = &none; /* the number is all of it */
+	if (place->kept && place->hash == number)
+		return kept_attributes__add(place->kept, span);
+	repeat__claim(turn, place, number, span);
 	return false;
 }
 

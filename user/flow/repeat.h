@@ -19,12 +19,13 @@ struct span;
 
 /* A place for one key. */
 struct repeat {
-	uint64_t hash;		      /* of the key that came last; 0: none */
+	uint64_t hash;		      /* of the key that came last, or the number; 0: none */
 	struct kept_attributes *kept; /* of that key, or NULL */
 };
 
 /* All zero at first. */
 struct repeats {
+	struct repeat whole;			     /* all that follows from one number */
 	struct repeat peers;			     /* who speaks with whom */
 	struct repeat statements[REPEAT_STATEMENTS]; /* of a database, or request lines */
 	size_t bytes;				     /* of what is kept */
@@ -55,6 +56,11 @@ bool repeat__begin_peers(struct repeat_turn *turn, struct repeats *r, const stru
 /* The same for what follows from a statement; the first part of @key tells most apart. */
 bool repeat__begin_statement(struct repeat_turn *turn, struct repeats *r,
 			     const struct repeat_key *key, struct span *span);
+
+/* The same for all that follows from @number, > 0 and never that of something else: it may be made of
+ * parts that have turns of their own. */
+bool repeat__begin_whole(struct repeat_turn *turn, struct repeats *r, uint64_t number,
+			 struct span *span);
 
 /* Of a turn that is to be kept. */
 void repeat__keep(const struct repeat_turn *turn, const struct span *span);

@@ -18,6 +18,7 @@ void http1_last__tell(const struct http1_last *last, struct slice in, struct htt
 	}
 	out->number_mask = last->number_mask;
 	memcpy(out->number, last->number, sizeof(last->number));
+	out->alike = last->alike < UINT32_MAX ? last->alike : 0;
 	*framing = last->framing;
 }
 
@@ -34,6 +35,7 @@ void http1_last__keep(struct http1_last *last, struct slice head,
 	memcpy(last->bytes, head.data, head.len);
 	last->len = (uint16_t)head.len;
 	last->type = message->type;
+	last->alike += last->alike < UINT32_MAX; /* a number is not given twice */
 	last->field_mask = message->field_mask;
 	for (uint32_t left = message->field_mask; left; left &= left - 1) {
 		unsigned int i = (unsigned int)__builtin_ctz(left);

@@ -18,6 +18,7 @@ struct http1_last {
 	uint32_t field_mask;
 	uint32_t number_mask;
 	enum message_type type;
+	uint32_t alike; /* how many were kept, as far as that can be counted */
 	int64_t number[HTTP1_NUMBERS];
 	struct http1_framing framing;
 	struct {

@@ -307,8 +307,9 @@ static void add_peers(struct view *v)
 	add_protocol(v);
 }
 
-void http1_span__describe(const struct transaction *txn, const struct flow_config *config,
-			  struct span *span)
+/* What the fields of the messages tell, as far as it may be kept of the last like them. */
+static void add_parts(const struct transaction *txn, const struct flow_config *config,
+		      struct span *span)
 {
 	const struct slice *field = txn->request.field;
 	struct slice host = field[HTTP1_HOST];
@@ -334,6 +335,35 @@ void http1_span__describe(const struct transaction *txn, const struct flow_confi
 		span__add_made(span, "user_agent.original",
 			       unfold(&span->text, field[HTTP1_USER_AGENT]));
 	add_status(&v);
+}
+
+/*
+ * Of a request that said the same as one before, and was answered with the same status, the span says
+ * the same: the number of that, or 0.  What failed has more than attributes, and without a version
+ * of the request that of the response counts.
+ */
+static uint64_t number_of(const struct transaction *txn)
+{
+	int64_t status = txn->response.number[HTTP1_STATUS];
+
+	if (!txn->request.alike || !txn->request.field[HTTP1_VERSION].len || txn->failure ||
+	    status_is_error(txn->role, status))
+		return 0;
+	return (uint64_t)txn->request.alike << 9 | (uint64_t)status; /* which is below 500 */
+}
+
+void http1_span__describe(const struct transaction *txn, const struct flow_config *config,
+			  struct span *span)
+{
+	uint64_t number = txn->repeats ? number_of(txn) : 0;
+	struct repeat_turn turn;
+
+	if (!number) {
+		add_parts(txn, config, span);
+	} else if (!repeat__begin_whole(&turn, txn->repeats, number, span)) {
+		add_parts(txn, config, span);
+		repeat__end(&turn, span);
+	}
 }
 
 /* ---- telemetry ---------------------------------------------------------------------------- */
