@@ -11,15 +11,21 @@ void http1_last__tell(const struct http1_last *last, struct slice in, struct htt
 {
 	out->type = last->type;
 	out->field_mask = last->field_mask;
-	for (uint32_t left = last->field_mask; left; left &= left - 1) {
-		unsigned int i = (unsigned int)__builtin_ctz(left);
-
-		out->field[i] = slice__of(in.data + last->field[i].at, last->field[i].len);
-	}
+	for (unsigned int i = 0; i < last->fields; i++)
+		out->field[last->field[i].index] =
+			slice__of(in.data + last->field[i].at, last->field[i].len);
 	out->number_mask = last->number_mask;
 	memcpy(out->number, last->number, sizeof(last->number));
 	out->alike = last->alike < UINT32_MAX ? last->alike : 0;
 	*framing = last->framing;
+}
+
+static void http1_last__keep_field(struct http1_last *last, unsigned int index, size_t at,
+				   size_t len)
+{
+	last->field[last->fields].index = (uint16_t)index;
+	last->field[last->fields].at = (uint16_t)at;
+	last->field[last->fields++].len = (uint16_t)len;
 }
 
 void http1_last__keep(struct http1_last *last, struct slice head,
@@ -37,12 +43,12 @@ void http1_last__keep(struct http1_last *last, struct slice head,
 	last->type = message->type;
 	last->alike += last->alike < UINT32_MAX; /* a number is not given twice */
 	last->field_mask = message->field_mask;
-	for (uint32_t left = message->field_mask; left; left &= left - 1) {
-		unsigned int i = (unsigned int)__builtin_ctz(left);
-
-		last->field[i].at = (uint16_t)(message->field[i].data - head.data);
-		last->field[i].len = (uint16_t)message->field[i].len;
-	}
+	last->fields = 0;
+	for (unsigned int i = 0; i < HTTP1_FIELDS; i++)
+		if (message__has(message, i))
+			http1_last__keep_field(last, i,
+					       (size_t)(message->field[i].data - head.data),
+					       message->field[i].len);
 	last->number_mask = message->number_mask;
 	memcpy(last->number, message->number, sizeof(last->number));
 	last->framing = *framing;

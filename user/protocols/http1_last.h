@@ -21,8 +21,9 @@ struct http1_last {
 	uint32_t alike; /* how many were kept, as far as that can be counted */
 	int64_t number[HTTP1_NUMBERS];
 	struct http1_framing framing;
+	unsigned int fields; /* so many */
 	struct {
-		uint16_t at, len;
+		uint16_t index, at, len;
 	} field[HTTP1_FIELDS]; /* in @bytes */
 	char bytes[HTTP1_LAST_BYTES];
 };
