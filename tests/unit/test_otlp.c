@@ -246,6 +246,35 @@ static void test_local_parent_and_ok(void **state)
 	span__free(span);
 }
 
+/* The length of a span takes one byte, two or three; that of its status, likewise. */
+static void test_lengths(void **state)
+{
+	static const struct {
+		size_t from, to;
+	} ranges[] = { { 1, 140 }, { 16150, 16390 } };
+	char *text = malloc(16390);
+
+	assert_non_null(text);
+	memset(text, 'x', 16390);
+	for (int status = STATUS_UNSET; status <= STATUS_ERROR; status++) {
+		for (size_t i = 0; i < 2; i++) {
+			for (size_t len = ranges[i].from; len < ranges[i].to; len++) {
+				struct span *span = make_span(NULL, "spanloom/redis", 1);
+				Otlp__Request *request;
+
+				span->status = (enum span_status)status;
+				span->status_message = slice__of(text, len);
+				span__set_name(span, slice__of(text, len));
+				request = round_trip(&span, 1);
+				assert_int_equal(only_span(request)->name.len, len);
+				otlp__request__free_unpacked(request, NULL);
+				span__free(span);
+			}
+		}
+	}
+	free(text);
+}
+
 static const Otlp__ResourceSpans *resource_of(const Otlp__Request *request, const char *service)
 {
 	for (size_t i = 0; i < request->n_resource_spans; i++) {
@@ -464,11 +493,17 @@ static void test_printable(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_every_field),	    cmocka_unit_test(test_root),
-		cmocka_unit_test(test_local_parent_and_ok), cmocka_unit_test(test_groups),
-		cmocka_unit_test(test_many_groups),	    cmocka_unit_test(test_many),
-		cmocka_unit_test(test_too_large),	    cmocka_unit_test(test_answer),
-		cmocka_unit_test(test_hostile_answer),	    cmocka_unit_test(test_printable),
+		cmocka_unit_test(test_every_field),
+		cmocka_unit_test(test_root),
+		cmocka_unit_test(test_local_parent_and_ok),
+		cmocka_unit_test(test_lengths),
+		cmocka_unit_test(test_groups),
+		cmocka_unit_test(test_many_groups),
+		cmocka_unit_test(test_many),
+		cmocka_unit_test(test_too_large),
+		cmocka_unit_test(test_answer),
+		cmocka_unit_test(test_hostile_answer),
+		cmocka_unit_test(test_printable),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -10,8 +10,8 @@
 
 #define SCHEMA_URL	  "https://opentelemetry.io/schemas/1.44.0"
 #define MAX_REQUEST_BYTES (64 * 1024 * 1024)
-/* What most spans are smaller than. */
-#define SPAN_GUESS_BYTES 1000
+/* What most resources are smaller than. */
+#define RESOURCE_GUESS_BYTES 1000
 /* What stands around the spans of a group, at most, beside its resource. */
 #define GROUP_BYTES 512
 /* Most groups of most batches are small, a few are large. */
@@ -75,7 +75,7 @@ struct batch *batch__new(void)
 {
 	struct batch *b = calloc(1, sizeof(*b));
 
-	if (!b || wire__init(&b->wire, SPAN_GUESS_BYTES, MAX_REQUEST_BYTES)) {
+	if (!b || wire__init(&b->wire, RESOURCE_GUESS_BYTES, MAX_REQUEST_BYTES)) {
 		free(b);
 		return NULL;
 	}
@@ -154,73 +154,84 @@ static struct resource_spans *resource_spans__new(struct resource *resource, str
 	return out;
 }
 
-static int batch__append_to(struct batch *b, struct scope_spans *scope, struct slice span)
+/* Where @most bytes may be written behind the last span; NULL: no memory. */
+static struct chunk *batch__chunk(struct batch *b, struct scope_spans *scope, size_t most)
 {
 	struct chunk *chunk = scope->chunks;
+	size_t room = chunk ? CHUNK_BYTES : FIRST_CHUNK_BYTES;
 
-	if (!chunk || span.len > chunk->room - chunk->len) {
-		size_t room = chunk ? CHUNK_BYTES : FIRST_CHUNK_BYTES;
+	if (chunk && most <= chunk->room - chunk->len)
+		return chunk;
+	chunk = chunk__new(chunk, room > most ? room : most);
+	if (!chunk)
+		return NULL;
+	scope->chunks = chunk;
+	b->chunks++;
+	return chunk;
+}
 
-		chunk = chunk__new(chunk, room > span.len ? room : span.len);
-		if (!chunk)
-			return -ENOMEM;
-		scope->chunks = chunk;
-		b->chunks++;
+/* The group of the resource of @span, which may take @most bytes.  0 or a negative errno. */
+static int batch__resource(struct batch *b, const struct span *span, size_t most,
+			   struct resource_spans **out)
+{
+	struct resource_spans **resource = find_resource(b, span->resource);
+	struct slice bytes = slice__of("", 0);
+
+	if (!*resource) {
+		wire__rewind(&b->wire);
+		otlp__write_resource(&b->wire, span->resource);
+		bytes = wire__written(&b->wire);
+		if (b->wire.err)
+			return b->wire.err;
 	}
-	memcpy(chunk->bytes + chunk->len, span.data, span.len);
-	chunk->len += span.len;
+	if (bytes.len + most + GROUP_BYTES > MAX_REQUEST_BYTES - b->bytes)
+		return -E2BIG;
+	if (!*resource) {
+		*resource = resource_spans__new(span->resource, bytes);
+		if (!*resource)
+			return -ENOMEM;
+		b->bytes += bytes.len;
+	}
+	*out = *resource;
 	return 0;
 }
 
-/* @b->wire holds the span, and is where its resource is encoded when it is new to the batch. */
-static int batch__append(struct batch *b, const struct span *span)
+/* The group of @scope; NULL: no memory. */
+static struct scope_spans *batch__scope(struct batch *b, struct resource_spans *resource,
+					const char *scope)
 {
-	struct resource_spans **resource = find_resource(b, span->resource);
-	struct wire *w = &b->wire;
-	size_t span_len = wire__mark(w);
-	struct scope_spans **scope;
-	struct slice bytes;
-	int err;
+	struct scope_spans **at = find_scope(resource, scope);
 
-	if (!*resource)
-		otlp__write_resource(w, span->resource);
-	bytes = wire__written(w);
-	if (w->err)
-		return w->err;
-	if (bytes.len + GROUP_BYTES > MAX_REQUEST_BYTES - b->bytes)
-		return -E2BIG;
-	if (!*resource) {
-		*resource = resource_spans__new(span->resource,
-						slice__head(bytes, bytes.len - span_len));
-		if (!*resource)
-			return -ENOMEM;
-		b->bytes += bytes.len - span_len;
-	}
-	scope = find_scope(*resource, span->scope);
-	if (!*scope) {
-		*scope = calloc(1, sizeof(**scope));
-		if (!*scope)
-			return -ENOMEM;
-		(*scope)->scope = span->scope;
-		b->scopes++;
-		b->bytes += GROUP_BYTES;
-	}
-	err = batch__append_to(b, *scope, slice__skip(bytes, bytes.len - span_len));
-	if (!err)
-		b->bytes += span_len;
-	return err;
+	if (*at)
+		return *at;
+	*at = calloc(1, sizeof(**at));
+	if (!*at)
+		return NULL;
+	(*at)->scope = scope;
+	b->scopes++;
+	b->bytes += GROUP_BYTES;
+	return *at;
 }
 
 int batch__add(struct batch *b, const struct span *span)
 {
-	int err;
+	size_t most = otlp__span_bytes(span), len;
+	struct resource_spans *resource;
+	struct scope_spans *scope;
+	struct chunk *chunk;
+	int err = batch__resource(b, span, most, &resource);
 
-	wire__rewind(&b->wire);
-	otlp__write_span(&b->wire, span);
-	err = batch__append(b, span);
-	if (!err)
-		b->spans++;
-	return err;
+	if (err)
+		return err;
+	scope = batch__scope(b, resource, span->scope);
+	chunk = scope ? batch__chunk(b, scope, most) : NULL;
+	if (!chunk)
+		return -ENOMEM;
+	len = (size_t)(otlp__put_span(chunk->bytes + chunk->len, span) - chunk->bytes) - chunk->len;
+	chunk->len += len;
+	b->bytes += len;
+	b->spans++;
+	return 0;
 }
 
 /* ---- the request -------------------------------------------------------------------------- */

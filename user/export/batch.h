@@ -22,7 +22,7 @@ struct batch {
 	size_t spans;
 	size_t bytes;	       /* of the request, at most */
 	size_t chunks, scopes; /* how many */
-	struct wire wire;      /* of the span that is added; in the end of what is around them */
+	struct wire wire;      /* of a resource that is added; in the end of what is around spans */
 	struct slice *pieces;  /* of the request */
 	struct resource_spans *buckets[BATCH_BUCKETS]; /* by address of the resource */
 };

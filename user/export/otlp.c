@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "user/export/otlp.h"
 
+#include <endian.h>
 #include <errno.h>
 
 #include "proto/otlp.pb-c.h"
@@ -17,6 +18,8 @@
 #define FLAG_REMOTE_KNOWN 0x100
 #define FLAG_REMOTE	  0x200
 
+/* Tag and length of most spans: of 128 to 16,383 bytes. */
+#define SPAN_HEAD_BYTES 3
 /* Of a span, beside its texts: ids, and 14 fields with tag and length, or number. */
 #define SPAN_OTHER_BYTES (16 + 8 + 8 + 14 * WIRE_HEAD_BYTES)
 
@@ -51,19 +54,62 @@ _Static_assert((int)OTLP__SPAN__KIND__CONSUMER == SPAN_CONSUMER, "kinds are sent
 _Static_assert((int)OTLP__STATUS__CODE__OK == STATUS_OK, "codes are sent as they are");
 _Static_assert((int)OTLP__STATUS__CODE__ERROR == STATUS_ERROR, "codes are sent as they are");
 
-/* ---- one span, each message from its last field to its first ----------------------------- */
+/* ---- one span ---------------------------------------------------------------------------- */
 
-/* The put functions write before @at, as those of wire.h. */
+/* The put functions write at @at, where there is room, and return what is behind it. */
+static inline uint8_t *put_tag(uint8_t *at, uint32_t field, enum wire_type type)
+{
+	return attributes__put_varint(at, field << 3 | type);
+}
+
+static inline uint8_t *put_copy(uint8_t *at, const void *from, size_t len)
+{
+	copy__bytes(at, from, len);
+	return at + len;
+}
+
+static inline uint8_t *put_uint(uint8_t *at, uint32_t field, uint64_t value)
+{
+	return value ? attributes__put_varint(put_tag(at, field, WIRE_VARINT), value) : at;
+}
+
+static inline uint8_t *put_fixed64(uint8_t *at, uint32_t field, uint64_t value)
+{
+	uint64_t out = htole64(value);
+
+	return value ? put_copy(put_tag(at, field, WIRE_FIXED64), &out, sizeof(out)) : at;
+}
+
+static inline uint8_t *put_fixed32(uint8_t *at, uint32_t field, uint32_t value)
+{
+	uint32_t out = htole32(value);
+
+	return value ? put_copy(put_tag(at, field, WIRE_FIXED32), &out, sizeof(out)) : at;
+}
+
+static inline uint8_t *put_head(uint8_t *at, uint32_t field, size_t len)
+{
+	return attributes__put_varint(put_tag(at, field, WIRE_BYTES), len);
+}
+
+static inline uint8_t *put_bytes(uint8_t *at, uint32_t field, struct slice in)
+{
+	return in.len ? put_copy(put_head(at, field, in.len), in.data, in.len) : at;
+}
+
 static uint8_t *put_status(uint8_t *at, const struct span *span)
 {
-	const uint8_t *end = at;
+	struct slice message =
+		slice__head(span->status_message, span->status == STATUS_ERROR ? SIZE_MAX : 0);
+	size_t len = 2; /* of the code */
 
 	if (span->status == STATUS_UNSET)
 		return at;
-	at = wire__put_uint(at, STATUS_CODE, span->status);
-	if (span->status == STATUS_ERROR)
-		at = wire__put_bytes(at, STATUS_MESSAGE, span->status_message);
-	return wire__put_head(at, SPAN_STATUS, (size_t)(end - at));
+	if (message.len)
+		len += 1 + attributes__varint_len(message.len) + message.len;
+	at = put_head(at, SPAN_STATUS, len);
+	at = put_bytes(at, STATUS_MESSAGE, message);
+	return put_uint(at, STATUS_CODE, span->status);
 }
 
 /* All zero is "none", which is written as an empty field. */
@@ -74,7 +120,7 @@ static struct slice id(const uint8_t *bytes, size_t len)
 	return slice__of((const char *)bytes, memcmp(bytes, none, len) ? len : 0);
 }
 
-static uint8_t *put_span(uint8_t *at, const struct span *span)
+static uint8_t *put_fields(uint8_t *at, const struct span *span)
 {
 	struct slice parent = id(span->parent_id, sizeof(span->parent_id));
 	struct slice attributes = attributes__encoded(&span->attributes);
@@ -82,31 +128,37 @@ static uint8_t *put_span(uint8_t *at, const struct span *span)
 
 	if (parent.len && span->parent_remote)
 		flags |= FLAG_REMOTE;
-	at = wire__put_fixed32(at, SPAN_FLAGS, flags);
+	at = put_bytes(at, SPAN_TRACE_ID, id(span->trace_id, sizeof(span->trace_id)));
+	at = put_bytes(at, SPAN_SPAN_ID, id(span->span_id, sizeof(span->span_id)));
+	at = put_bytes(at, SPAN_TRACE_STATE, span->trace_state);
+	at = put_bytes(at, SPAN_PARENT_SPAN_ID, parent);
+	at = put_bytes(at, SPAN_NAME, span->name);
+	at = put_uint(at, SPAN_KIND, span->kind);
+	at = put_fixed64(at, SPAN_START_TIME, span->start_unix_ns);
+	at = put_fixed64(at, SPAN_END_TIME, span->end_unix_ns);
+	at = put_copy(at, attributes.data, attributes.len);
+	at = put_uint(at, SPAN_DROPPED_ATTRIBUTES, span->dropped_attributes);
 	at = put_status(at, span);
-	at = wire__put_uint(at, SPAN_DROPPED_ATTRIBUTES, span->dropped_attributes);
-	at = wire__put_copy(at, attributes.data, attributes.len);
-	at = wire__put_fixed64(at, SPAN_END_TIME, span->end_unix_ns);
-	at = wire__put_fixed64(at, SPAN_START_TIME, span->start_unix_ns);
-	at = wire__put_uint(at, SPAN_KIND, span->kind);
-	at = wire__put_bytes(at, SPAN_NAME, span->name);
-	at = wire__put_bytes(at, SPAN_PARENT_SPAN_ID, parent);
-	at = wire__put_bytes(at, SPAN_TRACE_STATE, span->trace_state);
-	at = wire__put_bytes(at, SPAN_SPAN_ID, id(span->span_id, sizeof(span->span_id)));
-	return wire__put_bytes(at, SPAN_TRACE_ID, id(span->trace_id, sizeof(span->trace_id)));
+	return put_fixed32(at, SPAN_FLAGS, flags);
 }
 
-void otlp__write_span(struct wire *w, const struct span *span)
+size_t otlp__span_bytes(const struct span *span)
 {
-	size_t texts = attributes__encoded(&span->attributes).len + span->name.len +
-		       span->trace_state.len + span->status_message.len;
-	uint8_t *end;
+	return attributes__encoded(&span->attributes).len + span->name.len + span->trace_state.len +
+	       span->status_message.len + SPAN_OTHER_BYTES;
+}
 
-	if (!wire__room(w, texts + SPAN_OTHER_BYTES))
-		return;
-	end = w->at;
-	w->at = put_span(end, span);
-	w->at = wire__put_head(w->at, SCOPE_SPANS_SPANS, (size_t)(end - w->at));
+/* The length stands before the fields, and is known behind them: where it does not take as many bytes
+ * as that of most spans, they are moved. */
+uint8_t *otlp__put_span(uint8_t *at, const struct span *span)
+{
+	uint8_t *fields = at + SPAN_HEAD_BYTES;
+	size_t len = (size_t)(put_fields(fields, span) - fields);
+	size_t head_len = 1 + attributes__varint_len(len);
+
+	if (head_len != SPAN_HEAD_BYTES)
+		memmove(at + head_len, fields, len);
+	return put_head(at, SCOPE_SPANS_SPANS, len) + len;
 }
 
 void otlp__write_resource(struct wire *w, const struct resource *resource)

@@ -15,9 +15,13 @@ struct resource;
 struct span;
 struct wire;
 
-/* Write the span as a field of ScopeSpans, the resource (NULL: one without attributes) as one of
- * ResourceSpans; both are borrowed. */
-void otlp__write_span(struct wire *w, const struct span *span);
+/* The most that otlp__put_span() writes of it. */
+size_t otlp__span_bytes(const struct span *span);
+/* Writes the span, which is borrowed, at @at as a field of ScopeSpans; where that ends. */
+uint8_t *otlp__put_span(uint8_t *at, const struct span *span);
+
+/* Writes the resource (NULL: one without attributes), which is borrowed, as a field of
+ * ResourceSpans. */
 void otlp__write_resource(struct wire *w, const struct resource *resource);
 
 struct otlp_answer {

@@ -13,7 +13,6 @@
 #ifndef SPANLOOM_WIRE_H
 #define SPANLOOM_WIRE_H
 
-#include <endian.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -97,29 +96,6 @@ static inline uint8_t *wire__put_copy(uint8_t *at, const void *from, size_t len)
 static inline uint8_t *wire__put_head(uint8_t *at, uint32_t field, size_t len)
 {
 	return wire__put_tag(wire__put_varint(at, len), field, WIRE_BYTES);
-}
-
-static inline uint8_t *wire__put_uint(uint8_t *at, uint32_t field, uint64_t value)
-{
-	return value ? wire__put_tag(wire__put_varint(at, value), field, WIRE_VARINT) : at;
-}
-
-static inline uint8_t *wire__put_fixed64(uint8_t *at, uint32_t field, uint64_t value)
-{
-	uint64_t out = htole64(value);
-
-	if (!value)
-		return at;
-	return wire__put_tag(wire__put_copy(at, &out, sizeof(out)), field, WIRE_FIXED64);
-}
-
-static inline uint8_t *wire__put_fixed32(uint8_t *at, uint32_t field, uint32_t value)
-{
-	uint32_t out = htole32(value);
-
-	if (!value)
-		return at;
-	return wire__put_tag(wire__put_copy(at, &out, sizeof(out)), field, WIRE_FIXED32);
 }
 
 static inline uint8_t *wire__put_bytes(uint8_t *at, uint32_t field, struct slice in)

@@ -44,18 +44,12 @@ static bool attributes__grow(struct attributes *a, size_t more)
 	return true;
 }
 
-static size_t varint_len(uint64_t value)
-{
-	size_t bits = 64 - (size_t)__builtin_clzll(value | 1);
-
-	return (bits * 9 + 64) / 64; /* bits / 7, rounded up, of 1 to 64 */
-}
-
 /* All but the @value_len bytes of the value, for which there is room at @at; false: there is
  * none. */
 static bool attributes__add_head(struct attributes *a, struct slice key, size_t value_len)
 {
-	size_t pair_len = 1 + varint_len(key.len) + key.len + 1 + varint_len(value_len) + value_len;
+	size_t pair_len = 1 + attributes__varint_len(key.len) + key.len + 1 +
+			  attributes__varint_len(value_len) + value_len;
 
 	if (pair_len + LONG_HEADS_BYTES > (size_t)(a->end - a->at) &&
 	    !attributes__grow(a, pair_len + LONG_HEADS_BYTES))
@@ -74,7 +68,7 @@ static bool attributes__add_head(struct attributes *a, struct slice key, size_t 
 
 bool attributes__add_long_string(struct attributes *a, struct slice key, struct slice value)
 {
-	if (!attributes__add_head(a, key, 1 + varint_len(value.len) + value.len))
+	if (!attributes__add_head(a, key, 1 + attributes__varint_len(value.len) + value.len))
 		return false;
 	*a->at++ = ANY_STRING;
 	a->at = attributes__put_varint(a->at, value.len);
@@ -85,7 +79,7 @@ bool attributes__add_long_string(struct attributes *a, struct slice key, struct 
 
 bool attributes__add_long_int(struct attributes *a, struct slice key, uint8_t tag, uint64_t value)
 {
-	if (!attributes__add_head(a, key, 1 + varint_len(value)))
+	if (!attributes__add_head(a, key, 1 + attributes__varint_len(value)))
 		return false;
 	*a->at++ = tag;
 	a->at = attributes__put_varint(a->at, value);

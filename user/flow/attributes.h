@@ -120,6 +120,13 @@ static inline uint8_t *attributes__put_varint(uint8_t *at, uint64_t value)
 	return at;
 }
 
+static inline size_t attributes__varint_len(uint64_t value)
+{
+	size_t bits = 64 - (size_t)__builtin_clzll(value | 1);
+
+	return (bits * 9 + 64) / 64; /* bits / 7, rounded up, of 1 to 64 */
+}
+
 /* Those below where the short way is closed. */
 bool attributes__add_long_string(struct attributes *a, struct slice key, struct slice value);
 bool attributes__add_long_int(struct attributes *a, struct slice key, uint8_t tag, uint64_t value);
