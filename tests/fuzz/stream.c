@@ -94,7 +94,8 @@ static void add(struct stream *s, struct model *m, struct reader *r, bool tail)
 		return;
 	for (uint32_t i = 0; i < range.captured; i++)
 		bytes[i] = byte_at(range.pos + (tail ? size - range.captured : 0) + i);
-	assert_true(stream__add(s, &range, slice__of(bytes, range.captured), HELD_MAX) >= 0);
+	assert_int_equal(stream__reserve(s, &range), 0);
+	stream__add(s, &range, slice__of(bytes, range.captured), HELD_MAX);
 	model__add(m, &range);
 	check(s, m); /* of @bytes, that go */
 	stream__keep(s);

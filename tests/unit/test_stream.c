@@ -10,6 +10,14 @@
 
 #define MAX_BYTES 65536
 
+static int64_t reserve_and_add(struct stream *s, const struct segment *range, struct slice captured,
+			       size_t max_bytes)
+{
+	int err = stream__reserve(s, range);
+
+	return err ? err : (int64_t)stream__add(s, range, captured, max_bytes);
+}
+
 static int64_t add(struct stream *s, uint64_t pos, uint64_t size, const char *bytes, bool tail)
 {
 	struct segment range = {
@@ -21,7 +29,7 @@ static int64_t add(struct stream *s, uint64_t pos, uint64_t size, const char *by
 		.end_ns = 10 * pos + 5,
 	};
 
-	return stream__add(s, &range, slice__str(bytes), MAX_BYTES);
+	return reserve_and_add(s, &range, slice__str(bytes), MAX_BYTES);
 }
 
 static void expect_run(const struct stream *s, const char *bytes)
@@ -153,9 +161,9 @@ static void test_bounded(void **state)
 	struct stream s;
 
 	stream__init(&s, 0);
-	assert_int_equal(stream__add(&s, &range, SLICE("abcdef"), 8), 0);
+	assert_int_equal(reserve_and_add(&s, &range, SLICE("abcdef"), 8), 0);
 	range.pos = 6;
-	assert_int_equal(stream__add(&s, &range, SLICE("ghijkl"), 8), 6);
+	assert_int_equal(reserve_and_add(&s, &range, SLICE("ghijkl"), 8), 6);
 	expect_run(&s, "abcdef");
 	assert_true(stream__cut(&s));
 	assert_int_equal(stream__left(&s), 12);
@@ -199,14 +207,14 @@ static void test_unread_bytes_are_kept(void **state)
 	struct stream s;
 
 	stream__init(&s, 0);
-	assert_int_equal(stream__add(&s, &range, slice__str(record), 8), 0);
+	assert_int_equal(reserve_and_add(&s, &range, slice__str(record), 8), 0);
 	assert_ptr_equal(stream__run(&s).data, record);
 	stream__advance(&s, 2);
 	stream__keep(&s);
 	memset(record, 'x', sizeof(record));
 	assert_true(slice__eq(stream__run(&s), SLICE("cdef")));
 	range.pos = 6;
-	assert_int_equal(stream__add(&s, &range, SLICE("ghijkl"), 10), 0);
+	assert_int_equal(reserve_and_add(&s, &range, SLICE("ghijkl"), 10), 0);
 	assert_true(slice__eq(stream__run(&s), SLICE("cdefghijkl")));
 	stream__reset(&s);
 }

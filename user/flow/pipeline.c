@@ -187,19 +187,19 @@ static int pipeline__store(struct pipeline *p, struct conn *conn, enum direction
 			   const struct segment *segment, struct slice payload)
 {
 	struct stream *s = &conn->reading[dir].stream;
-	size_t max_bytes = p->config->max_stream_bytes;
+	size_t max_bytes = p->config->max_stream_bytes, left = quota__left(&p->quota);
 	bool full = s->room > SEGMENTS_FREE && !quota__allows(&p->quota, conn->held_bytes);
 	uint64_t before = s->end;
-	int64_t missing;
 
-	if (quota__left(&p->quota) < max_bytes)
-		max_bytes = quota__left(&p->quota);
-	if (full || stream__reserve(s, segment))
+	if (full || stream__reserve(s, segment)) {
 		message__forget(conn, dir, &p->sink);
-	missing = stream__add(s, segment, payload, max_bytes);
+		if (stream__reserve(s, segment))
+			return -ENOMEM;
+	}
+	stream__add(s, segment, payload, left < max_bytes ? left : max_bytes);
 	/* with the bytes of records that were lost before this one */
 	ledger__add(p->ledger, LEDGER_BYTES, s->end - before);
-	return missing < 0 ? (int)missing : 0;
+	return 0;
 }
 
 static void pipeline__hold(struct pipeline *p, struct reading *r, uint64_t now_ns)

@@ -159,7 +159,7 @@ void stream__keep(struct stream *s)
 }
 
 /* A segment for what is missing between the end and @next. */
-static int64_t stream__add_hole(struct stream *s, const struct segment *next)
+static uint64_t stream__add_hole(struct stream *s, const struct segment *next)
 {
 	struct segment *hole = stream__push(s);
 
@@ -170,7 +170,7 @@ static int64_t stream__add_hole(struct stream *s, const struct segment *next)
 	hole->flags = 0;
 	hole->tail = false;
 	stream__pushed(s, hole);
-	return (int64_t)hole->size;
+	return hole->size;
 }
 
 /* Takes off the front of a range @old bytes that were there already.  What remains of @captured. */
@@ -185,16 +185,14 @@ static struct slice segment__skip(struct segment *g, uint64_t old, struct slice 
 	return captured;
 }
 
-int64_t stream__add(struct stream *s, const struct segment *range, struct slice captured,
-		    size_t max_bytes)
+uint64_t stream__add(struct stream *s, const struct segment *range, struct slice captured,
+		     size_t max_bytes)
 {
-	int64_t missing = 0;
+	uint64_t missing = 0;
 	struct segment *g;
 
 	if (range->pos + range->size <= s->end)
 		return 0;
-	if (stream__reserve(s, range))
-		return -ENOMEM;
 	if (range->pos > s->end)
 		missing = stream__add_hole(s, range);
 	g = stream__push(s);
@@ -206,7 +204,7 @@ int64_t stream__add(struct stream *s, const struct segment *range, struct slice 
 	g->captured = (uint32_t)captured.len;
 	g->tail = range->tail && captured.len; /* of nothing there is no end */
 	stream__pushed(s, g);
-	return missing + (int64_t)(g->size - g->captured);
+	return missing + g->size - g->captured;
 }
 
 /* One past the run at the cursor; the cursor when there is none. */

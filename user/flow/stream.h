@@ -58,14 +58,15 @@ void stream__skip_to(struct stream *s, uint64_t pos);
 int stream__reserve(struct stream *s, const struct segment *range);
 
 /*
- * Adds a range.  A hole before it becomes a segment without bytes; a part that was there
- * already is ignored.  Beyond @max_bytes held the bytes are dropped, not the range.
- * The number of bytes that are missing (holes and drops), or -ENOMEM.
+ * Adds a range, for which stream__reserve() has made room.  A hole before it becomes a segment
+ * without bytes; a part that was there already is ignored.  Beyond @max_bytes held the bytes are
+ * dropped, not the range.
+ * The number of bytes that are missing (holes and drops).
  *
  * @captured is borrowed up to stream__keep(): most of it is read before that.
  */
-int64_t stream__add(struct stream *s, const struct segment *range, struct slice captured,
-		    size_t max_bytes);
+uint64_t stream__add(struct stream *s, const struct segment *range, struct slice captured,
+		     size_t max_bytes);
 /* Takes over what it has borrowed and is not read yet; without memory that becomes a gap. */
 void stream__keep(struct stream *s);
 
