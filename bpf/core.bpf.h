@@ -51,10 +51,11 @@ static __always_inline bool core__unix_consumed(const struct sk_buff *skb, __u32
 }
 
 /* Flags of sockets have no numbers of their own: one that is added moves those behind it. */
+#define core__flag(flag) (1UL << bpf_core_enum_value(enum sock_flags, flag))
+
 static __always_inline bool core__is_zerocopy(const struct sock *sk)
 {
-	return sk->__sk_common.skc_flags &
-	       1UL << bpf_core_enum_value(enum sock_flags, SOCK_ZEROCOPY);
+	return sk->__sk_common.skc_flags & core__flag(SOCK_ZEROCOPY);
 }
 
 static __always_inline __u32 core__task_flags(void)

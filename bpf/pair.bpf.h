@@ -63,6 +63,18 @@ struct pair_numbers {
 	__u32 read;
 };
 
+/* Has the end of what the peer sends been read?  It has a number of its own, and is read with the last
+ * bytes, or behind them. */
+static __always_inline bool pair__is_at_end(struct sock *sk, struct tcp_sock *tcp)
+{
+	if (!use_sk_storage) /* @sk is only a number here */
+		return BPF_CORE_READ(sk, __sk_common.skc_state) != TCP_ESTABLISHED &&
+		       BPF_CORE_READ(sk, __sk_common.skc_flags) & core__flag(SOCK_DONE) &&
+		       BPF_CORE_READ(tcp, copied_seq) == BPF_CORE_READ(tcp, rcv_nxt);
+	return sk->__sk_common.skc_state != TCP_ESTABLISHED &&
+	       sk->__sk_common.skc_flags & core__flag(SOCK_DONE) && tcp->copied_seq == tcp->rcv_nxt;
+}
+
 /* False: @sk is no TCP socket. */
 static __always_inline bool pair__numbers(struct sock *sk, struct pair_numbers *numbers)
 {
@@ -74,13 +86,15 @@ static __always_inline bool pair__numbers(struct sock *sk, struct pair_numbers *
 			return false;
 		numbers->sent = tcp->write_seq;
 		numbers->read = tcp->copied_seq;
-		return true;
+	} else {
+		if (BPF_CORE_READ(sk, sk_protocol) != IPPROTO_TCP) /* @sk is only a number here */
+			return false;
+		tcp = (struct tcp_sock *)sk;
+		numbers->sent = BPF_CORE_READ(tcp, write_seq);
+		numbers->read = BPF_CORE_READ(tcp, copied_seq);
 	}
-	if (BPF_CORE_READ(sk, sk_protocol) != IPPROTO_TCP) /* @sk is only a number here */
-		return false;
-	tcp = (struct tcp_sock *)sk;
-	numbers->sent = BPF_CORE_READ(tcp, write_seq);
-	numbers->read = BPF_CORE_READ(tcp, copied_seq);
+	if (pair__is_at_end(sk, tcp))
+		numbers->read--;
 	return true;
 }
 

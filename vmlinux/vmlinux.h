@@ -173,6 +173,7 @@ enum {
 
 /* The kernel's number is asked for by name. */
 enum sock_flags {
+	SOCK_DONE = 1,
 	SOCK_ZEROCOPY = 20,
 };
 

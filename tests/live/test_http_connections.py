@@ -2,6 +2,7 @@
 """HTTP connections of all kinds, and those that break."""
 
 import re
+import socket
 import time
 
 import load
@@ -116,6 +117,25 @@ def test_close_without_a_response():
         equal(span.status, ERROR, "status")
         assert span["error.type"] in ("eof", "connection_reset"), span
         equal(span["http.response.status_code"], None, "code")
+
+
+def test_ends_that_come_with_the_last_bytes():
+    """The end has a sequence number, which is no byte of the request or of the response."""
+    def play(connection):
+        time.sleep(0.1)
+        connection.until(b"\r\n\r\n")
+        connection.send(b"HTTP/1.1 200 OK\r\n\r\nall of it")
+    server = servers.Script(play)
+    agent = Agent()
+    with load.Http(server.port) as client:
+        client.send(load.http_request(server.port, "/ends"))
+        client.socket.shutdown(socket.SHUT_WR)
+        time.sleep(0.3)
+        equal(client.response(), (200, b"all of it"), "answer")
+    server_span, client = http_pair(agent.stop(), server.port, "/ends")
+    equal((server_span.parent_id, server_span["spanloom.link"]), (client.span_id, "peer"), "link")
+    for span in (server_span, client):
+        equal((span["http.response.status_code"], span["spanloom.incomplete"]), (200, None), "all")
 
 
 def test_client_that_hangs_up():
