@@ -241,9 +241,10 @@ static __always_inline bool context__is_named(const struct trace_context *peer,
 	return !differ;
 }
 
-/* The head in @slot, of the request at @pos, is read to its end. */
-static __always_inline void context__settle(__u64 conn_id, __u32 slot, struct head_work *work,
-					    const struct open_head *open)
+/* The head in @slot, of the request at @pos, is read to its end.  Not inline: while its caller reads
+ * on, there is no room for this on the stack. */
+static __noinline int context__settle(__u64 conn_id, __u32 slot, struct head_work *work,
+				      const struct open_head *open)
 {
 	struct trace_context *context = context__open(conn_id, open->pos);
 	const struct trace_context *peer = NULL;
@@ -251,7 +252,7 @@ static __always_inline void context__settle(__u64 conn_id, __u32 slot, struct he
 	bool root = false;
 
 	if (!context)
-		return;
+		return 0;
 	if (open->ref_conn)
 		peer = context__find(open->ref_conn, open->ref_pos);
 	if (head__context(&work->head, &parent)) {
@@ -261,18 +262,19 @@ static __always_inline void context__settle(__u64 conn_id, __u32 slot, struct he
 			received__add(context->trace_id, context->parent_id);
 	} else if (peer && (!open->has_option || context__is_named(peer, &open->option))) {
 		if (!context__follow(context, peer, open->ref_conn, open->ref_pos))
-			return;
+			return 0;
 	} else if (open->has_option) {
 		context__continue(context, &open->option);
 	} else {
 		if (open->ref_conn)
-			return; /* it is in the client's trace, whatever that is */
+			return 0; /* it is in the client's trace, whatever that is */
 		root = true;
 	}
 	context__number(context, conn_id, DIR_RECV, open->pos, root);
 	if (root)
 		context__be_root(context);
 	context->known = 1;
+	return 0;
 }
 
 /*

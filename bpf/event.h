@@ -368,7 +368,7 @@ enum counter {
 
 #define COUNT_ROWS 64 /* a power of two; a CPU counts in the row of its number, modulo this */
 
-#define COUNT_ROW  ((COUNTERS + 7) / 8 * 8) /* whole lines of the cache */
+#define COUNT_ROW  ((COUNTERS + 7) / 8 * 8) /* whole lines of the cache, of 64 bytes */
 
 _Static_assert(sizeof(struct event_hdr) == 24, "event_hdr is ABI");
 _Static_assert(sizeof(struct event_conn) == 280, "event_conn is ABI");

@@ -129,10 +129,12 @@ static __always_inline void payload__record_of(struct transfer *t, __u32 len, co
 	output__submit(record, total);
 }
 
-/* Not inline: the loop that calls it keeps its counter in a register.  Spilled as 32 bits next
- * to a map key, clang's usual choice, the counter is lost to the verifier (6.18). */
+/* The next record: @len bytes of the current piece.  Not inline: the loop that calls it keeps its
+ * counter in a register.  Spilled as 32 bits next to a map key, clang's usual choice, the counter is
+ * lost to the verifier (6.18). */
 static __noinline int payload__record(struct transfer *t, __u32 len)
 {
+	t->data.size = len;
 	if (len > 1536)
 		payload__record_of(t, len, EVENT_PAYLOAD_MAX);
 	else if (len > 512)
@@ -144,17 +146,10 @@ static __noinline int payload__record(struct transfer *t, __u32 len)
 	else
 		payload__record_of(t, 0, 0);
 	payload__advance(t);
-	return 0;
-}
-
-/* The next record: @len bytes of the current piece. */
-static __always_inline void payload__chunk(struct transfer *t, __u32 len)
-{
-	t->data.size = len;
-	payload__record(t, len);
 	t->piece.base += len;
 	t->piece.len -= len;
 	t->want -= len;
+	return 0;
 }
 
 /* Copies @want bytes that lie in the current piece. */
@@ -171,7 +166,7 @@ __weak int payload__copy(__u32 slot)
 			break;
 		if (len > EVENT_PAYLOAD_MAX)
 			len = EVENT_PAYLOAD_MAX;
-		payload__chunk(t, len);
+		payload__record(t, len);
 	}
 	return 0;
 }
@@ -402,7 +397,7 @@ static __always_inline void payload__emit(struct transfer *t, __u32 slot, __u32 
 		want = CHUNKS_MAX * EVENT_PAYLOAD_MAX;
 	payload__start(t, size, want);
 	if (t->piece.len >= want && want && want <= EVENT_PAYLOAD_MAX) {
-		payload__chunk(t, want);
+		payload__record(t, want);
 	} else if (t->piece.len >= want) {
 		payload__copy(slot);
 	} else if (payload__joins(t)) {
