@@ -128,12 +128,12 @@ class Load:
 SERVER = ["--exclude-exe", "wrk,paced"]
 
 LOADS = [
-    Load("nginx", start_nginx, wrk("/ok"), (0.2, 0.8), 1, 56000, 4000, SERVER),
+    Load("nginx", start_nginx, wrk("/ok"), (0.5, 3.5), 1, 56000, 4000, SERVER),
     Load("nginx-1000", start_nginx, paced, (1, 5), 1, 70000, 4000, SERVER),
-    Load("nginx-unselected", start_nginx, wrk("/ok"), (0.2, 0.8), 0, 44500, 500,
+    Load("nginx-unselected", start_nginx, wrk("/ok"), (0.5, 3.5), 0, 44500, 500,
          ["--exclude-exe", "nginx,wrk"]),
-    Load("nginx-both-ends", start_nginx, wrk("/ok"), (0.2, 0.8), 2, injects=True),
-    Load("nginx-proxy", start_proxy, wrk("/proxied"), (0.2, 0.8), 3, options=SERVER, injects=True),
+    Load("nginx-both-ends", start_nginx, wrk("/ok"), (0.5, 3.5), 2, injects=True),
+    Load("nginx-proxy", start_proxy, wrk("/proxied"), (0.5, 3.5), 3, options=SERVER, injects=True),
     Load("redis-P1", start_redis, redis_benchmark(1), (4000, 16000), 1, 60000, 4000,
          injects=True),
     Load("redis-P16", start_redis, redis_benchmark(16), (16000, 80000), 1, 12000, 400),
