@@ -196,20 +196,26 @@ static int batch__resource(struct batch *b, const struct span *span, size_t most
 	return 0;
 }
 
+static struct scope_spans *scope_spans__new(struct batch *b, const char *scope)
+{
+	struct scope_spans *out = calloc(1, sizeof(*out));
+
+	if (!out)
+		return NULL;
+	out->scope = scope;
+	b->scopes++;
+	b->bytes += GROUP_BYTES;
+	return out;
+}
+
 /* The group of @scope; NULL: no memory. */
 static struct scope_spans *batch__scope(struct batch *b, struct resource_spans *resource,
 					const char *scope)
 {
 	struct scope_spans **at = find_scope(resource, scope);
 
-	if (*at)
-		return *at;
-	*at = calloc(1, sizeof(**at));
 	if (!*at)
-		return NULL;
-	(*at)->scope = scope;
-	b->scopes++;
-	b->bytes += GROUP_BYTES;
+		*at = scope_spans__new(b, scope);
 	return *at;
 }
 
