@@ -17,9 +17,10 @@ void fuzz_sql(struct slice in, unsigned int proto)
 {
 	struct reader r = reader__of(in);
 	bool cut = reader__be(&r, 1) & 1;
-	char *sql = fuzz__copy(r.rest), *text = fuzz__copy(r.rest), *again;
-	struct slice source = slice__of(sql, r.rest.len), out, twice;
+	char *sql = fuzz__copy(r.rest), *text = fuzz__copy(r.rest), *shape = fuzz__copy(r.rest);
+	struct slice source = slice__of(sql, r.rest.len), out, shaped, twice;
 	struct sql_summary summary, other;
+	char *again;
 
 	out = sql__read(source, cut, text, &summary);
 	assert_true(out.len <= source.len);
@@ -31,6 +32,14 @@ void fuzz_sql(struct slice in, unsigned int proto)
 	assert_int_equal(other.len, summary.len);
 	assert_int_equal(other.statements, summary.statements);
 	assert_memory_equal(other.text, summary.text, summary.len);
+	shaped = sql__shape(source, shape, source.len);
+	again = fuzz__copy(shaped);
+	twice = sql__read(shaped, cut, again, &other);
+	assert_true(slice__eq(twice, out));
+	assert_int_equal(other.len, summary.len);
+	assert_int_equal(other.statements, summary.statements);
+	assert_memory_equal(other.text, summary.text, summary.len);
+	free(again);
 	/* nothing is left in it that would have to go; what stands at the end, and which reading of
 	 * backslashes is taken, may be another matter without what has gone */
 	again = fuzz__copy(out);
@@ -38,6 +47,7 @@ void fuzz_sql(struct slice in, unsigned int proto)
 	if (!memchr(sql, '$', source.len) && !memchr(sql, '\\', source.len))
 		assert_true(slice__eq(twice, out));
 	free(again);
+	free(shape);
 	free(text);
 	free(sql);
 }

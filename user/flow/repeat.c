@@ -171,6 +171,16 @@ bool repeat__begin_statement(struct repeat_turn *turn, struct repeats *r,
 	return r && repeat__begin(turn, &r->statements[glance % REPEAT_STATEMENTS], glance, span);
 }
 
+bool repeat__recall_statement(const struct repeats *r, const struct repeat_key *key,
+			      struct span *span)
+{
+	const struct repeat *place =
+		r ? &r->statements[key__glance(key) % REPEAT_STATEMENTS] : NULL;
+
+	return place && place->kept && key__is(key, place->kept) &&
+	       kept_attributes__add(place->kept, span);
+}
+
 static char *put(char *to, struct slice part)
 {
 	if (part.len)

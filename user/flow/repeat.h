@@ -56,6 +56,9 @@ bool repeat__begin_peers(struct repeat_turn *turn, struct repeats *r, const stru
 /* The same for what follows from a statement; the first part of @key tells most apart. */
 bool repeat__begin_statement(struct repeat_turn *turn, struct repeats *r,
 			     const struct repeat_key *key, struct span *span);
+/* The first half of that: false when nothing was kept of @key, and nothing changes. */
+bool repeat__recall_statement(const struct repeats *r, const struct repeat_key *key,
+			      struct span *span);
 
 /* The same for all that follows from @number, > 0 and never that of something else: it may be made of
  * parts that have turns of their own. */

@@ -8,6 +8,7 @@
 
 #define DEFAULT_PORT  5432
 #define SCRATCH_BYTES 2048 /* longer texts are sanitised in the span's own memory */
+#define SHAPE_BYTES   1024 /* longer ones are kept as they are */
 #define NAME_BYTES    (ENDPOINT_TEXT_BYTES + sizeof(":65535"))
 
 static void add_batch(const struct transaction *txn, size_t statements, struct span *span)
@@ -88,6 +89,20 @@ static void add_statements(const struct transaction *txn, struct span *span)
 		span__add_int(span, "server.port", txn->server->port);
 }
 
+/* Statements that differ in numbers alone have the same attributes, and are kept as one. */
+static void add_new_statements(const struct transaction *txn, struct repeats *repeats,
+			       struct repeat_key *key, struct span *span)
+{
+	char shape[SHAPE_BYTES];
+	struct repeat_turn turn;
+
+	key->part[0] = sql__shape(key->part[0], shape, sizeof(shape));
+	if (repeat__begin_statement(&turn, repeats, key, span))
+		return;
+	add_statements(txn, span);
+	repeat__end(&turn, span);
+}
+
 void postgres__describe(const struct transaction *txn, const struct flow_config *config,
 			struct span *span)
 {
@@ -96,11 +111,10 @@ void postgres__describe(const struct transaction *txn, const struct flow_config 
 				    request->field[POSTGRES_NAMESPACE] } };
 	/* of a batch, the response tells the size */
 	bool batch = txn->response.number[POSTGRES_COMMANDS] > 1;
-	struct repeat_turn turn;
 
-	if (!repeat__begin_statement(&turn, batch ? NULL : txn->repeats, &key, span)) {
+	if (batch || !txn->repeats)
 		add_statements(txn, span);
-		repeat__end(&turn, span);
-	}
+	else if (!repeat__recall_statement(txn->repeats, &key, span))
+		add_new_statements(txn, txn->repeats, &key, span);
 	add_outcome(txn, span);
 }

@@ -32,4 +32,11 @@ struct sql_summary {
  */
 struct slice sql__read(struct slice sql, bool cut, char *text, struct sql_summary *summary);
 
+/*
+ * @sql with each number that is digits and nothing else replaced by "0", at @shape, which has @room
+ * bytes: sql__read() makes the same of both.  @sql as it is when it is longer, or has identifiers in
+ * quotes, whose digits are shown.
+ */
+struct slice sql__shape(struct slice sql, char *shape, size_t room);
+
 #endif

@@ -100,7 +100,7 @@ def redis_benchmark(pipeline):
 
 def pgbench(server, transactions):
     out = client(servers.postgres_bin() / "pgbench", "-h", "127.0.0.1", "-p", server.port, "-U",
-                 "postgres", "-S", "-n", "-c", "8", "-t", transactions // 8, "shop")
+                 "postgres", "-S", "-n", "-t", transactions, "shop")
     return figure(r"transactions actually processed: (\d+)", out)
 
 
@@ -137,7 +137,7 @@ LOADS = [
     Load("redis-P1", start_redis, redis_benchmark(1), (4000, 16000), 1, 60000, 4000,
          injects=True),
     Load("redis-P16", start_redis, redis_benchmark(16), (16000, 80000), 1, 12000, 400),
-    Load("pgbench-S", start_postgres, pgbench, (800, 3200), 1, 160000, 6000, injects=True),
+    Load("pgbench-S", start_postgres, pgbench, (1600, 8000), 1, 160000, 6000, injects=True),
     Load("rest-second", list, rest, (2, 22), 0),
 ]
 
