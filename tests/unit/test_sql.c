@@ -151,6 +151,9 @@ static void comments_are_removed(void **ctx)
 		{ "SELECT 1 /* 'open", "SELECT ? " },
 		{ "/*a=b*/SELECT '-- no', '/* no */'", "SELECT ?, ?" },
 		{ "SELECT 5--3\n", "SELECT ?\n" },
+		{ "a //* b */* c */", "a / * c */" },
+		{ "a -/*b*/- c", "a - - c" },
+		{ "\"a\"/**/\"b\"", "\"a\" \"b\"" },
 	};
 
 	check_text(vectors, COUNT(vectors), false);

@@ -13,10 +13,17 @@ struct copy {
 	bool is, not ;	  /* the words before: IS [NOT] TRUE is a test, not a value */
 };
 
+/* Would the two be read as one, or as the beginning of a comment? */
+static bool grow_together(char before, char after)
+{
+	return (sql__is_word(before) && sql__is_word(after)) || (before == '/' && after == '*') ||
+	       (before == '-' && after == '-') || (before == '"' && after == '"');
+}
+
 static void copy__put(struct copy *copy, struct slice text)
 {
-	if (copy->glue && copy->len && text.len && sql__is_word(text.data[0]) &&
-	    sql__is_word(copy->out[copy->len - 1]))
+	if (copy->glue && copy->len && text.len &&
+	    grow_together(copy->out[copy->len - 1], text.data[0]))
 		copy->out[copy->len++] = ' ';
 	copy->glue = false;
 	copy__bytes(copy->out + copy->len, text.data, text.len);
