@@ -56,7 +56,7 @@ static __always_inline void syscall__at_message(struct transfer *t, __u64 at)
 
 /*
  * sendmmsg and recvmmsg: the hook runs once per message of the vector, and only we know how
- * many there were.  A call that ends before its vector does, ends with an error (conn__stop)
+ * many there were.  A call that ends before its vector does, ends with an error (traffic__nothing())
  * or with a message that was cut short.
  */
 static __always_inline void syscall__at_vector(struct transfer *t, struct conn *conn,
