@@ -82,7 +82,7 @@ struct conn {
 	};
 	__u64 mmsg_vector; /* sendmmsg, recvmmsg: the user's vector, and what comes next */
 	__u64 scope;	   /* conn__scope_key() that was judged last, or CONN_SCOPE_OUT with it */
-	__u32 tgid;	   /* that connected, or is traced and first moved data; 0: not known yet */
+	__u32 tgid;	   /* that connected or first moved data; 0: not known yet */
 	__u32 tid;
 	__u32 verdict_seen; /* verdict_epoch at the last look */
 	__u32 budget;	    /* bytes that may yet be copied in this turn */

@@ -361,17 +361,13 @@ static __always_inline void traffic__moved(struct sock *sk, struct conn *conn, e
 	struct transfer *t;
 	bool located;
 
-	if (!conn__in_scope(conn, pid_tgid >> 32)) {
-		conn->mmsg_vector = 0;
-		return;
-	}
 	if (!conn->tgid)
 		conn__adopt(conn);
 	if (conn->state == CONN_IGNORED || conn__given_up(conn)) {
 		intake__unread(sk, conn);
 		return;
 	}
-	if (conn->state == CONN_UNKNOWN && !turn) {
+	if (!conn__in_scope(conn, pid_tgid >> 32) || (conn->state == CONN_UNKNOWN && !turn)) {
 		conn->mmsg_vector = 0;
 		return;
 	}

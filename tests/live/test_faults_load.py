@@ -244,7 +244,8 @@ def test_control_groups_of_the_first_version_only():
     load.http(nginx.port, 2, 100)
     spans = agent.stop()
     equal(len(at_port(spans, nginx.port)), 400, "spans")
-    assert parents_are_right(spans, nginx.port) == 200, "links"
+    missed = agent.ledger.get("kernel.programs.missed", 0)
+    assert 200 - missed <= parents_are_right(spans, nginx.port) <= 200, "links"
     assert re.search(f"header injection is off: ({NO_INJECTION})", agent.stderr.read_text())
     with_headers = [name for name in agent.ledger if name.startswith("kernel.inject.")]
     equal(with_headers, [], "headers")
