@@ -93,7 +93,7 @@ def judge(steps):
         assert status is None or (step == "ii" and status == 200 + number), (number, step, span)
         assert status or not span or span["spanloom.incomplete"], (number, step, span)
     equal(status, 200 + number, "status of the last one, which is whole")
-    calls = [span for span in at_port(spans, back, CLIENT)]
+    calls = at_port(spans, back, CLIENT)
     equal(len(calls), sum(reader == "i" == answerer for reader, answerer in steps), "calls")
     for call in calls:
         assert call.parent_id in ("", served[number_of(call)].span_id), call

@@ -447,35 +447,6 @@ static void garbage_stays_within_bounds(void **ctx)
 	munmap(guard, 2 * (size_t)page);
 }
 
-/* One shape for all that differs in numbers alone, and none for what does not. */
-static void shapes_are_told_by_what_is_shown(void **state)
-{
-	static const struct vector vectors[] = {
-		{ "SELECT a FROM t WHERE id = 4711", "SELECT a FROM t WHERE id = 0" },
-		{ "SELECT a FROM t WHERE id=-7 LIMIT 10;", "SELECT a FROM t WHERE id=-0 LIMIT 0;" },
-		{ "IN (1,22,333)", "IN (0,0,0)" },
-		{ "SELECT a1, $12, 1.5, .25, 3., 0x1f, 1e10, 5e-77",
-		  "SELECT a1, $12, 1.5, .25, 3., 0x1f, 1e10, 5e-0" },
-		{ "'12 34' --56", "'0 0' --0" },
-		{ "SELECT \"t 1\" WHERE id = 2", "SELECT \"t 1\" WHERE id = 2" },
-		{ "\xc3\xa4 12\xc3\xa4 12", "\xc3\xa4 12\xc3\xa4 0" },
-		{ "7", "0" },
-		{ "", "" },
-	};
-	char room[64], shown[64];
-
-	for (size_t i = 0; i < COUNT(vectors); i++) {
-		struct slice sql = slice__str(vectors[i].sql);
-		struct slice shape = sql__shape(sql, room, sizeof(room));
-
-		assert_true(slice__eq(shape, slice__str(vectors[i].expected)));
-		snprintf(shown, sizeof(shown), "%s", sanitised(sql, false));
-		assert_string_equal(sanitised(shape, false), shown);
-	}
-	/* what is longer than the room stays as it is */
-	assert_string_equal(sql__shape(slice__str("id = 4711"), room, 8).data, "id = 4711");
-}
-
 static void sanitising_again_changes_nothing(void **ctx)
 {
 	for (size_t i = 0; i < COUNT(secrets); i++) {
@@ -512,7 +483,6 @@ int main(void)
 		cmocka_unit_test(several_statements_are_a_batch),
 		cmocka_unit_test(summary_is_never_cut_inside_a_name),
 		cmocka_unit_test(garbage_stays_within_bounds),
-		cmocka_unit_test(shapes_are_told_by_what_is_shown),
 		cmocka_unit_test(sanitising_again_changes_nothing),
 		cmocka_unit_test(keywords_are_found_in_any_case),
 	};
