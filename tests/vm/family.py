@@ -23,7 +23,7 @@ from tally import Tally  # pylint: disable=wrong-import-position
 SPANLOOM = ROOT / ".output/spanloom"
 READY = "info run: tracing with "
 NAMES = {"tp": "tp_btf", "fentry": "fentry", "kprobe": "kprobe"}
-SECONDS = 1500
+SECONDS = 600
 # Says the ledger of a failed test; and that something is wrong, not missing.
 MISSED, WRONG = re.compile(r"kernel\.programs\.missed +[1-9]"), re.compile("wrong", re.IGNORECASE)
 TRIES = 3
@@ -58,7 +58,10 @@ def look(tally, pid):
     """What the verifier went through, and the memory of the maps."""
     known, counts, memory = names(), {}, 0
     for entry in Path(f"/proc/{pid}/fdinfo").iterdir():
-        text = entry.read_text()
+        try:
+            text = entry.read_text()
+        except FileNotFoundError:
+            continue  # closed meanwhile
         program, count = number(text, "prog_id"), number(text, "verified_insns")
         if count is not None:
             counts[known[program]] = count
@@ -88,14 +91,17 @@ def loads(tally, family):
                           stderr=subprocess.PIPE, text=True) as agent:
         watchdog = threading.Timer(SECONDS, stands_still)
         watchdog.start()
-        for line in agent.stderr:
-            said.append(line)
-            if ready in line:
-                seconds = time.monotonic() - begun
-                look(tally, agent.pid)
-                agent.terminate()
-        agent.wait()
-        watchdog.cancel()
+        try:
+            for line in agent.stderr:
+                said.append(line)
+                if ready in line:
+                    seconds = time.monotonic() - begun
+                    look(tally, agent.pid)
+                    agent.terminate()
+            agent.wait()
+        finally:
+            watchdog.cancel()
+            agent.kill()
     if agent.returncode or not any(ready in line for line in said):
         tally.fails("programs load and attach", "".join(said))
     else:

@@ -20,10 +20,12 @@ from pathlib import Path
 
 import complaints
 import kernels
+import standstill
 
 TOO_LONG, DIED, COMPLAINED = 124, 125, 126
+SHOWN = 60000  # characters of the console: all tasks of a guest that stands still
 PARAMETERS = ("quiet loglevel=5 panic=-1 oops=panic reboot=t mitigations=off nokaslr audit=0 "
-              "rcupdate.rcu_expedited=1")
+              "sysrq_always_enabled rcupdate.rcu_expedited=1")
 PROJECT = kernels.HERE.parent.parent
 
 
@@ -68,11 +70,22 @@ def qemu(machine, folder, work, memory, processors, exact):
             "-nodefaults", "-no-user-config", "-display", "none", "-no-reboot",
             "-kernel", folder / "vmlinux", "-initrd", work / "initrd",
             "-append", f"{machine.parameters} {PARAMETERS}{' norandmaps' if exact else ''}",
-            "-chardev", f"file,id=console,path={work}/console", "-serial", "chardev:console",
+            *standstill.console(work),
             *share("root", machine.root()), *([] if machine.is_host else share("project", PROJECT)),
             "-device", "virtio-serial-pci",
             *port("out", work / "out"), *port("err", work / "err"),
             *port("status", work / "status")]
+
+
+def end(emulator, work, timeout):
+    """(it took too long, what QEMU said).  A guest that is late is asked what it does."""
+    try:
+        return False, emulator.communicate(timeout=timeout)[1].decode(errors="replace")
+    except subprocess.TimeoutExpired:
+        standstill.ask(work)
+        return True, ""
+    finally:
+        emulator.kill()
 
 
 def run(kernel, command, timeout=300, memory=2048, processors=1, exact=False):
@@ -85,21 +98,19 @@ def run(kernel, command, timeout=300, memory=2048, processors=1, exact=False):
         job(command, machine, version, folder, work)
         for file in ("out", "err", "status", "console"):
             (work / file).touch()
-        try:
-            end = subprocess.run(qemu(machine, folder, work, memory, processors, exact),
-                                 timeout=timeout, stdin=subprocess.DEVNULL,
-                                 stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, check=False)
-            said, late = end.stderr.decode(errors="replace"), False
-        except subprocess.TimeoutExpired:
-            said, late = "", True
+        with subprocess.Popen(qemu(machine, folder, work, memory, processors, exact),
+                              stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
+                              stderr=subprocess.PIPE) as emulator:
+            late, said = end(emulator, work, timeout)
         out, err, status, console = ((work / file).read_text(errors="replace")
                                      for file in ("out", "err", "status", "console"))
     if found := complaints.find(console):
         return COMPLAINED, out, f"{err}\nthe kernel complained:\n{found}\n"
     if status.strip():
         return int(status), out, err
-    why = f"no end after {timeout} s" if late else f"the guest died: {said}"
-    return TOO_LONG if late else DIED, out, f"{err}\n{why}\n{console[-4000:]}\n"
+    if late:
+        return TOO_LONG, out, f"{err}\nno end after {timeout} s\n{console[-SHOWN:]}\n"
+    return DIED, out, f"{err}\nthe guest died: {said}\n{console[-SHOWN:]}\n"
 
 
 def main():
