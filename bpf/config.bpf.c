@@ -40,4 +40,6 @@ volatile __u32 workers_made = 0;
 volatile __u64 ring_full_ns = 0;
 volatile __u64 counts[COUNT_ROWS][COUNT_ROW] __attribute__((aligned(64))) = {};
 
+volatile __u64 bystanders[BYSTANDERS][BYSTANDER] __attribute__((aligned(64))) = {};
+
 char LICENSE[] SEC("license") = "Dual BSD/GPL";

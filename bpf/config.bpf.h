@@ -11,7 +11,9 @@
 
 #include "bpf/event.h"
 
-#define PORTS_MAX 16
+#define PORTS_MAX  16
+#define BYSTANDERS 4096 /* a power of two */
+#define BYSTANDER  8	/* words: a line of the processor's cache */
 
 extern const volatile __u32 self_tgid;		 /* never traced */
 extern const volatile __u32 capture_bytes;	 /* copied per turn, times the protocol's depth */
@@ -51,6 +53,7 @@ extern volatile __u32 unread_full;	/* there was no room in "unread" */
 extern volatile __u32 workers_made;	/* rises with each entry of "workers" */
 extern volatile __u64 ring_full_ns;	/* when a record was last lost; 0: none was */
 extern volatile __u64 counts[COUNT_ROWS][COUNT_ROW];
+extern volatile __u64 bystanders[BYSTANDERS][BYSTANDER]; /* bpf/bystander.bpf.h */
 
 #define RING_FULL_FOR_GOOD ~0ULL /* in place of that time */
 

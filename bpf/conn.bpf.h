@@ -14,6 +14,7 @@
 #include <bpf/bpf_core_read.h>
 #include <bpf/bpf_helpers.h>
 
+#include "bpf/bystander.bpf.h"
 #include "bpf/config.bpf.h"
 #include "bpf/core.bpf.h"
 #include "bpf/count.bpf.h"
@@ -81,7 +82,7 @@ struct conn {
 		__u32 base[2];
 	};
 	__u64 mmsg_vector; /* sendmmsg, recvmmsg: the user's vector, and what comes next */
-	__u64 scope;	   /* conn__scope_key() that was judged last, or CONN_SCOPE_OUT with it */
+	__u64 scope;	   /* scope__key() that was judged last, or CONN_SCOPE_OUT with it */
 	__u32 tgid;	   /* that connected or first moved data; 0: not known yet */
 	__u32 tid;
 	__u32 verdict_seen; /* verdict_epoch at the last look */
@@ -205,6 +206,7 @@ static __always_inline void conn__free(struct sock *sk)
 {
 	__u64 key = (__u64)sk;
 
+	bystander__leaves(sk);
 	if (!use_sk_storage)
 		bpf_map_delete_elem(&conns_by_address, &key);
 }
@@ -226,6 +228,7 @@ static inline __noinline struct conn *conn__open(struct sock *sk, enum slot slot
 {
 	struct conn first, *conn;
 
+	bystander__leaves(sk);
 	conn__reset(&first, slot, now);
 	if (inventory_done && BPF_CORE_READ(sk, __sk_common.skc_family) == AF_UNIX)
 		first.flags = CONN_FRESH;
@@ -295,16 +298,10 @@ static __always_inline void conn__unmatched(struct conn *conn)
 	count__one(COUNT_UNINTERESTING);
 }
 
-/* Whose verdict is asked for, and which: one number, to be compared at once. */
-static __always_inline __u64 conn__scope_key(__u32 tgid)
-{
-	return (__u64)tgid << 32 | scope_epoch;
-}
-
 /* Is @tgid traced?  The answer is kept until another process or verdict comes. */
 static __always_inline bool conn__in_scope(struct conn *conn, __u32 tgid)
 {
-	__u64 key = conn__scope_key(tgid);
+	__u64 key = scope__key(tgid);
 	bool traced;
 
 	if ((conn->scope & ~CONN_SCOPE_OUT) == key)
@@ -317,11 +314,11 @@ static __always_inline bool conn__in_scope(struct conn *conn, __u32 tgid)
 /* Is it known that @tgid is not traced? */
 static __always_inline bool conn__is_out(const struct conn *conn, __u32 tgid)
 {
-	return conn->scope == (conn__scope_key(tgid) | CONN_SCOPE_OUT);
+	return conn->scope == (scope__key(tgid) | CONN_SCOPE_OUT);
 }
 
 /* @size bytes were moved of which nothing is told. */
-static __always_inline void conn__pass(struct conn *conn, enum event_dir dir, __u32 size)
+static __always_inline void conn__pass(struct conn *conn, enum event_dir dir, __u64 size)
 {
 	conn->pos[dir] += size;
 	conn->last_dir = dir;
@@ -330,6 +327,48 @@ static __always_inline void conn__pass(struct conn *conn, enum event_dir dir, __
 		conn->send_start_ns = 0;
 		conn->marks &= ~CONN_OVERTAKEN;
 	}
+}
+
+/*
+ * Counts what bystanders moved in that direction on @sk, which has @place.  Each is settled by those
+ * alone who are at work in it, as it is counted by them alone; others look, see conn__pos().
+ */
+static __always_inline void conn__settle(struct conn *conn, const struct sock *sk,
+					 volatile struct bystander *place, enum event_dir dir)
+{
+	__u64 ahead;
+
+	if (!bystander__sums(place, sk, conn->id))
+		return;
+	ahead = bystander__ahead(place, dir);
+	if (ahead) {
+		place->settled[dir] += ahead;
+		conn__pass(conn, dir, ahead);
+	}
+	if (place->newest) {
+		conn->last_dir = place->newest - 1;
+		conn->mmsg_vector = 0;
+		place->newest = 0;
+	}
+}
+
+/* How many bytes of @sk were moved, by whomever. */
+static __always_inline __u64 conn__pos(const struct sock *sk, const struct conn *conn,
+				       enum event_dir dir)
+{
+	const volatile struct bystander *place = bystander__place(sk);
+	bool ahead = bystander__sums(place, sk, conn->id);
+
+	return conn->pos[dir] + (ahead ? bystander__ahead(place, dir) : 0);
+}
+
+/* In which direction the newest of them were. */
+static __always_inline __u8 conn__last_dir(const struct sock *sk, const struct conn *conn)
+{
+	const volatile struct bystander *place = bystander__place(sk);
+	__u32 newest = bystander__sums(place, sk, conn->id) ? place->newest : 0;
+
+	return newest ? newest - 1 : conn->last_dir;
 }
 
 /* Has user space given this connection up?  Then it is ignored from now on. */

@@ -111,8 +111,8 @@ static __always_inline bool go_transport__find(const struct sock *sk, const stru
 	if (!handover || !go_transport__is_of(handover, sk, conn))
 		return false;
 	if (handover->pos == GO_NOT_SENT)
-		handover->pos = conn->pos[DIR_SEND];
-	if (handover->pos != conn->pos[DIR_SEND])
+		handover->pos = conn__pos(sk, conn, DIR_SEND);
+	if (handover->pos != conn__pos(sk, conn, DIR_SEND))
 		return false;
 	data->ref = handover->ref;
 	data->ref_conn = handover->ref_conn;

@@ -340,6 +340,7 @@ int inject_message(struct sk_msg_md *msg)
 {
 	struct inject_message m = { .msg = msg, .verdict = SK_PASS };
 	struct bpf_sock *sk = msg->sk;
+	struct sock *own;
 	__u64 pos;
 
 	if (!sk)
@@ -349,7 +350,8 @@ int inject_message(struct sk_msg_md *msg)
 	m.tcp = bpf_skc_to_tcp_sock(sk);
 	if (!m.in || !m.conn || !m.tcp)
 		return SK_PASS;
-	if (core__is_zerocopy((struct sock *)m.tcp)) {
+	own = (struct sock *)m.tcp;
+	if (core__is_zerocopy(own)) {
 		inject__let_go(&m);
 		return SK_PASS;
 	}
@@ -358,6 +360,7 @@ int inject_message(struct sk_msg_md *msg)
 		return SK_PASS;
 	}
 	m.thread = bpf_get_current_pid_tgid();
+	conn__settle(m.conn, own, bystander__place(own), DIR_SEND);
 	inject__enter(&m);
 	pos = m.conn->pos[DIR_SEND] + m.in->passed;
 	if (!inject__agrees(&m, pos))

@@ -34,6 +34,12 @@ static __always_inline bool scope__traced(__u32 tgid)
 	return (*verdict & SCOPE_MASK) == SCOPE_TRACE;
 }
 
+/* Whose verdict is asked for, and which: one number, to be compared at once. */
+static __always_inline __u64 scope__key(__u32 tgid)
+{
+	return (__u64)tgid << 32 | scope_epoch;
+}
+
 /* May headers go into what @tgid sends?  Where some programs are to be left alone, only what
  * user space has looked at. */
 static __always_inline bool scope__injected(__u32 tgid)

@@ -15,6 +15,7 @@
 #include "bpf/activity.bpf.h"
 #include "bpf/activity_find.bpf.h"
 #include "bpf/address.bpf.h"
+#include "bpf/bystander.bpf.h"
 #include "bpf/classify.bpf.h"
 #include "bpf/config.bpf.h"
 #include "bpf/conn.bpf.h"
@@ -48,8 +49,8 @@ static __always_inline bool traffic__announce(struct conn *conn, struct sock *sk
 	event->hdr.conn_id = conn->id;
 	event->start_ns = conn->start_ns;
 	event->cgroup_id = conn->cgroup_id;
-	event->pos[DIR_SEND] = conn->pos[DIR_SEND];
-	event->pos[DIR_RECV] = conn->pos[DIR_RECV];
+	event->pos[DIR_SEND] = conn__pos(sk, conn, DIR_SEND);
+	event->pos[DIR_RECV] = conn__pos(sk, conn, DIR_RECV);
 	event->tgid = conn->tgid;
 	event->tid = conn->tid;
 	event->error = error;
@@ -361,7 +362,7 @@ static __always_inline void traffic__moved(struct sock *sk, struct conn *conn, e
 	struct transfer *t;
 	bool located;
 
-	if (!conn->tgid)
+	if (!conn->tgid && conn__in_scope(conn, pid_tgid >> 32))
 		conn__adopt(conn);
 	if (conn->state == CONN_IGNORED || conn__given_up(conn)) {
 		intake__unread(sk, conn);
@@ -406,11 +407,16 @@ static __always_inline void traffic__moved(struct sock *sk, struct conn *conn, e
 static __always_inline void traffic__done(struct sock *sk, enum slot slot, enum event_dir dir,
 					  int ret, int flags)
 {
+	__u64 now, pid_tgid = bpf_get_current_pid_tgid();
+	volatile struct bystander *place = bystander__place(sk);
 	struct conn *conn;
-	__u64 now, pid_tgid;
 
 	if (flags & (MSG_PEEK | MSG_OOB | MSG_ERRQUEUE))
 		return;
+	if (ret > 0 && bystander__is(place, sk, pid_tgid >> 32)) {
+		bystander__moves(place, dir, ret);
+		return;
+	}
 	conn = conn__find(sk);
 	if (conn ? conn->state == CONN_IGNORED : !core__is_followed(sk))
 		return;
@@ -419,8 +425,10 @@ static __always_inline void traffic__done(struct sock *sk, enum slot slot, enum 
 			traffic__nothing(sk, conn, dir, ret);
 		return;
 	}
-	pid_tgid = bpf_get_current_pid_tgid();
+	if (conn)
+		conn__settle(conn, sk, place, dir);
 	if (conn && conn__is_out(conn, pid_tgid >> 32)) {
+		bystander__comes(sk, conn->id, pid_tgid >> 32);
 		conn__pass(conn, dir, ret);
 		return;
 	}

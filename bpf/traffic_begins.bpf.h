@@ -10,6 +10,7 @@
 #include <bpf/bpf_helpers.h>
 
 #include "bpf/activity_find.bpf.h"
+#include "bpf/bystander.bpf.h"
 #include "bpf/classify.bpf.h"
 #include "bpf/config.bpf.h"
 #include "bpf/conn.bpf.h"
@@ -21,13 +22,13 @@
 #include "bpf/sdk.bpf.h"
 
 /* Whoever receives the call on this host must know its context then. */
-static __always_inline void traffic__call(struct sock *sk, struct conn *conn)
+static __always_inline void traffic__call(struct sock *sk, struct conn *conn, __u64 thread)
 {
 	struct event_data data = {};
 	bool known;
 
-	activity__find(sk, conn, bpf_get_current_pid_tgid(), &data);
-	if (sdk__adopted(conn->tgid)) /* its spans are not ours, nor are their ids */
+	activity__find(sk, conn, thread, &data);
+	if (sdk__adopted(thread >> 32)) /* its spans are not ours, nor are their ids */
 		return;
 	known = context__called(conn->id, conn->pos[DIR_SEND], data.ref_conn, data.ref_pos);
 	conn->context_ref = data.ref;
@@ -54,13 +55,19 @@ static __always_inline bool traffic__goes_on(struct sock *sk, const struct conn 
 /* A send begins that has @left bytes to go, or goes on. */
 static __always_inline void traffic__begins(struct sock *sk, __u32 left)
 {
-	struct conn *conn = conn__find(sk);
-	__u32 end;
+	volatile struct bystander *place = bystander__place(sk);
+	__u64 thread = bpf_get_current_pid_tgid();
+	__u32 tgid = thread >> 32, end;
+	struct conn *conn;
 
+	if (bystander__is(place, sk, tgid))
+		return;
+	conn = conn__find(sk);
 	/* Of a server's sends the end is what counts: the response is over then. */
 	if (!conn || conn->state == CONN_IGNORED || conn->role == ROLE_SERVER ||
-	    conn__is_out(conn, conn->tgid))
+	    conn__is_out(conn, tgid))
 		return;
+	conn__settle(conn, sk, place, DIR_SEND);
 	end = pair__end(sk, left);
 	if (traffic__goes_on(sk, conn, end))
 		return;
@@ -71,12 +78,12 @@ static __always_inline void traffic__begins(struct sock *sk, __u32 left)
 	conn->send_start_ns = bpf_ktime_get_ns();
 	conn->marks &= ~CONN_CALLED;
 	if (conn->last_dir == DIR_SEND || conn->side == ROLE_SERVER ||
-	    (conn->tgid && !conn__in_scope(conn, conn->tgid)))
+	    !conn__in_scope(conn, tgid))
 		return;
 	pair__tell(sk, 0, conn->id, conn->pos[DIR_SEND]);
 	if (contexts_wanted &&
 	    (option_wanted || conn->state != CONN_BOUND || classify__is_web(conn->proto)))
-		traffic__call(sk, conn);
+		traffic__call(sk, conn, thread);
 }
 
 #endif

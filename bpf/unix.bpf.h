@@ -90,20 +90,21 @@ static __always_inline void unix__tell(struct sock *sk, struct conn *conn, enum 
 		return;
 	/* The server's last word was received: it has counted what it had read until then. */
 	if (!unix__untouched(conn, server, now) &&
-	    !(conn->pos[DIR_RECV] && server->last_dir == DIR_SEND))
+	    !(conn->pos[DIR_RECV] && conn__last_dir(peer, server) == DIR_SEND))
 		return;
 	if (!unix__holds_only(peer, size))
 		return;
-	conn->peer_base = conn->pos[DIR_SEND] - server->pos[DIR_RECV];
+	conn->peer_base = conn->pos[DIR_SEND] - conn__pos(peer, server, DIR_RECV);
 	barrier();
 	conn->marks |= CONN_PAIRED;
 }
 
 /* Does what the client has sent last, or is about to, begin at @pos? */
-static __always_inline bool unix__sends_at(const struct conn *client, __u64 pos)
+static __always_inline bool unix__sends_at(const struct sock *sk, const struct conn *client,
+					   __u64 pos)
 {
-	return client->pos[DIR_SEND] == pos ||
-	       (client->last_dir == DIR_SEND && client->request_pos == pos);
+	return conn__pos(sk, client, DIR_SEND) == pos ||
+	       (conn__last_dir(sk, client) == DIR_SEND && client->request_pos == pos);
 }
 
 /* The server @conn has received a message: whose is it?  Nothing changes when that is not
@@ -124,7 +125,7 @@ static __always_inline void unix__find(struct sock *sk, struct conn *conn, enum 
 		pos += client->peer_base;
 	else if (!(client->flags & conn->flags & CONN_FRESH))
 		return;
-	if (!unix__sends_at(client, pos))
+	if (!unix__sends_at(peer, client, pos))
 		return;
 	data->ref = REF_PEER;
 	data->ref_conn = client->id;

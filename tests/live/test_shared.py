@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A connection that a program which is traced shares with one that is not: what the other moves goes
-by unseen, and nothing that is seen is taken for its part.
+"""Connections that a program which is traced has with one that is not, or shares with it: what the
+other moves goes by unseen, and nothing that is seen is taken for its part.
 
-Each request has a number, which its call has, too; its status is 200 and the number.
+Where a connection is shared, each request has a number, which its call has, too; its status is 200 and
+the number.
 """
 
 import os
@@ -15,7 +16,7 @@ from pathlib import Path
 import load
 import servers
 from agent import Agent
-from harness import PATIENCE, equal, folder
+from harness import PATIENCE, equal, folder, spawn
 from spans import CLIENT, SERVER, at_port
 from test_stitching import number_of
 
@@ -67,10 +68,13 @@ def outside():
     return copy
 
 
+def environ():
+    return dict(os.environ, PYTHONHOME=sys.base_prefix)
+
+
 def serve(listener, back, steps):
-    environ = dict(os.environ, PYTHONHOME=sys.base_prefix)
     program = servers.python_program(INSIDE, outside(), listener.fileno(), back, PATIENCE, *steps,
-                                     env=environ, pass_fds=[listener.fileno()],
+                                     env=environ(), pass_fds=[listener.fileno()],
                                      stdin=subprocess.PIPE)
     program.stdin.write(OUTSIDE.encode())
     program.stdin.close()
@@ -101,9 +105,46 @@ def judge(steps):
 
 
 def test_first_request_is_anothers():
-    judge(FIRST_OUTSIDE)
+    right, calls = judge(FIRST_OUTSIDE)
+    equal(right, calls, "calls with a parent")
 
 
 def test_requests_are_served_in_turn():
     right, calls = judge(IN_TURN)
     equal(right, calls, "calls with a parent")
+
+
+ASKING = """
+import socket, sys
+port, *addresses = sys.argv[1:]
+connections = [socket.create_connection(("127.0.0.1", int(port)))]
+for path in addresses:
+    connections.append(socket.socket(socket.AF_UNIX))
+    connections[-1].connect(path)
+for line in sys.stdin:
+    for conn in connections:
+        conn.sendall(f"GET / HTTP/1.1\\r\\nHost: 127.0.0.1:{port}\\r\\n\\r\\n".encode())
+        conn.recv(65536)
+    print(flush=True)
+"""
+
+
+def test_client_outside_that_is_older_than_the_agent():
+    back, rounds = servers.Nginx("location = / { return 200; }"), 20
+    script = folder() / "client.py"
+    script.write_text(ASKING)
+    client = spawn([outside(), script, back.port, back.socket], env=environ(),
+                   stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+
+    def ask():
+        client.stdin.write(b"\n")
+        client.stdin.flush()
+        assert client.stdout.readline(), "the client has ended"
+
+    ask()
+    agent = Agent("--exclude-exe", "*/outside")
+    for _ in range(rounds):
+        ask()
+    spans = agent.stop()
+    equal(len(at_port(spans, back.port, SERVER)), 2 * rounds, "requests")
+    equal({(span.kind, span.parent_id) for span in spans}, {(SERVER, "")}, "kinds and parents")

@@ -1,0 +1,122 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * What processes that are not traced move: on a host where little is traced, most of what goes by.
+ *
+ * It is summed up here without a look at the connection, whose position lacks it until it is
+ * settled, see conn__settle().  A place belongs to one socket until that is gone; a second one that
+ * wants it has none, and its connection is looked at each time.
+ */
+#ifndef SPANLOOM_BYSTANDER_BPF_H
+#define SPANLOOM_BYSTANDER_BPF_H
+
+#include "vmlinux.h"
+#include <bpf/bpf_helpers.h>
+
+#include "bpf/config.bpf.h"
+#include "bpf/event.h"
+#include "bpf/scope.bpf.h"
+
+struct bystander {
+	__u64 sk;	  /* 0: the place is free */
+	__u64 scope;	  /* scope__key() of the process that is not traced */
+	__u64 conn_id;
+	__u64 moved[2];	  /* bytes, by enum event_dir */
+	__u64 settled[2]; /* of these, what the connection counts */
+	__u32 claims;
+	__u32 newest; /* 1 + enum event_dir; 0: nothing since it was settled */
+};
+
+_Static_assert(sizeof(struct bystander) == sizeof(bystanders[0]), "a place");
+
+/* Where @sk stands, if it does.  The low half of its address is taken as a number: with a pointer
+ * the verifier lets nobody reckon. */
+static __always_inline volatile struct bystander *bystander__place(const struct sock *sk)
+{
+	volatile __u8 *first = (volatile __u8 *)bystanders;
+	__u32 low;
+
+	asm("%0 = %1" : "=w"(low) : "w"((__u32)(__u64)sk));
+	low *= 0x9e3779b1;
+	low = low >> 8 & (sizeof(bystanders) - sizeof(struct bystander)); /* in bytes */
+	return (volatile struct bystander *)(first + low);
+}
+
+/* Does it?  What is kept of it is a number: clang must not take that for @sk from here on, because the
+ * two are equal. */
+static __always_inline bool bystander__is_of(const volatile struct bystander *place,
+					     const struct sock *sk)
+{
+	__u64 address = (__u64)sk;
+
+	barrier_var(address);
+	return place->sk == address;
+}
+
+/* Is it known that @tgid, which uses @sk, is not traced? */
+static __always_inline bool bystander__is(const volatile struct bystander *place,
+					  const struct sock *sk, __u32 tgid)
+{
+	return bystander__is_of(place, sk) && place->scope == scope__key(tgid);
+}
+
+/* It has moved @size bytes. */
+static __always_inline void bystander__moves(volatile struct bystander *place, enum event_dir dir,
+					     __u32 size)
+{
+	__sync_fetch_and_add(&place->moved[dir], size);
+	place->newest = dir + 1;
+}
+
+/*
+ * @tgid, which is not traced, uses the socket of connection @conn_id.  Two that take a place at once
+ * both let it be: what an atomic addition has found is not to be had before 5.12 (5ffa25502b5a).  A
+ * free place is zero, and nobody uses it before its process is known.
+ */
+static __always_inline void bystander__comes(const struct sock *sk, __u64 conn_id, __u32 tgid)
+{
+	volatile struct bystander *place = bystander__place(sk);
+
+	if (!bystander__is_of(place, sk)) {
+		if (place->claims)
+			return;
+		__sync_fetch_and_add(&place->claims, 1);
+		if (place->claims != 1) {
+			__sync_fetch_and_add(&place->claims, -1);
+			return;
+		}
+		place->conn_id = conn_id;
+		place->sk = (__u64)sk;
+	}
+	place->scope = scope__key(tgid);
+}
+
+/* @sk is gone, or begins another life. */
+static __always_inline void bystander__leaves(const struct sock *sk)
+{
+	volatile struct bystander *place = bystander__place(sk);
+
+	if (!bystander__is_of(place, sk))
+		return;
+	place->scope = 0;
+	place->sk = 0;
+	place->moved[DIR_SEND] = place->settled[DIR_SEND] = 0;
+	place->moved[DIR_RECV] = place->settled[DIR_RECV] = 0;
+	place->newest = 0;
+	__sync_fetch_and_add(&place->claims, -1);
+}
+
+/* Is it connection @conn_id of @sk whose bytes are summed up there? */
+static __always_inline bool bystander__sums(const volatile struct bystander *place,
+					    const struct sock *sk, __u64 conn_id)
+{
+	return bystander__is_of(place, sk) && place->conn_id == conn_id;
+}
+
+/* Bytes that the connection does not count yet. */
+static __always_inline __u64 bystander__ahead(const volatile struct bystander *place,
+					      enum event_dir dir)
+{
+	return place->moved[dir] - place->settled[dir];
+}
+
+#endif
