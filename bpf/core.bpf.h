@@ -86,19 +86,41 @@ static __always_inline bool core__is_followed(struct sock *sk)
 	return family == AF_UNIX;
 }
 
-/* Does a thread that reads @sk wait in it?  Only where its file says so. */
-static __always_inline bool core__blocks(struct sock *sk)
+/*
+ * What programs have of @sk; NULL: nothing.  To be loaded once: for each load of a pointer by a trusted
+ * one the verifier goes through all types of the kernel, on each path (57539b1c0ac2, 6.3).
+ */
+static __always_inline struct socket *core__held_by(struct sock *sk)
+{
+	if (!use_sk_storage) /* @sk is only a number here */
+		return BPF_CORE_READ(sk, sk_socket);
+	return sk->sk_socket;
+}
+
+/* Does a thread that reads @socket wait in it?  Only where its file says so. */
+static __always_inline bool core__blocks(struct socket *socket)
 {
 	struct file *file;
 
-	if (!use_sk_storage) { /* @sk is only a number here */
-		file = BPF_CORE_READ(sk, sk_socket, file);
+	if (!use_sk_storage) { /* likewise a number */
+		file = BPF_CORE_READ(socket, file);
 		return file && !(BPF_CORE_READ(file, f_flags) & O_NONBLOCK);
 	}
-	if (!sk->sk_socket)
-		return false;
-	file = sk->sk_socket->file;
+	file = socket->file;
 	return file && !(file->f_flags & O_NONBLOCK);
+}
+
+/* Does somebody wait for @socket?  Who is in epoll does all the time; who was in poll() does not.  The
+ * queue is in the socket since 5.3 (333f7909a857). */
+static __always_inline bool core__is_awaited(struct socket *socket)
+{
+	struct list_head *first;
+
+	if (use_sk_storage)
+		first = socket->wq.wait.head.next;
+	else
+		first = BPF_CORE_READ(socket, wq.wait.head.next);
+	return first != &socket->wq.wait.head;
 }
 
 /* The socket that is open as @file, for its address only; NULL: it is none. */

@@ -97,7 +97,9 @@ struct {
  */
 static __always_inline bool inject__bears(struct sock *sk)
 {
-	return !core__is_zerocopy(sk) && (inject_blocking || !core__blocks(sk));
+	struct socket *socket = core__held_by(sk);
+
+	return !core__is_zerocopy(sk) && (inject_blocking || !socket || !core__blocks(socket));
 }
 
 static __always_inline bool inject__rests(__u32 tgid)

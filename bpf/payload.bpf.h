@@ -172,16 +172,21 @@ __weak int payload__copy(__u32 slot)
 }
 
 /* The record of what was put together; it stands for @size bytes of traffic. */
-static __always_inline void payload__flush(struct transfer *t, __u32 size)
+__weak int payload__flush(__u32 slot, __u32 size)
 {
-	__u32 len = t->filled & (2 * GATHER_BYTES - 1);
+	struct transfer *t = payload__transfer(slot);
+	__u32 len;
 
+	if (!t)
+		return 0;
+	len = t->filled & (2 * GATHER_BYTES - 1);
 	t->data.size = size;
 	t->data.captured = len;
 	t->data.hdr.len = sizeof(t->data) + len;
 	output__copy(&t->data, sizeof(t->data) + len, size);
 	payload__advance(t);
 	t->filled = 0;
+	return 0;
 }
 
 /* Lists are short: one helper call brings most of them whole. */
@@ -315,7 +320,7 @@ __weak int payload__gather(__u32 slot)
 		if (!payload__take(t))
 			break;
 		if (t->filled >= GATHER_BYTES)
-			payload__flush(t, t->filled);
+			payload__flush(slot, t->filled);
 	}
 	return 0;
 }
@@ -382,7 +387,7 @@ static __always_inline void payload__rest(struct transfer *t, __u32 slot)
 	else if (tail < t->left)
 		t->data.flags |= DATA_TAIL;
 	count__add(COUNT_CUT_BYTES, t->left - tail);
-	payload__flush(t, t->left);
+	payload__flush(slot, t->left);
 }
 
 /*
@@ -405,18 +410,18 @@ static __always_inline void payload__emit(struct transfer *t, __u32 slot, __u32 
 	} else {
 		payload__gather(slot);
 		if (t->filled)
-			payload__flush(t, t->filled);
+			payload__flush(slot, t->filled);
 	}
 	if (t->left)
 		payload__rest(t, slot);
 }
 
 /* Emits the one record of a system call whose buffer is out of reach. */
-static __always_inline void payload__emit_length(struct transfer *t, __u32 size)
+static __always_inline void payload__emit_length(struct transfer *t, __u32 slot, __u32 size)
 {
 	payload__start(t, size, 0);
 	t->data.flags |= DATA_NO_BUFFER;
-	payload__flush(t, size);
+	payload__flush(slot, size);
 }
 
 #endif

@@ -244,6 +244,15 @@ static __always_inline __u32 traffic__how(const struct conn *conn, bool turn)
 	       (conn->proto == PROTO_FASTCGI ? CONTEXT_PARAMS : 0);
 }
 
+/* Not inline: its paths are one again behind it, to the verifier, too. */
+static __noinline int traffic__find_client(struct sock *sk, struct conn *conn, struct transfer *t,
+					   enum slot slot, __u32 size)
+{
+	if (!pair__find(sk, size, &t->data))
+		unix__find(sk, conn, slot, t->data.hdr.ts_ns, &t->data);
+	return 0;
+}
+
 /*
  * On whose behalf is this?  A server learns which client's message it has received, and its
  * thread serves that request from now on; what a client sends is of the request that its
@@ -283,16 +292,14 @@ static __always_inline void traffic__refer(struct sock *sk, struct conn *conn, s
 		}
 		return;
 	}
-	if (turn) {
-		if (!pair__find(sk, size, &t->data))
-			unix__find(sk, conn, slot, now, &t->data);
-	}
+	if (turn)
+		traffic__find_client(sk, conn, t, slot, size);
 	if (contexts_wanted && (turn || conn->head & CONTEXT_OPEN))
 		conn->head = context__receive(slot, located ? size : 0, traffic__how(conn, turn));
 	if (turn) {
 		if (activity__peeks(conn, thread, size, t->data.pos))
 			return;
-		activity__begin(conn, thread, waiter__is_thread(sk, flags, t, size), t->data.pos);
+		activity__begin(conn, thread, waiter__is_thread(sk, flags, slot, size), t->data.pos);
 	}
 	activity__has_read(conn, thread, size);
 }
@@ -344,7 +351,7 @@ static __always_inline void traffic__emit(struct sock *sk, struct conn *conn, st
 		traffic__emit_context(conn, t, dir);
 	t->data.proto = conn->proto;
 	if (!located) {
-		payload__emit_length(t, size);
+		payload__emit_length(t, slot, size);
 		return;
 	}
 	conn->budget = budget > size ? budget - size : 0;

@@ -33,19 +33,6 @@ static __always_inline bool waiter__is_named(const char *comm, const char *name,
 	return true;
 }
 
-/* Who is in epoll is in the queue of the socket all the time; who was in poll() is not. */
-static __always_inline bool waiter__is_queued(struct sock *sk)
-{
-	struct socket_wq *wq;
-
-	if (!use_sk_storage) { /* @sk is only a number here */
-		wq = BPF_CORE_READ(sk, sk_wq);
-		return !wq || BPF_CORE_READ(wq, wait.head.next) != &wq->wait.head;
-	}
-	wq = sk->sk_wq;
-	return !wq || wq->wait.head.next != &wq->wait.head;
-}
-
 /* Not inline: among the registers of its caller clang spills @len, and the verifier (6.1) loses
  * its bound. */
 static __noinline int waiter__copy(struct head_work *work, __u64 from, __u32 len)
@@ -84,11 +71,15 @@ static __always_inline bool waiter__is_php_server(void)
 	return false;
 }
 
-/* Threads of Apache and uWSGI are named as their programs, those of Puma by what they do. */
-static __always_inline bool waiter__is_known(const struct transfer *t, __u32 size)
+/* Threads of Apache and uWSGI are named as their programs, those of Puma by what they do.  A function of
+ * its own: so the verifier goes through it once. */
+__weak int waiter__is_known(__u32 slot, __u32 size)
 {
+	const struct transfer *t = payload__transfer(slot);
 	char comm[EVENT_COMM_LEN];
 
+	if (!t)
+		return 0;
 	bpf_get_current_comm(comm, sizeof(comm));
 	if (waiter__is_named(comm, "puma srv tp ", 12) ||
 	    (waiter__is_named(comm, "php", 3) && waiter__is_php_server()))
@@ -97,14 +88,17 @@ static __always_inline bool waiter__is_known(const struct transfer *t, __u32 siz
 	       waiter__is_named(comm, "httpd", 6);
 }
 
-/* Does the current thread, that has received the @size bytes of @t from @sk with @flags, wait for
- * this socket alone? */
-static __always_inline bool waiter__is_thread(struct sock *sk, int flags, const struct transfer *t,
-					      __u32 size)
+/* Does the current thread, that has received the @size bytes of the transfer of @slot from @sk with
+ * @flags, wait for this socket alone? */
+static __always_inline bool waiter__is_thread(struct sock *sk, int flags, enum slot slot, __u32 size)
 {
-	if (!(flags & MSG_DONTWAIT) && core__blocks(sk))
+	struct socket *socket = core__held_by(sk);
+
+	if (!socket)
+		return false;
+	if (!(flags & MSG_DONTWAIT) && core__blocks(socket))
 		return true;
-	return !waiter__is_queued(sk) && waiter__is_known(t, size);
+	return !core__is_awaited(socket) && waiter__is_known(slot, size);
 }
 
 #endif

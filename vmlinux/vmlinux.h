@@ -336,6 +336,7 @@ struct unix_sock {
 struct socket {
 	struct sock *sk;
 	struct file *file;
+	struct socket_wq wq;
 };
 
 struct iov_iter {
