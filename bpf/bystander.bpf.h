@@ -10,6 +10,7 @@
 #define SPANLOOM_BYSTANDER_BPF_H
 
 #include "vmlinux.h"
+#include <bpf/bpf_core_read.h>
 #include <bpf/bpf_helpers.h>
 
 #include "bpf/config.bpf.h"
@@ -52,11 +53,11 @@ static __always_inline bool bystander__is_of(const volatile struct bystander *pl
 	return place->sk == address;
 }
 
-/* Is it known that @tgid, which uses @sk, is not traced? */
+/* Is it known that the process of @key, scope__key(), which uses @sk, is not traced? */
 static __always_inline bool bystander__is(const volatile struct bystander *place,
-					  const struct sock *sk, __u32 tgid)
+					  const struct sock *sk, __u64 key)
 {
-	return bystander__is_of(place, sk) && place->scope == scope__key(tgid);
+	return bystander__is_of(place, sk) && place->scope == key;
 }
 
 /* It has moved @size bytes. */
@@ -68,14 +69,19 @@ static __always_inline void bystander__moves(volatile struct bystander *place, e
 }
 
 /*
- * @tgid, which is not traced, uses the socket of connection @conn_id.  Two that take a place at once
- * both let it be: what an atomic addition has found is not to be had before 5.12 (5ffa25502b5a).  A
- * free place is zero, and nobody uses it before its process is known.
+ * The process of @key, which is not traced, uses the socket of connection @conn_id.  Two that take a
+ * place at once both let it be: what an atomic addition has found is not to be had before 5.12
+ * (5ffa25502b5a).  Nobody sums up in a place before its process is known.
+ *
+ * Where the end of a unix socket may go by unseen it has none: what takes the place of one that is gone
+ * would never be known for another.
  */
-static __always_inline void bystander__comes(const struct sock *sk, __u64 conn_id, __u32 tgid)
+static __always_inline void bystander__comes(const struct sock *sk, __u64 conn_id, __u64 key)
 {
 	volatile struct bystander *place = bystander__place(sk);
 
+	if (!unix_ends_seen && BPF_CORE_READ(sk, __sk_common.skc_family) == AF_UNIX)
+		return;
 	if (!bystander__is_of(place, sk)) {
 		if (place->claims)
 			return;
@@ -84,10 +90,15 @@ static __always_inline void bystander__comes(const struct sock *sk, __u64 conn_i
 			__sync_fetch_and_add(&place->claims, -1);
 			return;
 		}
+		/* the sums go on: whoever was late for the last socket adds to none of this one */
+		place->settled[DIR_SEND] = place->moved[DIR_SEND];
+		place->settled[DIR_RECV] = place->moved[DIR_RECV];
+		place->newest = 0;
 		place->conn_id = conn_id;
 		place->sk = (__u64)sk;
 	}
-	place->scope = scope__key(tgid);
+	if (place->conn_id == conn_id)
+		place->scope = key;
 }
 
 /* @sk is gone, or begins another life. */
@@ -99,9 +110,6 @@ static __always_inline void bystander__leaves(const struct sock *sk)
 		return;
 	place->scope = 0;
 	place->sk = 0;
-	place->moved[DIR_SEND] = place->settled[DIR_SEND] = 0;
-	place->moved[DIR_RECV] = place->settled[DIR_RECV] = 0;
-	place->newest = 0;
 	__sync_fetch_and_add(&place->claims, -1);
 }
 

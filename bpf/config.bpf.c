@@ -14,6 +14,7 @@ const volatile bool db_server_spans = false;
 const volatile bool use_sk_storage = true;
 const volatile bool twins_wanted = false;
 const volatile bool misses_possible = false;
+const volatile bool unix_ends_seen = false;
 const volatile __u64 sampler_threshold = 0;
 const volatile bool sampler_parent_based = true;
 const volatile __u8 root_state_len = 0;

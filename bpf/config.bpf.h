@@ -25,6 +25,7 @@ extern const volatile bool db_server_spans;	 /* else the server's side is left a
 extern const volatile bool use_sk_storage;	 /* else connection state is in a hash */
 extern const volatile bool twins_wanted;	 /* bpf/twin.bpf.h */
 extern const volatile bool misses_possible;	 /* of the programs of sockets */
+extern const volatile bool unix_ends_seen;	 /* of each unix socket */
 extern const volatile __u64 sampler_threshold;	 /* sampled when R >= this; UINT64_MAX: never */
 extern const volatile bool sampler_parent_based; /* traces that others began keep their word */
 extern const volatile __u8 root_state_len;	 /* tracestate of traces that are begun here */

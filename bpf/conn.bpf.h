@@ -311,22 +311,28 @@ static __always_inline bool conn__in_scope(struct conn *conn, __u32 tgid)
 	return traced;
 }
 
-/* Is it known that @tgid is not traced? */
-static __always_inline bool conn__is_out(const struct conn *conn, __u32 tgid)
+/* Is it known that the process of @key, scope__key(), is not traced? */
+static __always_inline bool conn__is_out(const struct conn *conn, __u64 key)
 {
-	return conn->scope == (scope__key(tgid) | CONN_SCOPE_OUT);
+	return conn->scope == (key | CONN_SCOPE_OUT);
 }
 
 /* @size bytes were moved of which nothing is told. */
-static __always_inline void conn__pass(struct conn *conn, enum event_dir dir, __u64 size)
+static __always_inline void conn__count(struct conn *conn, enum event_dir dir, __u64 size)
 {
 	conn->pos[dir] += size;
-	conn->last_dir = dir;
-	conn->mmsg_vector = 0;
 	if (dir == DIR_SEND) {
 		conn->send_start_ns = 0;
 		conn->marks &= ~CONN_OVERTAKEN;
 	}
+}
+
+/* And they are the newest. */
+static __always_inline void conn__pass(struct conn *conn, enum event_dir dir, __u32 size)
+{
+	conn__count(conn, dir, size);
+	conn->last_dir = dir;
+	conn->mmsg_vector = 0;
 }
 
 /*
@@ -343,9 +349,9 @@ static __always_inline void conn__settle(struct conn *conn, const struct sock *s
 	ahead = bystander__ahead(place, dir);
 	if (ahead) {
 		place->settled[dir] += ahead;
-		conn__pass(conn, dir, ahead);
+		conn__count(conn, dir, ahead);
 	}
-	if (place->newest) {
+	if (place->newest) { /* only once: who has come since is newer */
 		conn->last_dir = place->newest - 1;
 		conn->mmsg_vector = 0;
 		place->newest = 0;

@@ -360,6 +360,10 @@ int inject_message(struct sk_msg_md *msg)
 		return SK_PASS;
 	}
 	m.thread = bpf_get_current_pid_tgid();
+	if (bystander__is(bystander__place(own), own, scope__key(m.thread >> 32))) {
+		inject__leave(&m, LEAVE_NOT_TRACED);
+		return SK_PASS;
+	}
 	conn__settle(m.conn, own, bystander__place(own), DIR_SEND);
 	inject__enter(&m);
 	pos = m.conn->pos[DIR_SEND] + m.in->passed;

@@ -67,7 +67,7 @@ static __always_inline void option__reserve(struct bpf_sock_ops *ops, struct bpf
 	newest = option__newest(ring);
 	pending = newest->where && (__s32)(option__seq(newest) - ops->snd_una) >= 0;
 	if (ops->args[0] == BPF_WRITE_HDR_TCP_CURRENT_MSS) {
-		ring->room = (pending || conn->last_dir != DIR_SEND) &&
+		ring->room = (pending || conn__last_dir((struct sock *)sk, conn) != DIR_SEND) &&
 			     !bpf_reserve_hdr_opt(ops, sizeof(struct tcp_option), 0);
 		return;
 	}

@@ -366,16 +366,16 @@ static __always_inline void traffic__moved(struct sock *sk, struct conn *conn, e
 	bool turn = conn__turns(conn, dir);
 	__u64 pos = conn->pos[dir];
 	__u64 start_ns = dir == DIR_SEND ? conn->send_start_ns : 0;
+	bool traced = conn__in_scope(conn, pid_tgid >> 32), located;
 	struct transfer *t;
-	bool located;
 
-	if (!conn->tgid && conn__in_scope(conn, pid_tgid >> 32))
+	if (traced && !conn->tgid)
 		conn__adopt(conn);
 	if (conn->state == CONN_IGNORED || conn__given_up(conn)) {
 		intake__unread(sk, conn);
 		return;
 	}
-	if (!conn__in_scope(conn, pid_tgid >> 32) || (conn->state == CONN_UNKNOWN && !turn)) {
+	if (!traced || (conn->state == CONN_UNKNOWN && !turn)) {
 		conn->mmsg_vector = 0;
 		return;
 	}
@@ -414,13 +414,13 @@ static __always_inline void traffic__moved(struct sock *sk, struct conn *conn, e
 static __always_inline void traffic__done(struct sock *sk, enum slot slot, enum event_dir dir,
 					  int ret, int flags)
 {
-	__u64 now, pid_tgid = bpf_get_current_pid_tgid();
+	__u64 now, pid_tgid = bpf_get_current_pid_tgid(), key = scope__key(pid_tgid >> 32);
 	volatile struct bystander *place = bystander__place(sk);
 	struct conn *conn;
 
 	if (flags & (MSG_PEEK | MSG_OOB | MSG_ERRQUEUE))
 		return;
-	if (ret > 0 && bystander__is(place, sk, pid_tgid >> 32)) {
+	if (ret > 0 && bystander__is(place, sk, key)) {
 		bystander__moves(place, dir, ret);
 		return;
 	}
@@ -434,8 +434,8 @@ static __always_inline void traffic__done(struct sock *sk, enum slot slot, enum 
 	}
 	if (conn)
 		conn__settle(conn, sk, place, dir);
-	if (conn && conn__is_out(conn, pid_tgid >> 32)) {
-		bystander__comes(sk, conn->id, pid_tgid >> 32);
+	if (conn && conn__is_out(conn, key)) {
+		bystander__comes(sk, conn->id, key);
 		conn__pass(conn, dir, ret);
 		return;
 	}

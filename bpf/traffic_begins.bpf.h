@@ -57,15 +57,15 @@ static __always_inline void traffic__begins(struct sock *sk, __u32 left)
 {
 	volatile struct bystander *place = bystander__place(sk);
 	__u64 thread = bpf_get_current_pid_tgid();
-	__u32 tgid = thread >> 32, end;
+	__u32 end;
 	struct conn *conn;
 
-	if (bystander__is(place, sk, tgid))
+	if (bystander__is(place, sk, scope__key(thread >> 32)))
 		return;
 	conn = conn__find(sk);
 	/* Of a server's sends the end is what counts: the response is over then. */
 	if (!conn || conn->state == CONN_IGNORED || conn->role == ROLE_SERVER ||
-	    conn__is_out(conn, tgid))
+	    !conn__in_scope(conn, thread >> 32))
 		return;
 	conn__settle(conn, sk, place, DIR_SEND);
 	end = pair__end(sk, left);
@@ -77,8 +77,7 @@ static __always_inline void traffic__begins(struct sock *sk, __u32 left)
 		return;
 	conn->send_start_ns = bpf_ktime_get_ns();
 	conn->marks &= ~CONN_CALLED;
-	if (conn->last_dir == DIR_SEND || conn->side == ROLE_SERVER ||
-	    !conn__in_scope(conn, tgid))
+	if (conn->last_dir == DIR_SEND || conn->side == ROLE_SERVER)
 		return;
 	pair__tell(sk, 0, conn->id, conn->pos[DIR_SEND]);
 	if (contexts_wanted &&

@@ -199,6 +199,7 @@ static void set_knobs(struct spanloom_bpf *skel, const struct tracer_config *con
 	skel->rodata->use_sk_storage = plan->use_sk_storage;
 	skel->rodata->twins_wanted = traits->preempts;
 	skel->rodata->misses_possible = traits->misses;
+	skel->rodata->unix_ends_seen = plan->extras && !traits->misses;
 	skel->rodata->contexts_wanted = config->contexts;
 	skel->rodata->option_wanted = config->tcp_option;
 	skel->rodata->inject_wanted = config->inject;
