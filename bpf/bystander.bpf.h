@@ -18,8 +18,8 @@
 #include "bpf/scope.bpf.h"
 
 struct bystander {
-	__u64 sk;	  /* 0: the place is free */
-	__u64 scope;	  /* scope__key() of the process that is not traced */
+	__u64 sk;    /* 0: the place is free */
+	__u64 scope; /* scope__key() of the process that is not traced */
 	__u64 conn_id;
 	__u64 moved[2];	  /* bytes, by enum event_dir */
 	__u64 settled[2]; /* of these, what the connection counts */

@@ -299,7 +299,8 @@ static __always_inline void traffic__refer(struct sock *sk, struct conn *conn, s
 	if (turn) {
 		if (activity__peeks(conn, thread, size, t->data.pos))
 			return;
-		activity__begin(conn, thread, waiter__is_thread(sk, flags, slot, size), t->data.pos);
+		activity__begin(conn, thread, waiter__is_thread(sk, slot, size, flags),
+				t->data.pos);
 	}
 	activity__has_read(conn, thread, size);
 }

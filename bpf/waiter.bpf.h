@@ -90,7 +90,8 @@ __weak int waiter__is_known(__u32 slot, __u32 size)
 
 /* Does the current thread, that has received the @size bytes of the transfer of @slot from @sk with
  * @flags, wait for this socket alone? */
-static __always_inline bool waiter__is_thread(struct sock *sk, int flags, enum slot slot, __u32 size)
+static __always_inline bool waiter__is_thread(struct sock *sk, enum slot slot, __u32 size,
+					      int flags)
 {
 	struct socket *socket = core__held_by(sk);
 
