@@ -181,8 +181,8 @@ static __always_inline bool activity__is_idle(const struct conn *conn, __u64 idl
 	return conn->idle == idle_key && conn->served_by.kind == ACTIVITY_NONE;
 }
 
-/* Likewise where threads and processes serve.  @conn keeps the answer that neither of these two has
- * ever served: who is only a client is not looked up for each request. */
+/* Likewise where threads and processes serve.  @conn keeps the answer that neither of these two
+ * has ever served: who is only a client is not looked up for each request. */
 static __always_inline void activity__find_worker(const struct process_runtime *runtime,
 						  struct conn *conn, __u64 thread,
 						  struct event_data *data)
@@ -206,8 +206,8 @@ static __always_inline void activity__find_worker(const struct process_runtime *
 		conn->idle = idle;
 }
 
-/* Which request does @thread work for, that sends on @conn of @sk?  Nothing changes when that is not
- * known. */
+/* Which request does @thread work for, that sends on @conn of @sk?  Nothing changes when that is
+ * not known. */
 static __always_inline void activity__find(const struct sock *sk, struct conn *conn, __u64 thread,
 					   struct event_data *data)
 {
@@ -223,8 +223,8 @@ static __always_inline void activity__find(const struct sock *sk, struct conn *c
 		activity__find_inherited(thread, data);
 }
 
-/* @thread has sent @size bytes of a call on @conn.  Terminate of PostgreSQL has no answer: it calls
- * for nothing. */
+/* @thread has sent @size bytes of a call on @conn.  Terminate of PostgreSQL has no answer: it
+ * calls for nothing. */
 static __always_inline void activity__calls(struct conn *conn, __u64 thread, __u32 size)
 {
 	if (loops_made && !conn__is_nginx(conn) &&

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * What processes that are not traced move: on a host where little is traced, most of what goes by.
+ * What processes that are not traced move: on a host where little is traced, most of what goes
+ * by.
  *
  * It is summed up here without a look at the connection, whose position lacks it until it is
- * settled, see conn__settle().  A place belongs to one socket until that is gone; a second one that
- * wants it has none, and its connection is looked at each time.
+ * settled, see conn__settle().  A place belongs to one socket until that is gone; a second one
+ * that wants it has none, and its connection is looked at each time.
  */
 #ifndef SPANLOOM_BYSTANDER_BPF_H
 #define SPANLOOM_BYSTANDER_BPF_H
@@ -29,8 +30,8 @@ struct bystander {
 
 _Static_assert(sizeof(struct bystander) == sizeof(bystanders[0]), "a place");
 
-/* Where @sk stands, if it does.  The low half of its address is taken as a number: with a pointer
- * the verifier lets nobody reckon. */
+/* The place of @sk, or of the socket that has it instead.  The low half of the address is taken
+ * as a number: the verifier allows no arithmetic on a pointer. */
 static __always_inline volatile struct bystander *bystander__place(const struct sock *sk)
 {
 	volatile __u8 *first = (volatile __u8 *)bystanders;
@@ -42,8 +43,8 @@ static __always_inline volatile struct bystander *bystander__place(const struct 
 	return (volatile struct bystander *)(first + low);
 }
 
-/* Does it?  What is kept of it is a number: clang must not take that for @sk from here on, because the
- * two are equal. */
+/* Is @place that of @sk?  Without the barrier clang would go on with the number that is kept
+ * there in place of the pointer, because the two are equal. */
 static __always_inline bool bystander__is_of(const volatile struct bystander *place,
 					     const struct sock *sk)
 {
@@ -54,8 +55,8 @@ static __always_inline bool bystander__is_of(const volatile struct bystander *pl
 }
 
 /* Is it known that the process of @key, scope__key(), which uses @sk, is not traced? */
-static __always_inline bool bystander__is(const volatile struct bystander *place,
-					  const struct sock *sk, __u64 key)
+static __always_inline bool bystander__is_out(const volatile struct bystander *place,
+					      const struct sock *sk, __u64 key)
 {
 	return bystander__is_of(place, sk) && place->scope == key;
 }
@@ -69,14 +70,14 @@ static __always_inline void bystander__moves(volatile struct bystander *place, e
 }
 
 /*
- * The process of @key, which is not traced, uses the socket of connection @conn_id.  Two that take a
- * place at once both let it be: what an atomic addition has found is not to be had before 5.12
- * (5ffa25502b5a).  Nobody sums up in a place before its process is known.
+ * The process of @key, which is not traced, uses the socket of connection @conn_id.  Two that
+ * take a place at once may both let it be: what an atomic addition has found is not to be had
+ * before 5.12 (5ffa25502b5a).  Nobody sums up in a place before its process is known.
  *
- * Where the end of a unix socket may go by unseen it has none: what takes the place of one that is gone
- * would never be known for another.
+ * Where the end of a unix socket may go by unseen it has none: a socket made later at the same
+ * address would be taken for the one that is gone.
  */
-static __always_inline void bystander__comes(const struct sock *sk, __u64 conn_id, __u64 key)
+static __always_inline void bystander__take(const struct sock *sk, __u64 conn_id, __u64 key)
 {
 	volatile struct bystander *place = bystander__place(sk);
 
@@ -102,7 +103,7 @@ static __always_inline void bystander__comes(const struct sock *sk, __u64 conn_i
 }
 
 /* @sk is gone, or begins another life. */
-static __always_inline void bystander__leaves(const struct sock *sk)
+static __always_inline void bystander__free(const struct sock *sk)
 {
 	volatile struct bystander *place = bystander__place(sk);
 

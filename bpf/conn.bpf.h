@@ -206,7 +206,7 @@ static __always_inline void conn__free(struct sock *sk)
 {
 	__u64 key = (__u64)sk;
 
-	bystander__leaves(sk);
+	bystander__free(sk);
 	if (!use_sk_storage)
 		bpf_map_delete_elem(&conns_by_address, &key);
 }
@@ -228,7 +228,7 @@ static inline __noinline struct conn *conn__open(struct sock *sk, enum slot slot
 {
 	struct conn first, *conn;
 
-	bystander__leaves(sk);
+	bystander__free(sk);
 	conn__reset(&first, slot, now);
 	if (inventory_done && BPF_CORE_READ(sk, __sk_common.skc_family) == AF_UNIX)
 		first.flags = CONN_FRESH;
@@ -336,12 +336,14 @@ static __always_inline void conn__pass(struct conn *conn, enum event_dir dir, __
 }
 
 /*
- * Counts what bystanders moved in that direction on @sk, which has @place.  Each is settled by those
- * alone who are at work in it, as it is counted by them alone; others look, see conn__pos().
+ * Counts what bystanders moved in direction @dir on @sk, which has @place.  Only who sends
+ * settles DIR_SEND, and only who receives DIR_RECV, as only they count: others look, see
+ * conn__pos().  Which direction was the newest is settled by both.
  */
 static __always_inline void conn__settle(struct conn *conn, const struct sock *sk,
 					 volatile struct bystander *place, enum event_dir dir)
 {
+	__u32 newest;
 	__u64 ahead;
 
 	if (!bystander__sums(place, sk, conn->id))
@@ -351,11 +353,12 @@ static __always_inline void conn__settle(struct conn *conn, const struct sock *s
 		place->settled[dir] += ahead;
 		conn__count(conn, dir, ahead);
 	}
-	if (place->newest) { /* only once: who has come since is newer */
-		conn->last_dir = place->newest - 1;
-		conn->mmsg_vector = 0;
-		place->newest = 0;
-	}
+	newest = place->newest;
+	if (!newest)
+		return;
+	place->newest = 0; /* what is moved from here on is newer */
+	conn->last_dir = newest - 1;
+	conn->mmsg_vector = 0;
 }
 
 /* How many bytes of @sk were moved, by whomever. */

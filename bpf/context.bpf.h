@@ -241,8 +241,8 @@ static __always_inline bool context__is_named(const struct trace_context *peer,
 	return !differ;
 }
 
-/* The head in @slot, of the request at @pos, is read to its end.  Not inline: while its caller reads
- * on, there is no room for this on the stack. */
+/* The head in @slot, of the request at @pos, is read to its end.  Not inline: while its caller
+ * reads on, there is no room for this on the stack. */
 static __noinline int context__settle(__u64 conn_id, __u32 slot, struct head_work *work,
 				      const struct open_head *open)
 {

@@ -87,10 +87,11 @@ static __always_inline bool core__is_followed(struct sock *sk)
 }
 
 /*
- * What programs have of @sk; NULL: nothing.  To be loaded once: for each load of a pointer by a trusted
- * one the verifier goes through all types of the kernel, on each path (57539b1c0ac2, 6.3).
+ * The socket that user space holds @sk by; NULL: none.  To be loaded once: for each load of a
+ * pointer by a trusted one the verifier goes through all types of the kernel, on each path
+ * (57539b1c0ac2, 6.3).
  */
-static __always_inline struct socket *core__held_by(struct sock *sk)
+static __always_inline struct socket *core__bsd_socket(struct sock *sk)
 {
 	if (!use_sk_storage) /* @sk is only a number here */
 		return BPF_CORE_READ(sk, sk_socket);
@@ -110,8 +111,8 @@ static __always_inline bool core__blocks(struct socket *socket)
 	return file && !(file->f_flags & O_NONBLOCK);
 }
 
-/* Does somebody wait for @socket?  Who is in epoll does all the time; who was in poll() does not.  The
- * queue is in the socket since 5.3 (333f7909a857). */
+/* Does somebody wait for @socket?  Who is in epoll does all the time; who was in poll() does
+ * not.  The queue is in the socket since 5.3 (333f7909a857). */
 static __always_inline bool core__is_awaited(struct socket *socket)
 {
 	struct list_head *first;

@@ -335,6 +335,18 @@ static __always_inline void inject__let_go(const struct inject_message *m)
 		inject__leave(m, LEAVE_ZEROCOPY);
 }
 
+/* Is @thread known to be of a process that is not traced?  Else its connection counts what such have
+ * sent.  Not inline: the program's stack is used up. */
+static __noinline int inject__is_out(struct conn *conn, struct sock *sk, __u64 thread)
+{
+	volatile struct bystander *place = bystander__place(sk);
+
+	if (bystander__is_out(place, sk, scope__key(thread >> 32)))
+		return 1;
+	conn__settle(conn, sk, place, DIR_SEND);
+	return 0;
+}
+
 SEC("sk_msg")
 int inject_message(struct sk_msg_md *msg)
 {
@@ -360,11 +372,10 @@ int inject_message(struct sk_msg_md *msg)
 		return SK_PASS;
 	}
 	m.thread = bpf_get_current_pid_tgid();
-	if (bystander__is(bystander__place(own), own, scope__key(m.thread >> 32))) {
+	if (inject__is_out(m.conn, own, m.thread)) {
 		inject__leave(&m, LEAVE_NOT_TRACED);
 		return SK_PASS;
 	}
-	conn__settle(m.conn, own, bystander__place(own), DIR_SEND);
 	inject__enter(&m);
 	pos = m.conn->pos[DIR_SEND] + m.in->passed;
 	if (!inject__agrees(&m, pos))

@@ -97,7 +97,7 @@ struct {
  */
 static __always_inline bool inject__bears(struct sock *sk)
 {
-	struct socket *socket = core__held_by(sk);
+	struct socket *socket = core__bsd_socket(sk);
 
 	return !core__is_zerocopy(sk) && (inject_blocking || !socket || !core__blocks(socket));
 }

@@ -116,7 +116,8 @@ static __always_inline bool inject__has_room(const struct inject_message *m, __u
 	       inject__may_wait(m, least, segment) && !inject__is_short_of_memory(sk);
 }
 
-/* Puts the lines before offset @at of the message, of @whole bytes.  How many it grew: all or none. */
+/* Puts the lines before offset @at of the message, of @whole bytes.  How many it grew: all or
+ * none. */
 static __always_inline __u32 inject__put(struct inject_message *m, __u32 at, __u32 whole)
 {
 	bool is_short = m->msg->size <= INJECT_COPY_MAX;
@@ -172,8 +173,8 @@ static __always_inline struct trace_context *inject__context(const struct inject
 	return context__find(m->conn->id, m->in->head_pos);
 }
 
-/* The request gets no header.  Whoever receives it on this host must know its context all the same;
- * what an SDK calls is no span, and so nobody's parent. */
+/* The request gets no header.  Whoever receives it on this host must know its context all the
+ * same; what an SDK calls is no span, and so nobody's parent. */
 static __always_inline void inject__pass_by(const struct inject_message *m)
 {
 	struct event_data data = {};
@@ -238,7 +239,8 @@ static __always_inline bool inject__replace(const struct inject_message *m, __u3
 	return true;
 }
 
-/* Is the header @sent passed on, with a call for the request in @data, or for one that is not known? */
+/* Is the header @sent passed on, with a call for the request in @data, or for one that is not
+ * known? */
 static __always_inline bool inject__passes_on(const struct inject_message *m,
 					      const struct traceparent *sent,
 					      const struct event_data *data)
@@ -252,7 +254,8 @@ static __always_inline bool inject__passes_on(const struct inject_message *m,
 	       inject__same(server->parent_id, sent->parent_id, 8);
 }
 
-/* Which request that is, user space may find out; what the call's own span is does not hang on it. */
+/* Which request that is, user space may find out; what the call's own span is does not hang on
+ * it. */
 static __always_inline const struct trace_context *
 inject__context_between(const struct inject_message *m, struct trace_context *known,
 			struct event_data *data)
@@ -266,9 +269,9 @@ inject__context_between(const struct inject_message *m, struct trace_context *kn
 }
 
 /*
- * A head that has a traceparent: when it is one that the process has received, it is passed on, and
- * its parent is our span from here on.  Else it is another tracer's, and its word; and so it is when
- * it came with another request than the one that the call is for.
+ * A head that has a traceparent: when it is one that the process has received, it is passed on,
+ * and its parent is our span from here on.  Else it is another tracer's, and its word; and so it
+ * is when it came with another request than the one that the call is for.
  */
 static __always_inline void inject__update(const struct inject_message *m, const struct head *head,
 					   __u32 whole)

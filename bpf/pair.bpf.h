@@ -63,8 +63,8 @@ struct pair_numbers {
 	__u32 read;
 };
 
-/* Has the end of what the peer sends been read?  It has a number of its own, and is read with the last
- * bytes, or behind them. */
+/* Has the end of what the peer sends been read?  It has a number of its own, and is read with
+ * the last bytes, or behind them. */
 static __always_inline bool pair__is_at_end(struct sock *sk, struct tcp_sock *tcp)
 {
 	if (!use_sk_storage) /* @sk is only a number here */
@@ -118,10 +118,10 @@ static __always_inline void pair__connected(struct sock *sk, struct conn *conn)
 }
 
 /*
- * Where programs may be missed, as in twin.bpf.h, what was moved next would take the place of the
- * bytes that went by, its answer would be the next one's, and another's message had their name.
- * The sequence numbers tell that something went by: user space sees a gap then.  @moved: bytes that
- * are moved and not counted yet; 0: they are about to be.  Did something go by?
+ * Where programs may be missed, as in twin.bpf.h, what was moved next would take the place of
+ * the bytes that went by, its answer would be the next one's, and another's message had their
+ * name. The sequence numbers tell that something went by: user space sees a gap then.  @moved:
+ * bytes that are moved and not counted yet; 0: they are about to be.  Did something go by?
  */
 static __always_inline bool pair__catch_up(struct sock *sk, struct conn *conn, enum event_dir dir,
 					   __u32 moved)

@@ -129,9 +129,9 @@ static __always_inline void payload__record_of(struct transfer *t, __u32 len, co
 	output__submit(record, total);
 }
 
-/* The next record: @len bytes of the current piece.  Not inline: the loop that calls it keeps its
- * counter in a register.  Spilled as 32 bits next to a map key, clang's usual choice, the counter is
- * lost to the verifier (6.18). */
+/* The next record: @len bytes of the current piece.  Not inline: the loop that calls it keeps
+ * its counter in a register.  Spilled as 32 bits next to a map key, clang's usual choice, the
+ * counter is lost to the verifier (6.18). */
 static __noinline int payload__record(struct transfer *t, __u32 len)
 {
 	t->data.size = len;
@@ -239,8 +239,8 @@ static __always_inline bool payload__take(struct transfer *t)
 	return true;
 }
 
-/* Are the wanted bytes in this piece and the next one, and in both not many?  So are most responses:
- * a head, and a short body. */
+/* Are the wanted bytes in this piece and the next one, and in both not many?  So are most
+ * responses: a head, and a short body. */
 static __always_inline bool payload__joins(const struct transfer *t)
 {
 	return t->piece.len <= JOIN_BYTES && t->want - t->piece.len <= JOIN_BYTES && t->pieces &&

@@ -88,7 +88,7 @@ static __always_inline void sock__connects(struct sock *sk, enum slot slot)
 		return;
 	if (conn) { /* the socket is used again */
 		traffic__close(conn, CONN_DONE, CLOSE_DONE, 0);
-		bystander__leaves(sk);
+		bystander__free(sk);
 		conn__reset(conn, slot, now);
 	} else {
 		conn = conn__open(sk, slot, now);

@@ -125,7 +125,8 @@ static __always_inline const struct trace_context *traffic__context(const struct
 	return own || !data->ref ? own : context__find(data->ref_conn, data->ref_pos);
 }
 
-/* Says in @data whether the trace is sampled that the message belongs to, or that starts with it. */
+/* Says in @data whether the trace is sampled that the message belongs to, or that starts with
+ * it. */
 static __always_inline void traffic__sample(const struct conn *conn, struct event_data *data)
 {
 	const struct trace_context *context = traffic__context(conn, data);
@@ -421,7 +422,7 @@ static __always_inline void traffic__done(struct sock *sk, enum slot slot, enum 
 
 	if (flags & (MSG_PEEK | MSG_OOB | MSG_ERRQUEUE))
 		return;
-	if (ret > 0 && bystander__is(place, sk, key)) {
+	if (ret > 0 && bystander__is_out(place, sk, key)) {
 		bystander__moves(place, dir, ret);
 		return;
 	}
@@ -436,7 +437,7 @@ static __always_inline void traffic__done(struct sock *sk, enum slot slot, enum 
 	if (conn)
 		conn__settle(conn, sk, place, dir);
 	if (conn && conn__is_out(conn, key)) {
-		bystander__comes(sk, conn->id, key);
+		bystander__take(sk, conn->id, key);
 		conn__pass(conn, dir, ret);
 		return;
 	}

@@ -60,7 +60,7 @@ static __always_inline void traffic__begins(struct sock *sk, __u32 left)
 	__u32 end;
 	struct conn *conn;
 
-	if (bystander__is(place, sk, scope__key(thread >> 32)))
+	if (bystander__is_out(place, sk, scope__key(thread >> 32)))
 		return;
 	conn = conn__find(sk);
 	/* Of a server's sends the end is what counts: the response is over then. */

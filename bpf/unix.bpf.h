@@ -90,7 +90,7 @@ static __always_inline void unix__tell(struct sock *sk, struct conn *conn, enum 
 		return;
 	/* The server's last word was received: it has counted what it had read until then. */
 	if (!unix__untouched(conn, server, now) &&
-	    !(conn->pos[DIR_RECV] && conn__last_dir(peer, server) == DIR_SEND))
+	    !(conn__pos(sk, conn, DIR_RECV) && conn__last_dir(peer, server) == DIR_SEND))
 		return;
 	if (!unix__holds_only(peer, size))
 		return;

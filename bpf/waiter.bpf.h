@@ -4,12 +4,13 @@
  * many sockets?
  *
  * Some servers give each request to a thread of its own, and read it from a socket that does not
- * block, so as to give up after a while: they wait in poll().  To the kernel they look like a loop
- * that does the same; they are known by name.  Where such a program runs a loop after all (uWSGI
- * with gevent), that waits in epoll, which shows in the socket.
+ * block, so as to give up after a while: they wait in poll().  To the kernel they look like a
+ * loop that does the same; they are known by name.  Where such a program runs a loop after all
+ * (uWSGI with gevent), that waits in epoll, which shows in the socket.
  *
- * A thread of Puma gives a connection away before a request is whole, and takes up another's.  So
- * does PHP's own server ("php -S"): but where it has a request as a whole, it runs the script at once.
+ * A thread of Puma gives a connection away before a request is whole, and takes up another's.
+ * So does PHP's own server ("php -S"): but where it has a request as a whole, it runs the script
+ * at once.
  */
 #ifndef SPANLOOM_WAITER_BPF_H
 #define SPANLOOM_WAITER_BPF_H
@@ -71,8 +72,8 @@ static __always_inline bool waiter__is_php_server(void)
 	return false;
 }
 
-/* Threads of Apache and uWSGI are named as their programs, those of Puma by what they do.  A function of
- * its own: so the verifier goes through it once. */
+/* Threads of Apache and uWSGI are named as their programs, those of Puma by what they do.  A
+ * function of its own: so the verifier goes through it once. */
 __weak int waiter__is_known(__u32 slot, __u32 size)
 {
 	const struct transfer *t = payload__transfer(slot);
@@ -88,12 +89,12 @@ __weak int waiter__is_known(__u32 slot, __u32 size)
 	       waiter__is_named(comm, "httpd", 6);
 }
 
-/* Does the current thread, that has received the @size bytes of the transfer of @slot from @sk with
- * @flags, wait for this socket alone? */
+/* Does the current thread, that has received the @size bytes of the transfer of @slot from @sk
+ * with @flags, wait for this socket alone? */
 static __always_inline bool waiter__is_thread(struct sock *sk, enum slot slot, __u32 size,
 					      int flags)
 {
-	struct socket *socket = core__held_by(sk);
+	struct socket *socket = core__bsd_socket(sk);
 
 	if (!socket)
 		return false;

@@ -72,6 +72,7 @@ struct traits {
 	bool send_tracepoint; /* for the starts of TCP sends: 6.16, 0f08335ade71 */
 	bool preempts;	      /* programs of tracepoints: 7.0, a46023d5616e */
 	bool misses;	      /* programs of sockets may not run where they should */
+	bool unix_ends;	      /* no end of a unix socket goes by unseen */
 	bool allocates;	      /* whatever programs run in: 6.1, fba1a1c6c912 */
 };
 
@@ -104,6 +105,8 @@ static struct traits traits_of(const struct plan *plan, const struct btf *btf)
 	 * threads at a time than it was given room for */
 	traits.misses = traits.preempts || plan->family == HOOKS_KPROBE ||
 			(plan->family == HOOKS_FENTRY && kernel_preempts());
+	traits.unix_ends =
+		plan->extras && !kernel_preempts() && target_exists(btf, "fentry/unix_release");
 	return traits;
 }
 
@@ -199,7 +202,7 @@ static void set_knobs(struct spanloom_bpf *skel, const struct tracer_config *con
 	skel->rodata->use_sk_storage = plan->use_sk_storage;
 	skel->rodata->twins_wanted = traits->preempts;
 	skel->rodata->misses_possible = traits->misses;
-	skel->rodata->unix_ends_seen = plan->extras && !traits->misses;
+	skel->rodata->unix_ends_seen = traits->unix_ends;
 	skel->rodata->contexts_wanted = config->contexts;
 	skel->rodata->option_wanted = config->tcp_option;
 	skel->rodata->inject_wanted = config->inject;
