@@ -105,14 +105,15 @@ static __always_inline bool go_transport__is_of(const struct go_handover *handov
 static __always_inline bool go_transport__find(const struct sock *sk, const struct conn *conn,
 					       struct event_data *data)
 {
-	__u64 key = (__u64)sk;
+	__u64 key = (__u64)sk, pos;
 	struct go_handover *handover = bpf_map_lookup_elem(&go_handovers, &key);
 
 	if (!handover || !go_transport__is_of(handover, sk, conn))
 		return false;
+	pos = conn__pos(sk, conn, DIR_SEND);
 	if (handover->pos == GO_NOT_SENT)
-		handover->pos = conn__pos(sk, conn, DIR_SEND);
-	if (handover->pos != conn__pos(sk, conn, DIR_SEND))
+		handover->pos = pos;
+	if (handover->pos != pos)
 		return false;
 	data->ref = handover->ref;
 	data->ref_conn = handover->ref_conn;

@@ -337,8 +337,9 @@ static __always_inline void inject__let_go(const struct inject_message *m)
 
 /* Is @thread known to be of a process that is not traced?  Else its connection counts what such have
  * sent.  Not inline: the program's stack is used up. */
-static __noinline int inject__is_out(struct conn *conn, struct sock *sk, __u64 thread)
+static __noinline int inject__is_out(struct conn *conn, struct tcp_sock *tcp, __u64 thread)
 {
+	struct sock *sk = (struct sock *)tcp;
 	volatile struct bystander *place = bystander__place(sk);
 
 	if (bystander__is_out(place, sk, scope__key(thread >> 32)))
@@ -352,7 +353,6 @@ int inject_message(struct sk_msg_md *msg)
 {
 	struct inject_message m = { .msg = msg, .verdict = SK_PASS };
 	struct bpf_sock *sk = msg->sk;
-	struct sock *own;
 	__u64 pos;
 
 	if (!sk)
@@ -362,8 +362,7 @@ int inject_message(struct sk_msg_md *msg)
 	m.tcp = bpf_skc_to_tcp_sock(sk);
 	if (!m.in || !m.conn || !m.tcp)
 		return SK_PASS;
-	own = (struct sock *)m.tcp;
-	if (core__is_zerocopy(own)) {
+	if (core__is_zerocopy((struct sock *)m.tcp)) {
 		inject__let_go(&m);
 		return SK_PASS;
 	}
@@ -372,9 +371,9 @@ int inject_message(struct sk_msg_md *msg)
 		return SK_PASS;
 	}
 	m.thread = bpf_get_current_pid_tgid();
-	if (inject__is_out(m.conn, own, m.thread)) {
+	if (inject__is_out(m.conn, m.tcp, m.thread)) {
 		inject__leave(&m, LEAVE_NOT_TRACED);
-		return SK_PASS;
+		return m.verdict;
 	}
 	inject__enter(&m);
 	pos = m.conn->pos[DIR_SEND] + m.in->passed;
