@@ -84,7 +84,7 @@ static __always_inline __u32 intake__kind(struct sock *sk, const struct conn *co
 }
 
 /* The current process has received on @sk what cannot be read, or will; @conn: NULL, it has no
- * state. False: to be told once more. */
+ * state.  False: to be told once more. */
 static __always_inline bool intake__unread(struct sock *sk, const struct conn *conn)
 {
 	__u32 kind = intake__kind(sk, conn);

@@ -120,7 +120,7 @@ static __always_inline void pair__connected(struct sock *sk, struct conn *conn)
 /*
  * Where programs may be missed, as in twin.bpf.h, what was moved next would take the place of
  * the bytes that went by, its answer would be the next one's, and another's message had their
- * name. The sequence numbers tell that something went by: user space sees a gap then.  @moved:
+ * name.  The sequence numbers tell that something went by: user space sees a gap then.  @moved:
  * bytes that are moved and not counted yet; 0: they are about to be.  Did something go by?
  */
 static __always_inline bool pair__catch_up(struct sock *sk, struct conn *conn, enum event_dir dir,
