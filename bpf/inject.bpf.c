@@ -335,8 +335,8 @@ static __always_inline void inject__let_go(const struct inject_message *m)
 		inject__leave(m, LEAVE_ZEROCOPY);
 }
 
-/* Is @thread known to be of a process that is not traced?  Else its connection counts what such have
- * sent.  Not inline: the program's stack is used up. */
+/* Is @thread known to be of a process that is not traced?  Else its connection counts what such
+ * have sent.  Not inline: the program has no stack left for it. */
 static __noinline int inject__is_out(struct conn *conn, struct tcp_sock *tcp, __u64 thread)
 {
 	struct sock *sk = (struct sock *)tcp;

@@ -171,7 +171,8 @@ __weak int payload__copy(__u32 slot)
 	return 0;
 }
 
-/* The record of what was put together; it stands for @size bytes of traffic. */
+/* The record of what was put together; it stands for @size bytes of traffic.  A function of its
+ * own, or the verifier would go through it in each round of the loop that calls it. */
 __weak int payload__flush(__u32 slot, __u32 size)
 {
 	struct transfer *t = payload__transfer(slot);

@@ -82,8 +82,7 @@ def end(emulator, work, timeout):
     try:
         return False, emulator.communicate(timeout=timeout)[1].decode(errors="replace")
     except subprocess.TimeoutExpired:
-        standstill.ask(work)
-        return True, ""
+        return True, standstill.ask(work)
     finally:
         emulator.kill()
 
@@ -109,7 +108,7 @@ def run(kernel, command, timeout=300, memory=2048, processors=1, exact=False):
     if status.strip():
         return int(status), out, err
     if late:
-        return TOO_LONG, out, f"{err}\nno end after {timeout} s\n{console[-SHOWN:]}\n"
+        return TOO_LONG, out, f"{err}\nno end after {timeout} s {said}\n{console[-SHOWN:]}\n"
     return DIED, out, f"{err}\nthe guest died: {said}\n{console[-SHOWN:]}\n"
 
 

@@ -37,14 +37,22 @@ def read(line):
         pass
 
 
+def converse(monitor, line, work):
+    monitor.connect(f"{work}/monitor")
+    line.connect(f"{work}/line")
+    tell(monitor, "qmp_capabilities")
+    for command in COMMANDS:
+        tell(monitor, "chardev-send-break", id="console")
+        read(line)  # else the character comes before the break
+        line.sendall(command.encode())
+        read(line)
+
+
 def ask(work):
-    """The answers are on the console."""
+    """The answers are on the console; why there are none, where there are none."""
     with socket.socket(socket.AF_UNIX) as monitor, socket.socket(socket.AF_UNIX) as line:
-        monitor.connect(f"{work}/monitor")
-        line.connect(f"{work}/line")
-        tell(monitor, "qmp_capabilities")
-        for command in COMMANDS:
-            tell(monitor, "chardev-send-break", id="console")
-            read(line)  # else the character comes before the break
-            line.sendall(command.encode())
-            read(line)
+        try:
+            converse(monitor, line, work)
+        except OSError as reason:  # it has just ended, or cannot even be asked
+            return f"(not asked what it does: {reason})"
+    return ""
