@@ -127,6 +127,8 @@ def free_port():
 
 
 def in_use(port):
+    """Takes the port for a moment: whoever is about to listen there is to be asked for by
+    listening(), or finds it in use."""
     for family, address in ((socket.AF_INET, "0.0.0.0"), (socket.AF_INET6, "::")):
         with socket.socket(family) as probe:
             try:

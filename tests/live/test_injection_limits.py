@@ -18,7 +18,7 @@ import sending
 import servers
 import torments
 from agent import Agent, need
-from harness import (SPANLOOM, Skip, end, equal, free_port, in_threads, in_use, listening, run, spawn,
+from harness import (SPANLOOM, Skip, end, equal, free_port, in_threads, listening, run, spawn,
                      wait_until)
 from spans import CLIENT, SERVER, at_port
 from torments import LIKE_A_REQUEST, content
@@ -324,7 +324,7 @@ def check_uploads(*options):
     """A send is one, however many segments or pieces the kernel makes of it."""
     port = free_port()
     spawn([sys.executable, "-c", SWALLOW, port], log="server.log")
-    wait_until(lambda: in_use(port), "the server to listen")
+    wait_until(lambda: listening(port), "the server to listen")
     agent = Agent(*options, "--port", str(port))
     for _ in range(3):
         run(sys.executable, "-c", UPLOADS, port)
