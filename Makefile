@@ -10,7 +10,9 @@
 #   make fuzz         TIME=60 seconds for each fuzz target, two at a time; TARGETS="http1 sql"
 #   make coverage     which lines of user/ the unit tests run
 #   make bench        cost against the bare run; make bench-exact: in instructions, emulated
-#   make vm           on a stock 6.1 kernel, emulated; make vm-all: on 5.10 to the newest, and arm64
+#   make vm           on stock kernels, 5.10 to the newest, emulated, in short; make vm-all: at
+#                     length, with each family of hooks, and arm64; make vm-full: all live tests
+#   make faults       what can go wrong, at length: a hundred kills, a storm of 30,000 forks
 #   make ARCH=arm64   cross-builds into .output/arm64; likewise "unit"; make vm-arm64: runs it
 #   make accuracy     how often a parent is right, in real programs
 #   make clean
@@ -41,7 +43,7 @@ endif
 .DELETE_ON_ERROR:
 .SUFFIXES:
 .PHONY: all run test deps deps-build install lint coverage tidy bench bench-exact accuracy fuzz \
-	clean unit live vm vm-all vm-arm64 help
+	clean unit live faults vm vm-all vm-arm64 vm-full help
 
 # ---- for another processor --------------------------------------------------------------
 #
@@ -274,6 +276,9 @@ unit: $(UNIT_BIN)
 live: $(O)/spanloom
 	$(Q)tests/run --live
 
+faults: $(O)/spanloom
+	$(Q)SPANLOOM_TEST_LONG=1 tests/run --live test_faults
+
 test: deps
 	$(Q)$(MAKE) --no-print-directory -j$$(nproc) $(O)/spanloom $(UNIT_BIN) $(COV_BIN) $(FUZZ_BIN)
 	$(Q)tests/run
@@ -306,11 +311,14 @@ bench-exact: $(O)/spanloom
 	$(Q)tests/bench/exact/run
 
 vm: $(O)/spanloom
-	$(Q)tests/vm/run --short 6.1
+	$(Q)tests/vm/run --short
 
 vm-all: $(O)/spanloom
 	$(Q)tests/vm/run
 	$(Q)$(MAKE) --no-print-directory vm-arm64
+
+vm-full: $(O)/spanloom
+	$(Q)tests/vm/run --full
 
 vm-arm64:
 	$(Q)$(MAKE) --no-print-directory ARCH=arm64

@@ -12,7 +12,7 @@ import sys
 from pathlib import Path
 
 import kernel
-from harness import ROOT, defer, equal, folder, once, run, spawn, wait_until
+from harness import PATIENCE, ROOT, defer, equal, folder, once, run, spawn, wait_until
 from spans import CLIENT, SERVER, at_port
 
 LONG = os.environ.get("SPANLOOM_TEST_LONG") == "1"
@@ -42,7 +42,7 @@ class Steady:
 
     def stop(self):
         """How many requests there were: all were answered right."""
-        output, _ = self.process.communicate(timeout=60)
+        output, _ = self.process.communicate(timeout=60 * PATIENCE)
         equal(self.process.returncode, 0, f"exit status of the client: {output}")
         requests = int(output.splitlines()[-1].split()[0])
         assert requests, "no request was made"

@@ -3,8 +3,9 @@
 
     family.py FAMILY [TEST...]
 
-Tells what passed as tests/run does.  One line is {program: instructions that the verifier went
-through}, which is empty where the kernel does not tell (before 5.16, aba64c7da983).
+Tells what passed as tests/run does; the exit status is FAILED where it told of a failure, and
+Python's own where it could not tell.  One line is {"off": features that the kernel has not,
+"programs": {program: instructions that the verifier went through}}, see verified.c.
 """
 
 import json
@@ -12,6 +13,7 @@ import os
 import re
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from pathlib import Path
@@ -21,24 +23,30 @@ sys.path.insert(0, str(ROOT / "tests"))
 from tally import Tally  # pylint: disable=wrong-import-position
 
 SPANLOOM = ROOT / ".output/spanloom"
+VERIFIED = ROOT / ".output/verified.so"
+OPTION = "TCP option"  # as spanloom check names it
 READY = "info run: tracing with "
 NAMES = {"tp": "tp_btf", "fentry": "fentry", "kprobe": "kprobe"}
 SECONDS = 600
 # Says the ledger of a failed test; and that something is wrong, not missing.
 MISSED, WRONG = re.compile(r"kernel\.programs\.missed +[1-9]"), re.compile("wrong", re.IGNORECASE)
 TRIES = 3
+NAME_CUT = 15  # characters of a program's name that the kernel keeps
+FAILED = 3
 
 
 def checks(tally):
-    """spanloom check: it can run here."""
+    """spanloom check: it can run here.  The names of features that are off."""
     done = subprocess.run([SPANLOOM, "check", "--json"], text=True, check=False,
                           stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
     if done.returncode:
-        return tally.fails("spanloom check", done.stdout)
+        tally.fails("spanloom check", done.stdout)
+        return []
     found = json.loads(done.stdout)
     off = [feature["name"] for feature in found["features"] if not feature["on"]]
     tally.notes(f"{found['kernel']}: {found['hook_family']}, off: {', '.join(off) or 'nothing'}")
-    return tally.passes("spanloom check")
+    tally.passes("spanloom check")
+    return off
 
 
 def number(text, key):
@@ -54,21 +62,29 @@ def names():
     return {program["id"]: program.get("name", "?") for program in json.loads(shown)}
 
 
-def look(tally, pid):
-    """What the verifier went through, and the memory of the maps."""
-    known, counts, memory = names(), {}, 0
+def verified(path):
+    """{program: instructions} of what was loaded, of verified.c.  A program that is unloaded
+    already has the name that the kernel knew, unless that was cut."""
+    known, counts = names(), {}
+    for line in path.read_text().splitlines():
+        program, name, count = line.split()
+        name = known.get(int(program), name)
+        if len(name) < NAME_CUT or int(program) in known:
+            counts[name] = int(count)
+    return counts
+
+
+def memory(pid):
+    """Of the maps, in bytes."""
+    total = 0
     for entry in Path(f"/proc/{pid}/fdinfo").iterdir():
         try:
             text = entry.read_text()
         except FileNotFoundError:
             continue  # closed meanwhile
-        program, count = number(text, "prog_id"), number(text, "verified_insns")
-        if count is not None:
-            counts[known[program]] = count
         if number(text, "map_type") is not None:
-            memory += number(text, "memlock")
-    print(json.dumps(counts), flush=True)
-    tally.notes(f"{memory / (1 << 20):.1f} MiB of maps")
+            total += number(text, "memlock")
+    return total
 
 
 def waits(pid):
@@ -77,9 +93,12 @@ def waits(pid):
                    for task in Path(f"/proc/{pid}/task").iterdir())
 
 
-def loads(tally, family):
+def loads(tally, family, off):
     """Its programs load and attach, and go."""
-    ready = READY + NAMES[family]
+    ready, path = READY + NAMES[family], Path(tempfile.mkdtemp()) / "verified"
+    command = [SPANLOOM, "run", "--hooks", family, "--exporter", "none"]
+    if OPTION not in off and family != "kprobe":  # which has no socket storage
+        command += ["--tcp-option", "on"]
     begun, said = time.monotonic(), []
 
     def stands_still():
@@ -87,8 +106,8 @@ def loads(tally, family):
         print(said[-1], file=sys.stderr, flush=True)  # also if it cannot be killed
         agent.kill()
 
-    with subprocess.Popen([SPANLOOM, "run", "--hooks", family, "--exporter", "none"],
-                          stderr=subprocess.PIPE, text=True) as agent:
+    environment = dict(os.environ, LD_PRELOAD=str(VERIFIED), SPANLOOM_TEST_VERIFIED=str(path))
+    with subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True) as agent:
         watchdog = threading.Timer(SECONDS, stands_still)
         watchdog.start()
         try:
@@ -96,7 +115,8 @@ def loads(tally, family):
                 said.append(line)
                 if ready in line:
                     seconds = time.monotonic() - begun
-                    look(tally, agent.pid)
+                    print(json.dumps({"off": off, "programs": verified(path)}), flush=True)
+                    tally.notes(f"{memory(agent.pid) / (1 << 20):.1f} MiB of maps")
                     agent.terminate()
             agent.wait()
         finally:
@@ -125,12 +145,11 @@ def live(tally, test):
 def main():
     family, *tests = sys.argv[1:]
     tally = Tally()
-    checks(tally)
-    loads(tally, family)
+    loads(tally, family, checks(tally))
     os.environ["SPANLOOM_TEST_HOOKS"] = family
     for test in [] if tally.failed else tests:
         live(tally, test)
-    sys.exit(1 if tally.failed else 0)
+    sys.exit(FAILED if tally.failed else 0)
 
 
 if __name__ == "__main__":

@@ -10,6 +10,7 @@ import sysroot
 @dataclass(frozen=True)
 class Machine:
     arch: str  # as Debian calls it
+    compiler: str
     command: str  # of QEMU
     package: str  # that has it
     dependencies: str  # option of deploy/deps.sh
@@ -23,14 +24,15 @@ class Machine:
 
 
 AMD64 = Machine(
-    arch="amd64", command="qemu-system-x86_64", package="qemu-system-x86", dependencies="",
+    arch="amd64", compiler="cc", command="qemu-system-x86_64", package="qemu-system-x86", dependencies="",
     # Without these the emulation of every jump into the kernel is twice as slow.
     options=("-machine", "q35", "-cpu", "max,la57=off,smap=off,smep=off,pku=off"),
     parameters="console=ttyS0 random.trust_cpu=on tsc=reliable no_timer_check",
     takes_elf=True, is_host=True)
 
 ARM64 = Machine(
-    arch="arm64", command="qemu-system-aarch64", package="qemu-system-arm", dependencies="arm64",
+    arch="arm64", compiler="aarch64-linux-gnu-gcc", command="qemu-system-aarch64",
+    package="qemu-system-arm", dependencies="arm64",
     # One that knows pages of 16 KiB.
     options=("-machine", "virt", "-cpu", "cortex-a76"),
     parameters="console=ttyAMA0", takes_elf=False, is_host=False)
