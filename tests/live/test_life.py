@@ -81,7 +81,18 @@ def test_events_of_killed_agents_go():
         raise Skip(f"{path}: {fault}") from None
     agent = Agent("--hooks", "kprobe")
     equal(events(0), [], "events of others")
+    end(agent.process, signal.SIGKILL)
+    left = events(agent.pid)
+    assert left, "no event outlives the agent: then README need not say so"
+    hits = Path("/sys/kernel/tracing/kprobe_profile")
+    before = hits.read_text()
+    load.http(servers.Nginx().port, 1, 20)
+    equal(hits.read_text(), before, "how often events of nobody were hit")
+    agent = Agent("--hooks", "kprobe")
+    equal([event for event in left if event in path.read_text()], [],
+          "events of the agent that was killed")
     agent.stop()
+    equal(events(agent.pid), [], "events after a clean end")
 
 
 def test_collector_down_for_10_seconds_loses_nothing():
