@@ -52,6 +52,7 @@ void fuzz_options(struct slice in, unsigned int proto);
 void fuzz_answer(struct slice in, unsigned int proto);
 void fuzz_collector(struct slice in, unsigned int proto);
 void fuzz_golang(struct slice in, unsigned int proto);
+void fuzz_functions(struct slice in, unsigned int proto);
 void fuzz_pclntab(struct slice in, unsigned int proto);
 void fuzz_cpython(struct slice in, unsigned int proto);
 void fuzz_proc(struct slice in, unsigned int proto);

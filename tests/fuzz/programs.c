@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "user/kernel/cpython.h"
+#include "user/kernel/functions.h"
 #include "user/kernel/golang.h"
 #include "user/kernel/pclntab.h"
 
@@ -37,6 +38,24 @@ void fuzz_golang(struct slice in, unsigned int proto)
 	golang__minor(slice__of(copy, in.len));
 	assert_true(golang__first_jump(slice__of(copy, in.len)) <= (int)in.len);
 	free(copy);
+	close(fd);
+}
+
+/* Its last bytes are a place to ask for, beside those where code is, as a rule. */
+void fuzz_functions(struct slice in, unsigned int proto)
+{
+	uint64_t places[] = { 0, 0x1000, 0x1010, 0 };
+	struct functions functions = {};
+	char path[32], name[FUNCTION_BYTES];
+	int fd = file_of(in);
+
+	if (in.len >= sizeof(places[0]))
+		memcpy(&places[3], in.data + in.len - sizeof(places[0]), sizeof(places[0]));
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+	for (size_t i = 0; i < sizeof(places) / sizeof(places[0]); i++)
+		if (functions__at(&functions, path, places[i], name))
+			fuzz__touch(slice__str(name));
+	functions__close(&functions);
 	close(fd);
 }
 

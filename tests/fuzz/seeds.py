@@ -309,6 +309,7 @@ def program_seeds():
         data = compiled(go_source(version), "-static", "-g", "-gz=none", "-Wl,-e,_start")
         if data:
             yield "golang", renamed(data)
+            yield "functions", renamed(data)
     data = compiled(go_source(b"go1.99.1"), "-static", "-g", "-gz=zlib", "-Wl,-e,_start")
     if data:
         yield "golang", data
@@ -318,6 +319,7 @@ def program_seeds():
     data = compiled(f"{symbols}\n{uvloop}\n", "-shared", "-fPIC")
     if data:
         yield "cpython", data
+        yield "functions", data
     name = b"set_result\0" + bytes(5)
     yield "cpython", name + struct.pack("<QQQQ", 0x1000, 0x1010, 1, 0) + b"\xf3\x0f\x1e\xfa\x41\x57"
 

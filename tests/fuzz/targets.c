@@ -24,6 +24,7 @@ static const struct fuzz_target targets[] = {
 	{ "answer", fuzz_answer, 0 },
 	{ "collector", fuzz_collector, 0 },
 	{ "golang", fuzz_golang, 0 },
+	{ "functions", fuzz_functions, 0 },
 	{ "pclntab", fuzz_pclntab, 0 },
 	{ "cpython", fuzz_cpython, 0 },
 	{ "proc", fuzz_proc, 0 },
