@@ -12,7 +12,7 @@
 #   make bench        cost against the bare run; make bench-exact: in instructions, emulated
 #   make vm           on stock kernels, 5.10 to the newest, emulated, in short; make vm-all: at
 #                     length, with each family of hooks, and arm64; make vm-full: all live tests
-#   make faults       what can go wrong, at length: a hundred kills, a storm of 30,000 forks
+#   make faults       what can go wrong, at length: storms of 30,000 forks, minutes of load
 #   make ARCH=arm64   cross-builds into .output/arm64; likewise "unit"; make vm-arm64: runs it
 #   make accuracy     how often a parent is right, in real programs
 #   make clean

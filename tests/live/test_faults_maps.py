@@ -157,7 +157,7 @@ def test_messages_under_way_that_are_forgotten():
             connection.send(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
 
     server = servers.Script(play)
-    agent = Agent("--port", str(server.port))
+    agent = Agent("--port", str(server.port), "--inject", "off")  # a header would tell
     pairs = Map(agent.pid, "pairs")
     with load.Http(server.port) as client:
         for index in range(20):
