@@ -17,7 +17,7 @@ import load
 import servers
 from agent import Agent
 from faults import counted
-from harness import equal, folder, run, spawn, wait_until
+from harness import Skip, equal, folder, run, spawn, wait_until
 from kernel import Map, filled, numbers
 from spans import CLIENT, SERVER, at_port
 from test_stitching import ask, judge, number_of, threaded
@@ -172,6 +172,30 @@ def test_messages_under_way_that_are_forgotten():
 
 
 # ---- connections ------------------------------------------------------------------------
+
+
+def addresses(number):
+    """Of no socket: odd."""
+    return struct.pack("Q", 2 * number + 1)
+
+
+def test_more_sockets_than_there_is_room_for():
+    """Where sockets cannot keep their state themselves."""
+    nginx = servers.Nginx("location /front/ { return 200; }")
+    agent = Agent("--port", str(nginx.port))
+    table = Map(agent.pid, "conns_by_address")
+    if table.bound == 1:
+        raise Skip("sockets keep their own state here")
+    ask_each(nginx.port, 0, 10)
+    with filled(agent.pid, "conns_by_address", addresses) as fill:
+        ask_each(nginx.port, 100, 10, fill)
+    ask_each(nginx.port, 200, 10)
+    spans = agent.stop()
+    assert agent.ledger["kernel.conn.no_memory"] >= 20, agent.ledger
+    for kind in (CLIENT, SERVER):
+        for first, there in ((0, 10), (100, 0), (200, 10)):
+            equal(sum(links(spans, nginx.port, kind, first, first + 9).values()), there,
+                  f"spans of kind {kind} from {first} on")
 
 
 def test_more_connections_than_the_agent_follows():
