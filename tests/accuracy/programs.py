@@ -92,7 +92,7 @@ def threads(world):
 
 def gunicorn(world, name, *options):
     return python(world, name, "gunicorn", "--workers", 2, *options, "--bind", "127.0.0.1:{port}",
-                  "--timeout", 120, "wsgi")
+                  "--timeout", 120, "--keep-alive", 75, "wsgi")
 
 
 def uwsgi(world, name, *options):
@@ -103,7 +103,7 @@ def uwsgi(world, name, *options):
 
 def uvicorn(world, module):
     return python(world, module, "uvicorn", "--port", "{port}", "--log-level", "warning",
-                  f"{module}:app")
+                  "--timeout-keep-alive", 75, f"{module}:app")
 
 
 # ---- others -----------------------------------------------------------------------------

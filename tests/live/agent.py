@@ -1,12 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """spanloom under test and the collector it reports to."""
 
+import contextlib
 import gzip
 import itertools
 import json
 import os
 import re
 import signal
+import socket
 import subprocess
 import threading
 import time
@@ -43,6 +45,7 @@ class Sink(ThreadingHTTPServer):
         self.bodies, self.headers, self.answers, self.delay = [], [], [], 0
         self.others = []  # bodies that were not taken
         self.looked = 0  # bodies that saw() has looked at
+        self.connections = {}  # socket -> is an answer owed there?
         super().__init__(("127.0.0.1", port), SinkHandler)
         threading.Thread(target=self.serve_forever, args=(0.05,), daemon=True).start()
         defer(self.close)
@@ -58,6 +61,14 @@ class Sink(ThreadingHTTPServer):
     def close(self):
         self.shutdown()
         self.server_close()
+
+    def go_down(self):
+        """No new connection, and none that was there.  What it has answered has left."""
+        self.close()
+        wait_until(lambda: not any(list(self.connections.values())), "answers to leave")
+        for connection in list(self.connections):
+            with contextlib.suppress(OSError):  # ended meanwhile
+                connection.shutdown(socket.SHUT_RDWR)
 
     def spans(self):
         """All spans that came; a body that is no OTLP fails here."""
@@ -78,7 +89,21 @@ class Sink(ThreadingHTTPServer):
 class SinkHandler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
 
+    def handle(self):
+        self.server.connections[self.connection] = False
+        try:
+            super().handle()
+        finally:
+            del self.server.connections[self.connection]
+
     def do_POST(self):
+        self.server.connections[self.connection] = True
+        try:
+            self.take()
+        finally:
+            self.server.connections[self.connection] = False
+
+    def take(self):
         body = self.chunks() if "chunked" in self.headers.get("Transfer-Encoding", "") else \
             self.rfile.read(int(self.headers["Content-Length"]))
         if len(body) < int(self.headers.get("Content-Length", 0)):

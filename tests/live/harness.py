@@ -27,7 +27,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent.parent
 SPANLOOM = ROOT / ".output" / "spanloom"
 VENV = ROOT / ".output" / "venv"
-FETCH_S = 300  # of what is fetched
+FETCH_S = 100  # of what is fetched; a test fetches twice at most
 SKIPPED = 77  # exit status, as in tests/run
 PATIENCE = int(os.environ.get("SPANLOOM_TEST_PATIENCE", "1"))  # how many times slower this machine is
 

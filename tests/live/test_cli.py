@@ -98,6 +98,15 @@ def test_check_names_the_capability():
         assert "CAP_NET_ADMIN" in feature["remedy"], feature
 
 
+def removed(group):
+    """Who was in it may be on its way out."""
+    try:
+        group.rmdir()
+    except OSError:
+        return not group.exists()
+    return True
+
+
 def make_group():
     """(a control group of version 2, where such groups are mounted)."""
     mounts = [line.split() for line in Path("/proc/self/mounts").read_text().splitlines()]
@@ -107,7 +116,7 @@ def make_group():
         group.mkdir()
     except (AttributeError, OSError) as fault:
         raise Skip(f"no cgroup v2 to make a group in: {fault}") from None
-    defer(group.rmdir)
+    defer(wait_until, lambda: removed(group), "the group to be empty")
     return group, roots
 
 

@@ -144,7 +144,7 @@ def collector():
     return binary
 
 
-@takes(300)
+@takes(900)
 def test_opentelemetry_collector_takes_it():
     binary = collector()
     port = free_port()

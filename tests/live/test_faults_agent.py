@@ -30,7 +30,8 @@ def killed_again_and_again(times, *options):
         err = folder() / f"killed{number}.err"
         with open(err, "wb") as log:
             agent = spawn([SPANLOOM, "run", "--exporter", "otlp", "--endpoint", sink.url,
-                           "--port", nginx.port, *options], stderr=log)
+                           "--port", nginx.port, *options], stderr=log,
+                          env=dict(os.environ, OTEL_BSP_SCHEDULE_DELAY="50"))
         if number % 2:
             wait_until(lambda: "tracing" in err.read_text() or agent.poll(), "an agent", 60)
             assert agent.poll() is None, err.read_text()
@@ -85,9 +86,9 @@ def test_stopped_for_ten_seconds():
     wait_until(lambda: nginx.served("GET /echo/") - before > 3000, "requests meanwhile")
     agent.sink.delay = 0
     agent.process.send_signal(signal.SIGCONT)
+    requests = client.stop()
     wait_until(lambda: load.http(nginx.port, 1, 1, path="/users/1") and
                agent.sink.saw(b"/users/1"), "spans again")
-    requests = client.stop()
     load.http(nginx.port, 4, 100)
     spans = agent.stop()
     assert agent.ledger["kernel.ring.full"] > 0, agent.ledger

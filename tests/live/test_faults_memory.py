@@ -6,6 +6,7 @@ import resource
 import signal
 import socket
 import struct
+import subprocess
 import threading
 import time
 from pathlib import Path
@@ -116,6 +117,7 @@ def test_address_space_ends_while_the_collector_is_down():
     size = int(Path(f"/proc/{agent.pid}/statm").read_text().split()[0]) * resource.getpagesize()
     resource.prlimit(agent.pid, resource.RLIMIT_AS, (size + MIB, resource.RLIM_INFINITY))
     load.http(nginx.port, 16, 1000, pipeline=10)
+    wait_until(lambda: share_of_a_processor(agent.pid) < 0.1, "all of it to be read")
     resource.prlimit(agent.pid, resource.RLIMIT_AS, (resource.RLIM_INFINITY,) * 2)
     sink.answers = []
     load.http(nginx.port, 4, 100, path="/users/1")
@@ -174,7 +176,9 @@ def test_cgroup_without_memory():
         for connection in group_of_them:
             connection.close()
     equal(client.stop(), nginx.served("GET /echo/"), "requests that nginx has served")
-    if agent.process.poll() is None:
+    try:  # to be killed takes a while
+        agent.process.wait(1)
+    except subprocess.TimeoutExpired:
         group.bound(64 * MIB)
         agent.stop()
         return

@@ -19,7 +19,7 @@ const http = require('http');
 http.createServer((request, response) => {
 	request.resume();
 	request.on('end', () => response.end('hello'));
-}).listen(Number(process.argv[2]), '127.0.0.1');
+}).listen(Number(process.argv[2]), '127.0.0.1').keepAliveTimeout = 0;
 """
 
 NODE_CLIENT = """

@@ -6,7 +6,7 @@ import os
 import load
 import servers
 from agent import Agent
-from harness import ROOT, at_best, equal, folder, run, spawn
+from harness import PATIENCE, ROOT, at_best, equal, folder, run, spawn
 from spans import CLIENT, SERVER, UNSET, at_port, select
 
 PIPELINED = """
@@ -103,7 +103,7 @@ def test_20000_spans_a_second():
         nginx = servers.Nginx()
         agent = Agent(ring=())
         client = spawn([paced, nginx.port, 10000, 2], log="paced.log")
-        equal(client.wait(60), 0, "exit status of the client")
+        equal(client.wait(60 * PATIENCE), 0, "exit status of the client")
         check(agent.stop(), nginx, 20000, client.pid)
     at_best(attempt)
 

@@ -201,7 +201,7 @@ http.createServer(({ url, headers: { traceparent } }, response) => setTimeout(()
 			response.setHeader('Content-Length', answer.headers['content-length']);
 			answer.pipe(response);
 		});
-}, Math.random() * 3)).listen(port, '127.0.0.1');
+}, Math.random() * 3)).listen(port, '127.0.0.1').keepAliveTimeout = 0;
 """
 
 

@@ -101,7 +101,7 @@ def test_collector_down_for_10_seconds_loses_nothing():
     agent = Agent(sink=Sink(port))
     load.http(nginx.port, 4, 100)
     wait_until(lambda: len(at_port(agent.sink.spans(), nginx.port)) == 800, "the first spans")
-    agent.sink.close()
+    agent.sink.go_down()
     load.http(nginx.port, 4, 250)
     time.sleep(10)
     second = Sink(port)
@@ -191,9 +191,12 @@ def test_first_span_soon():
     def attempt():
         begun = time.time_ns()
         agent = Agent()
-        wait_until(lambda: at_port(agent.sink.spans(), nginx.port), "a span")
-        waited = held_up_ns(agent.pid)
-        took = min(span.start_ns for span in at_port(agent.stop(), nginx.port)) - begun
+        try:
+            wait_until(lambda: at_port(agent.sink.spans(), nginx.port), "a span")
+            waited = held_up_ns(agent.pid)
+        finally:
+            spans = agent.stop()
+        took = min(span.start_ns for span in at_port(spans, nginx.port)) - begun
         assert took - waited < 5e9, \
             f"{took / 1e6:.0f} ms to the first traced request, {waited / 1e6:.0f} without a turn"
     at_best(attempt)

@@ -50,7 +50,7 @@ http.createServer(async (request, response) => {
 	const open = how == 'unanswered' && call('/slow/' + number);
 	response.end('ok');
 	await open;
-}).listen(port, '127.0.0.1');
+}).listen(port, '127.0.0.1').keepAliveTimeout = 0;
 """
 
 
@@ -152,7 +152,7 @@ def test_loop_with_jobs_behind_its_responses():
           "why the calls before the response have no parent")
     late = Counter(cause for call, cause in why if "/late/" in str(call))
     equal(set(late) - {"behind_response", "not_silent"}, set(), "why those behind it have none")
-    assert late["behind_response"] >= 6, late # of the last request before each silence
+    assert late["behind_response"] >= 3, late  # of the last request before each silence, at least
 
 
 def test_loop_with_a_timer_that_calls():

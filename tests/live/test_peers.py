@@ -131,8 +131,15 @@ class Local:
     def __init__(self):
         self.port, self.path = free_port(), folder() / "peers.sock"
         servers.python_program(SERVER_PROGRAM, str(self.path), log="server.log")
-        wait_until(self.path.exists, "the server to listen")
+        wait_until(self.listens, "the server to listen")
         self.numbers = itertools.count(1)
+
+    def listens(self):
+        try:
+            self.connect().close()
+        except OSError:
+            return False
+        return True
 
     def ask(self, connection, where="/front"):
         connection.send(load.http_request(self.port, f"{where}/{next(self.numbers)}"))
@@ -184,9 +191,11 @@ def test_unix_sockets_that_are_busy_when_the_agent_comes():
 
     def watch():
         nonlocal busy
-        agent.append(Agent())
-        time.sleep(1)
-        busy = False
+        try:
+            agent.append(Agent())
+            time.sleep(1)
+        finally:
+            busy = False
 
     in_threads(lambda index: work(index) if index else watch(), 9)
     spans = agent[0].stop()

@@ -255,8 +255,9 @@ def test_cancel():
     with load.Pg(server.port) as client:
         begun = time.monotonic()
         timer = threading.Timer(0.4, client.cancel, (server.port,))
+        client.send(load.query("SELECT pg_sleep(60)"))
         timer.start()
-        client.ask(load.query("SELECT pg_sleep(60)"))
+        client.until_ready()
         took = time.monotonic() - begun
         timer.join()
         client.ask(load.query("SELECT tid FROM pgbench_tellers"))

@@ -142,7 +142,7 @@ async def front(number: str, background: fastapi.BackgroundTasks):
     background.add_task(late, number)
     return "ok"
 uvicorn.run(app, port=port, loop=sys.argv[4], http=sys.argv[5], access_log=False,
-            log_level="error")
+            log_level="error", timeout_keep_alive=75)
 """
 
 

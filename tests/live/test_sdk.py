@@ -83,7 +83,7 @@ http.createServer((request, response) => {
 		answer.resume();
 		answer.on('end', () => response.end('ok'));
 	});
-}).listen(port, '127.0.0.1');
+}).listen(port, '127.0.0.1').keepAliveTimeout = 0;
 """
 
 

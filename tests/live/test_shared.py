@@ -78,7 +78,7 @@ def environ():
 
 
 def serve(listener, back, steps):
-    program = servers.python_program(INSIDE, outside(), listener.fileno(), back, PATIENCE, LATE,
+    program = servers.python_program(INSIDE, outside(), listener.fileno(), back, 4 * PATIENCE, LATE,
                                      *steps, env=environ(), pass_fds=[listener.fileno()],
                                      stdin=subprocess.PIPE)
     program.stdin.write(OUTSIDE.encode())

@@ -59,7 +59,7 @@ http.createServer((request, response) => {
 			answer.on('end', () => response.end('ok'));
 		});
 	}, Math.random() * 3);
-}).listen(port, '127.0.0.1');
+}).listen(port, '127.0.0.1').keepAliveTimeout = 0;
 """
 
 

@@ -28,7 +28,7 @@ const serve = ({ url, headers: { traceparent } }, response) => setTimeout(() => 
 		answer.on('end', () => response.end('ok'));
 	});
 }, Math.random() * 3);
-http.createServer(serve).listen(port, '127.0.0.1');
+http.createServer(serve).listen(port, '127.0.0.1').keepAliveTimeout = 0;
 https.createServer({ key: fs.readFileSync(key), cert: fs.readFileSync(cert) }, serve)
 	.listen(tls, '127.0.0.1');
 """

@@ -7,6 +7,7 @@ where it is published, at one commit, once; TRACE_CONTEXT_SUITE=FOLDER names a c
 Its processes run under an interpreter of their own, which the agent is told to leave alone.
 """
 
+import http.client
 import io
 import os
 import re
@@ -121,7 +122,7 @@ def fetch(place):
     try:
         with urllib.request.urlopen(ARCHIVE, timeout=20) as answer:
             archive = answer.read()
-    except OSError as fault:
+    except (OSError, http.client.HTTPException) as fault:
         raise Skip(f"the suite cannot be fetched ({fault}): {ARCHIVE}; "
                    "TRACE_CONTEXT_SUITE=FOLDER names a copy") from None
     parts = SUITE / f"{COMMIT}.part"

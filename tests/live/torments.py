@@ -248,10 +248,10 @@ def push(talk, data):
         try:
             data = data[talk.socket.send(data, socket.MSG_DONTWAIT):]
         except BlockingIOError:
-            if len(talk.owed) > 1:
+            ready, _, _ = select.select([talk.socket] if len(talk.owed) > 1 else [],
+                                        [talk.socket], [], sending.SECONDS)
+            if ready:
                 talk.take()
-            else:
-                select.select([], [talk.socket], [], sending.SECONDS)
 
 
 def early_data(torture):

@@ -89,8 +89,11 @@ def memory(pid):
 
 def waits(pid):
     """Where each thread of a process waits, in words of the kernel."""
-    return "".join(f"{task.name}: {(task / 'stack').read_text()}"
-                   for task in Path(f"/proc/{pid}/task").iterdir())
+    try:
+        return "".join(f"{task.name}: {(task / 'stack').read_text()}"
+                       for task in Path(f"/proc/{pid}/task").iterdir())
+    except OSError as fault:  # one has just ended
+        return str(fault)
 
 
 def loads(tally, family, off):

@@ -55,4 +55,4 @@ http.createServer(async (request, response) => {
 		response.statusCode = 500;
 		response.end();
 	}
-}).listen(PORT);
+}).listen(PORT).keepAliveTimeout = 0; // its clients may rest

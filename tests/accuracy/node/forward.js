@@ -14,4 +14,4 @@ http.createServer((request, response) => {
 	});
 
 	setTimeout(call, Math.random() * 2);
-}).listen(PORT);
+}).listen(PORT).keepAliveTimeout = 0;
