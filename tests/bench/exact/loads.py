@@ -117,7 +117,7 @@ class Load:
     @budget: of all, in instructions for an operation; @programs: of this, for those of BPF."""
 
     def __init__(self, name, start, play, amounts, spans, budget=None, programs=None, options=(),
-                 injects=False):
+                 injects=True):
         self.name, self.start, self.play, self.amounts = name, start, play, amounts
         self.spans, self.budget, self.programs = spans, budget, programs
         self.options = options
@@ -132,13 +132,12 @@ LOADS = [
     Load("nginx-1000", start_nginx, paced, (1, 5), 1, 70000, 4000, SERVER),
     Load("nginx-unselected", start_nginx, wrk("/ok"), (0.5, 3.5), 0, 44500, 500,
          ["--exclude-exe", "nginx,wrk"]),
-    Load("nginx-both-ends", start_nginx, wrk("/ok"), (0.5, 3.5), 2, injects=True),
-    Load("nginx-proxy", start_proxy, wrk("/proxied"), (0.5, 3.5), 3, options=SERVER, injects=True),
-    Load("redis-P1", start_redis, redis_benchmark(1), (4000, 16000), 1, 60000, 4000,
-         injects=True),
+    Load("nginx-both-ends", start_nginx, wrk("/ok"), (0.5, 3.5), 2),
+    Load("nginx-proxy", start_proxy, wrk("/proxied"), (0.5, 3.5), 3, options=SERVER),
+    Load("redis-P1", start_redis, redis_benchmark(1), (4000, 16000), 1, 60000, 4000),
     Load("redis-P16", start_redis, redis_benchmark(16), (16000, 80000), 1, 12000, 400),
-    Load("pgbench-S", start_postgres, pgbench, (1600, 8000), 1, 160000, 6000, injects=True),
-    Load("rest-second", list, rest, (2, 22), 0),
+    Load("pgbench-S", start_postgres, pgbench, (1600, 8000), 1, 160000, 6000),
+    Load("rest-second", list, rest, (2, 22), 0, injects=False),
 ]
 
 

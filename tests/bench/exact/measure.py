@@ -4,9 +4,10 @@
     measure.py LOAD
 
 Time is instructions here (see guest.py), so the busy time of the processor is their number, and
-the processor time of a control group is its share.  A load is played twice, with different
-numbers of operations: the difference has no start, no end, and none of what goes on anyway.
-The last line is {column: {"total": ..., "server": ..., ...}}.
+the processor time of a control group is its share.  A load is played with different numbers of
+operations: the difference has no start, no end, and none of what goes on anyway.  All of that is
+done twice; how far the two totals are apart is told beside their mean.
+The last line is {column: {"total": ..., "server": ..., ..., "spread": ...}}.
 """
 
 import json
@@ -25,6 +26,7 @@ from harness import SPANLOOM, end, folder, spawn
 
 GROUPS = Path("/sys/fs/cgroup")
 ROLES = ("client", "server", "agent", "sink")
+TIMES = 2
 SETTLE_S = 8  # what is under way when a load ends reaches the sink meanwhile
 
 
@@ -68,10 +70,9 @@ class Player:
         self.done += operations
         return operations
 
-    def cost(self):
+    def difference(self):
         """What an operation takes, of the processor and of each role."""
         measured = []
-        self.play(self.load.amounts[0])  # warm
         for amount in self.load.amounts:
             before = snapshot()
             operations = self.play(amount)
@@ -79,6 +80,14 @@ class Player:
             measured.append((operations, {name: after[name] - before[name] for name in after}))
         (fewer, less), (more, took) = measured
         return {name: (took[name] - less[name]) / (more - fewer) for name in took}
+
+    def cost(self):
+        """The mean of all times, and how far they are apart, as a share of it."""
+        self.play(self.load.amounts[0])  # warm
+        taken = [self.difference() for _ in range(TIMES)]
+        mean = {name: sum(one[name] for one in taken) / TIMES for name in taken[0]}
+        totals = [one["total"] for one in taken]
+        return {**mean, "spread": (max(totals) - min(totals)) / mean["total"]}
 
 
 class Agent:
