@@ -102,7 +102,7 @@ def loads(tally, family, off):
     command = [SPANLOOM, "run", "--hooks", family, "--exporter", "none"]
     if OPTION not in off and family != "kprobe":  # which has no socket storage
         command += ["--tcp-option", "on"]
-    begun, said = time.monotonic(), []
+    begun, said, counts = time.monotonic(), [], {}
 
     def stands_still():
         said.append(f"no end after {SECONDS} s; its threads wait in\n{waits(agent.pid)}")
@@ -118,15 +118,16 @@ def loads(tally, family, off):
                 said.append(line)
                 if ready in line:
                     seconds = time.monotonic() - begun
-                    print(json.dumps({"off": off, "programs": verified(path)}), flush=True)
+                    counts = verified(path)
+                    print(json.dumps({"off": off, "programs": counts}), flush=True)
                     tally.notes(f"{memory(agent.pid) / (1 << 20):.1f} MiB of maps")
                     agent.terminate()
             agent.wait()
         finally:
             watchdog.cancel()
             agent.kill()
-    if agent.returncode or not any(ready in line for line in said):
-        tally.fails("programs load and attach", "".join(said))
+    if agent.returncode or not counts or not all(counts.values()):
+        tally.fails("programs load and attach", f"{''.join(said)}{counts}")
     else:
         tally.passes("programs load and attach", seconds)
 
